@@ -1,0 +1,2 @@
+//! The `retune` binary.
+fn main() {}

@@ -1,0 +1,155 @@
+//! How a role says that it could not do its work.
+//!
+//! Two layers. A [`Refusal`] is what a role itself answers (the contract's
+//! `error` record). A [`Failure`] is what the host reports: who failed, in which
+//! role and call, at which sample or step, why, and what to do next. A trap in a
+//! plugin is a failure with no refusal inside.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// One of the four things a plugin can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RoleKind {
+    /// Raw samples in, training samples out.
+    Preprocessor,
+    /// A training objective.
+    Loss,
+    /// Which layers learn, and how fast.
+    Policy,
+    /// A number that says how good the model is.
+    Metric,
+}
+
+impl fmt::Display for RoleKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Preprocessor => "preprocessor",
+            Self::Loss => "loss",
+            Self::Policy => "policy",
+            Self::Metric => "metric",
+        })
+    }
+}
+
+/// Why a role refused, as it says itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The configuration is valid against its schema and still not usable.
+    Config,
+    /// The input breaks what the role promised to accept.
+    Input,
+    /// The host cannot do this here.
+    Unsupported,
+    /// Anything else.
+    Internal,
+}
+
+/// What a role answers in place of a result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The class of the failure.
+    pub kind: ErrorKind,
+    /// One sentence for a person, without a full stop.
+    pub message: String,
+    /// Outermost first: what was being done.
+    pub context: Vec<String>,
+}
+
+impl Refusal {
+    /// A refusal of `kind` with no context.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), context: Vec::new() }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for context in &self.context {
+            write!(f, "{context}: ")?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// A call of a role that gave no result.
+///
+/// `Display` is the one-line summary; the command line prints [`Failure::backtrace`]
+/// and [`Failure::help`] below it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure(Box<Details>);
+
+/// What a [`Failure`] knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Details {
+    /// Which plugin or built-in: `focal (plugins/focal.wasm)`.
+    pub who: String,
+    /// The role it was playing.
+    pub role: RoleKind,
+    /// The call: `compute`, `process`, `init`.
+    pub call: String,
+    /// The sample or step, when known: `sample train.csv:17`, `step 40`.
+    pub place: Option<String>,
+    /// One sentence without a full stop.
+    pub reason: String,
+    /// Frames of the guest, innermost first; empty for built-ins and refusals.
+    pub backtrace: Vec<String>,
+    /// What to do next.
+    pub help: Option<String>,
+}
+
+impl Failure {
+    /// A failure of `who` in `role`'s `call`.
+    pub fn new(who: impl Into<String>, role: RoleKind, call: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self(Box::new(Details {
+            who: who.into(),
+            role,
+            call: call.into(),
+            place: None,
+            reason: reason.into(),
+            backtrace: Vec::new(),
+            help: None,
+        }))
+    }
+
+    /// Adds the sample or step, unless one is known already.
+    #[must_use]
+    pub fn at(mut self, place: impl Into<String>) -> Self {
+        self.0.place.get_or_insert_with(|| place.into());
+        self
+    }
+
+    /// Adds what to do next.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.0.help = Some(help.into());
+        self
+    }
+
+    /// Adds the guest's frames, innermost first.
+    #[must_use]
+    pub fn backtrace(mut self, frames: Vec<String>) -> Self {
+        self.0.backtrace = frames;
+        self
+    }
+
+    /// All that is known.
+    pub fn details(&self) -> &Details {
+        &self.0
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Details { who, role, call, place, reason, .. } = &*self.0;
+        write!(f, "{role} {who} failed in `{call}`")?;
+        if let Some(place) = place {
+            write!(f, " at {place}")?;
+        }
+        write!(f, ": {reason}")
+    }
+}
+
+impl std::error::Error for Failure {}
