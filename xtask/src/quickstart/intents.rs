@@ -192,7 +192,7 @@ pub const INTENTS: &[Intent] = &[
         name: "missing_item",
         messages: &[
             "(The|My) parcel came without the {product}.",
-            "I ordered (two|three|four) {product} and (got|received) only one.",
+            "I ordered (two|three|four) of the {product} and (got|received) only one.",
             "One (item|thing|article) is missing from (my order|order {number}).",
             "The {product} is (incomplete|missing a part), the (screws|cable|manual) (is|are) not in the box.",
             "You sent me (a|the wrong thing: a) {product} instead of a {product}.",
