@@ -1,0 +1,263 @@
+//! A tensor whose rank and element type are known only at run time.
+//!
+//! burn's `Tensor<D, K>` is a typed view of a rank-free value, the
+//! `DispatchTensor`, and its `Dispatch` backend has every operation on that
+//! value, gradients included. [`AnyTensor`] holds it, checks shapes, types and
+//! indices itself, and then calls `Dispatch`.
+//!
+//! Invariants: a clone is a handle, never a copy; no operation panics; a tensor
+//! of shape `[]` is held by burn as `[1]`, because not every backend knows rank
+//! zero. Tensors with and without a gradient may meet: the one without is a
+//! constant.
+
+use burn::backend::ops::{BoolTensorOps, FloatTensorOps, IntTensorOps};
+use burn::backend::{AutodiffBackend, Dispatch, DispatchAutodiffContext, DispatchTensor, TensorMetadata};
+use burn::tensor::kind::{Basic, Kind as BurnKind};
+use burn::tensor::{Bool, BoolDType, Device, Float, Int, Shape, Tensor, TensorData};
+
+use crate::dtype::{Dtype, Kind};
+use crate::error::{Result, TensorError, ensure, guard};
+
+/// A tensor of any rank and element type, on any device.
+#[derive(Clone, Debug)]
+pub struct AnyTensor {
+    inner: DispatchTensor,
+    /// Shown as `[]` while burn holds `[1]`.
+    scalar: bool,
+}
+
+/// Calls burn's operation for the tensor's family of types.
+macro_rules! by_kind {
+    ($kind:expr; $float:ident, $int:ident, $bool:ident; $($arg:expr),*) => {
+        match $kind {
+            $crate::dtype::Kind::Float => burn::backend::Dispatch::$float($($arg),*),
+            $crate::dtype::Kind::Int => burn::backend::Dispatch::$int($($arg),*),
+            $crate::dtype::Kind::Bool => burn::backend::Dispatch::$bool($($arg),*),
+        }
+    };
+}
+pub(crate) use by_kind;
+
+impl<const D: usize, K: Basic> From<Tensor<D, K>> for AnyTensor {
+    fn from(tensor: Tensor<D, K>) -> Self {
+        let inner = tensor.into_dispatch();
+        let scalar = inner.shape().rank() == 0;
+        Self { inner, scalar }
+    }
+}
+
+/// Facts.
+impl AnyTensor {
+    /// Sizes of the dimensions; `[]` for a scalar.
+    pub fn shape(&self) -> Vec<usize> {
+        if self.scalar { Vec::new() } else { self.inner.shape().to_vec() }
+    }
+
+    /// Number of dimensions; zero for a scalar.
+    pub fn rank(&self) -> usize {
+        if self.scalar { 0 } else { self.inner.shape().rank() }
+    }
+
+    /// Type of the elements.
+    pub fn dtype(&self) -> Dtype {
+        Dtype::of(self.inner.dtype())
+    }
+
+    /// Number of elements.
+    pub fn numel(&self) -> u64 {
+        self.inner.shape().to_vec().iter().map(|d| *d as u64).product()
+    }
+
+    /// Bytes the elements take when stored densely.
+    pub fn byte_len(&self) -> u64 {
+        self.numel() * self.inner.dtype().size() as u64
+    }
+
+    /// Where it lives. The device of a tensor that can be tracked is an autodiff device.
+    pub fn device(&self) -> Device {
+        Device::new(self.inner.device())
+    }
+
+    /// True when a gradient can flow through it.
+    pub fn is_tracked(&self) -> bool {
+        self.dtype().is_float() && Dispatch::is_tracked(&self.inner)
+    }
+
+    /// The same values off the autodiff device: what is computed from it alone records nothing.
+    pub fn untracked(&self) -> Self {
+        if self.inner.autodiff == DispatchAutodiffContext::Disabled {
+            return self.clone();
+        }
+        let inner = by_kind!(self.kind(); inner, int_inner, bool_inner; self.inner.clone());
+        Self { inner, scalar: self.scalar }
+    }
+
+    /// The same values with no gradient flowing back. Stays on its device.
+    ///
+    /// # Errors
+    /// None that is known; the signature is that of every operation.
+    pub fn detach(&self) -> Result<Self> {
+        if !self.is_tracked() {
+            return Ok(self.clone());
+        }
+        let inner = guard("detach", || Dispatch::float_detach(self.inner.clone()))?;
+        Ok(Self { inner, scalar: self.scalar })
+    }
+}
+
+/// To burn's typed API and to host memory.
+impl AnyTensor {
+    /// The typed view of this tensor; a scalar is seen as `[1]`.
+    ///
+    /// # Errors
+    /// When `D` is not the rank or `K` not the family of the element type.
+    pub fn typed<const D: usize, K: Basic>(&self) -> Result<Tensor<D, K>> {
+        let rank = self.inner.shape().rank();
+        ensure!(rank == D, "typed", "asked for rank {D}, the tensor has shape {:?}", self.shape());
+        let (fits, asked) = match K::KIND {
+            BurnKind::Float => (self.kind() == Kind::Float, "float"),
+            BurnKind::Int => (self.kind() == Kind::Int, "integer"),
+            BurnKind::Bool => (self.kind() == Kind::Bool, "boolean"),
+        };
+        ensure!(fits, "typed", "asked for {asked} elements, the tensor has {}", self.dtype());
+        guard("typed", || Tensor::from_dispatch(self.inner.clone()))
+    }
+
+    /// The elements in row-major order, whatever their type; waits for the device.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn data(&self) -> Result<TensorData> {
+        let tensor = self.untracked().inner;
+        let read = guard("read", || match self.kind() {
+            Kind::Float => Tensor::<1, Float>::from_dispatch(tensor).try_into_data(),
+            Kind::Int => Tensor::<1, Int>::from_dispatch(tensor).try_into_data(),
+            Kind::Bool => Tensor::<1, Bool>::from_dispatch(tensor).try_into_data(),
+        })?;
+        read.map_err(|error| TensorError::new("read", format!("the device failed: {error:?}")))
+    }
+
+    /// The elements as float32, in row-major order: booleans as 0 and 1, float64 rounded.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn to_float32(&self) -> Result<Vec<f32>> {
+        self.elements("to-float32")
+    }
+
+    /// The elements as float64, in row-major order.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn to_float64(&self) -> Result<Vec<f64>> {
+        self.elements("to-float64")
+    }
+
+    /// The elements as int64, in row-major order: booleans as 0 and 1.
+    ///
+    /// # Errors
+    /// When the tensor is of a float type (cast it first) or the device fails.
+    pub fn to_int64(&self) -> Result<Vec<i64>> {
+        ensure!(!self.dtype().is_float(), "to-int64", "the tensor is {}; cast it to int64 first", self.dtype());
+        self.elements("to-int64")
+    }
+
+    /// The only element.
+    ///
+    /// # Errors
+    /// When there is not exactly one, or the device fails.
+    pub fn item(&self) -> Result<f64> {
+        ensure!(
+            self.numel() == 1,
+            "item",
+            "a tensor of shape {:?} has {} elements, not one",
+            self.shape(),
+            self.numel()
+        );
+        Ok(self.elements::<f64>("item")?[0])
+    }
+
+    fn elements<E: burn::tensor::Element>(&self, op: &'static str) -> Result<Vec<E>> {
+        let data = self.data()?;
+        guard(op, || data.try_into_vec_as::<E>())?.map_err(|error| TensorError::new(op, format!("{error:?}")))
+    }
+}
+
+/// For the operations in the other files.
+impl AnyTensor {
+    pub(crate) fn kind(&self) -> Kind {
+        self.dtype().kind()
+    }
+
+    /// burn's value; of rank one for a scalar.
+    pub(crate) fn raw(&self) -> DispatchTensor {
+        self.inner.clone()
+    }
+
+    /// The type this device stores booleans in.
+    pub(crate) fn bool_dtype(&self) -> BoolDType {
+        self.device().settings().bool_dtype
+    }
+
+    /// Runs `body` and shows its result as a tensor of `shape`.
+    pub(crate) fn make(op: &'static str, shape: &[usize], body: impl FnOnce() -> DispatchTensor) -> Result<Self> {
+        guard(op, || {
+            let inner = body();
+            let held: &[usize] = if shape.is_empty() { &[1] } else { shape };
+            let inner = if inner.shape().to_vec() == held {
+                inner
+            } else {
+                let kind = Dtype::of(inner.dtype()).kind();
+                by_kind!(kind; float_reshape, int_reshape, bool_reshape; inner, Shape::from(held.to_vec()))
+            };
+            Self { inner, scalar: shape.is_empty() }
+        })
+    }
+
+    /// The same elements in another shape of as many.
+    pub(crate) fn view(&self, op: &'static str, shape: &[usize]) -> Result<Self> {
+        Self::make(op, shape, || self.raw())
+    }
+
+    /// With ones in front until it has `rank` dimensions.
+    pub(crate) fn padded(&self, op: &'static str, rank: usize) -> Result<Self> {
+        let mut shape = vec![1; rank.saturating_sub(self.rank())];
+        shape.extend(self.shape());
+        self.view(op, &shape)
+    }
+
+    /// Repeated along dimensions of size one until it has `shape`, which must fit.
+    pub(crate) fn spread(&self, op: &'static str, shape: &[usize]) -> Result<Self> {
+        if self.shape() == shape {
+            return Ok(self.clone());
+        }
+        crate::geometry::admit(op, shape, self.dtype())?;
+        let source = self.padded(op, shape.len().max(1))?;
+        let to = Shape::from(shape.to_vec());
+        Self::make(op, shape, || by_kind!(self.kind(); float_expand, int_expand, bool_expand; source.raw(), to))
+    }
+
+    /// An error unless the element type is a float.
+    pub(crate) fn need_float(&self, op: &'static str) -> Result<()> {
+        ensure!(self.dtype().is_float(), op, "needs a float tensor, got {}; cast it first", self.dtype());
+        Ok(())
+    }
+
+    /// An error unless the element type is an integer.
+    pub(crate) fn need_int(&self, op: &'static str, what: &str) -> Result<()> {
+        ensure!(self.dtype().is_int(), op, "{what} must be integers, got {}", self.dtype());
+        Ok(())
+    }
+
+    /// An error unless the element type is boolean.
+    pub(crate) fn need_bool(&self, op: &'static str, what: &str) -> Result<()> {
+        ensure!(self.dtype() == Dtype::Boolean, op, "{what} must be boolean, got {}", self.dtype());
+        Ok(())
+    }
+
+    /// An error for booleans.
+    pub(crate) fn need_number(&self, op: &'static str) -> Result<()> {
+        ensure!(self.dtype() != Dtype::Boolean, op, "needs numbers, got a boolean tensor; cast it first");
+        Ok(())
+    }
+}
