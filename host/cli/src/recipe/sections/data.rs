@@ -1,0 +1,139 @@
+//! The section `data`.
+
+use std::path::Path;
+
+use super::super::reader::{Section, kind};
+use super::super::{At, Data, TaskName, Validation, roles};
+use super::{is_table, path, resolve};
+
+const FORMATS: &[&str] = &["csv", "tsv", "jsonl", "ndjson", "txt"];
+
+pub(super) fn data(mut section: Section<'_, '_>, folder: &Path, task: Option<TaskName>) -> Option<Data> {
+    let train = source(&mut section, "train", folder);
+    if train.is_none() && section.node("train").is_none() {
+        section.missing("train", "write train = \"file.csv\" (or .jsonl, .txt)");
+    }
+    let validation = validation(&mut section, folder);
+    let test = source(&mut section, "test", folder);
+    let columns = columns(&mut section, task);
+    let extra_columns = section.strings("extra_columns", false).map(At::into_inner).unwrap_or_default();
+    let labels = section.strings("labels", false);
+    check_labels(&section, labels.as_ref(), task);
+    let max_length = section.whole("max_length", 2).unwrap_or(At::default_of(128));
+    let layout = section.choice("layout", &[("rows", false), ("blocks", true)]);
+    if let Some(layout) = &layout
+        && **layout
+        && task == Some(TaskName::SequenceClassification)
+    {
+        let span = layout.span().unwrap_or_default();
+        section.problems().add(span, "`data.layout` cannot be `blocks` for sequence-classification", "a label belongs to a row", Some("write layout = \"rows\", or leave it out".to_owned()));
+    }
+    let limit_per_label = section.whole("limit_per_label", 1);
+    if let Some(limit) = &limit_per_label
+        && task == Some(TaskName::CausalLm)
+    {
+        let span = limit.span().unwrap_or_default();
+        section.problems().add(span, "`data.limit_per_label` needs labels, and causal-lm has none", "remove this", None);
+    }
+    let workers = section.whole("workers", 1);
+    let problems = section.problems();
+    let preprocess = section
+        .list("preprocess")
+        .into_iter()
+        .filter_map(|(path, node)| roles::role(path, node, folder, true, problems))
+        .collect();
+    section.close();
+    let (text, text_pair, label) = columns;
+    Some(Data {
+        train: train?,
+        validation,
+        test,
+        text,
+        text_pair,
+        label,
+        extra_columns,
+        labels,
+        max_length,
+        blocks: layout.map_or(task == Some(TaskName::CausalLm), At::into_inner),
+        limit_per_label: limit_per_label.map(At::into_inner),
+        workers: workers.map(At::into_inner),
+        preprocess,
+    })
+}
+
+fn source(section: &mut Section<'_, '_>, key: &'static str, folder: &Path) -> Option<At<std::path::PathBuf>> {
+    let file = path(section, key, folder)?;
+    check_format(section, key, &file);
+    Some(file)
+}
+
+fn check_format(section: &Section<'_, '_>, key: &str, file: &At<std::path::PathBuf>) {
+    let extension = file.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+    if !FORMATS.contains(&extension.as_str()) {
+        let span = file.span().unwrap_or_default();
+        section.problems().add(
+            span,
+            format!("`{}` has no extension retune reads", section.full(key)),
+            if extension.is_empty() { "no extension".to_owned() } else { format!("`.{extension}`") },
+            Some("allowed: `.csv`, `.tsv`, `.jsonl`, `.ndjson`, `.txt`".to_owned()),
+        );
+    }
+}
+
+fn validation(section: &mut Section<'_, '_>, folder: &Path) -> Validation {
+    let Some(node) = section.node("validation") else { return Validation::None };
+    let value = node.get_ref();
+    if let Some(text) = value.as_str() {
+        let file = resolve(section, "validation", At::new(text.to_owned(), node.span()), folder);
+        check_format(section, "validation", &file);
+        return Validation::File(file);
+    }
+    if !is_table(value) {
+        section.problems().add(node.span(), format!("`data.validation` must be a file or a split, not {}", kind(value)), "expected a string or a table", Some("write validation = \"file.csv\" or validation = { split = 0.1 }".to_owned()));
+        return Validation::None;
+    }
+    let Some(mut table) = section.section("validation", "data.validation") else { return Validation::None };
+    let split = table.number("split", "more than 0 and less than 1", |v| v > 0.0 && v < 1.0);
+    if split.is_none() && table.node("split").is_none() {
+        table.missing("split", "write validation = { split = 0.1 }");
+    }
+    table.close();
+    split.map_or(Validation::None, |share| Validation::Split(*share))
+}
+
+type Columns = (At<String>, Option<At<String>>, Option<At<String>>);
+
+fn columns(section: &mut Section<'_, '_>, task: Option<TaskName>) -> Columns {
+    let default_text = At::default_of("text".to_owned());
+    let labelled = task != Some(TaskName::CausalLm);
+    let default_label = labelled.then(|| At::default_of("label".to_owned()));
+    let Some(mut table) = section.section("columns", "data.columns") else { return (default_text, None, default_label) };
+    let text = table.string("text").unwrap_or(default_text);
+    let pair = table.string("text_pair");
+    let label = table.string("label");
+    if let (Some(label), false) = (&label, labelled) {
+        table.problems().add(label.span().unwrap_or_default(), "`data.columns.label` has no meaning for causal-lm", "remove this", None);
+    }
+    if let (Some(pair), false) = (&pair, labelled) {
+        table.problems().add(pair.span().unwrap_or_default(), "`data.columns.text_pair` has no meaning for causal-lm", "remove this", None);
+    }
+    table.close();
+    (text, pair, label.or(default_label))
+}
+
+fn check_labels(section: &Section<'_, '_>, labels: Option<&At<Vec<At<String>>>>, task: Option<TaskName>) {
+    let Some(labels) = labels else { return };
+    let problems = section.problems();
+    let span = labels.span().unwrap_or_default();
+    if task == Some(TaskName::CausalLm) {
+        problems.add(span, "`data.labels` has no meaning for causal-lm", "remove this", None);
+    } else if labels.len() < 2 {
+        problems.add(span, "`data.labels` needs at least two labels", format!("{} here", labels.len()), Some("leave it out to take the labels found in `train`".to_owned()));
+    } else {
+        for (i, label) in labels.iter().enumerate() {
+            if labels[..i].iter().any(|other| other == label) {
+                problems.add(label.span().unwrap_or_default(), format!("`data.labels` has `{}` twice", **label), "the second one", None);
+            }
+        }
+    }
+}

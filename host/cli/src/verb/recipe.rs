@@ -1,0 +1,92 @@
+//! `retune recipe`: the ready recipes, the reference of keys, a check.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::complaint::{Complaint, Result};
+use crate::nearest::{listed, nearest};
+use crate::recipe::embedded::{RECIPES, find};
+use crate::recipe::schema::KEYS;
+use crate::recipe::{Recipe, resolved};
+
+/// Arguments of `retune recipe`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Names the recipes inside this binary
+    List,
+    /// Prints one of them, to be saved and edited
+    Show {
+        /// A name from `retune recipe list`
+        name: String,
+    },
+    /// Prints every key of a recipe, its type, default and meaning
+    Keys {
+        /// Only this section: `training`, `data.columns`, `role`
+        section: Option<String>,
+    },
+    /// Reads a recipe and prints it with every default filled in
+    Check {
+        /// The recipe
+        recipe: PathBuf,
+    },
+}
+
+/// Runs the verb.
+pub fn run(args: Args) -> Result<ExitCode> {
+    match args.verb {
+        Verb::List => {
+            let width = RECIPES.iter().map(|r| r.name.len()).max().unwrap_or(0);
+            for recipe in RECIPES {
+                println!("{:width$}  {}", recipe.name, recipe.about());
+            }
+        }
+        Verb::Show { name } => match find(&name) {
+            Some(recipe) => print!("{}", recipe.text),
+            None => {
+                let names = || RECIPES.iter().map(|r| r.name);
+                return Err(Complaint::new(format!("there is no recipe `{name}` inside this binary"))
+                    .help_some(nearest(&name, names()).map(|near| format!("did you mean `{near}`?")))
+                    .help(format!("there are: {}", listed(names()))));
+            }
+        },
+        Verb::Keys { section } => keys(section.as_deref())?,
+        Verb::Check { recipe } => print!("{}", resolved::resolved(&Recipe::load(&recipe)?)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn keys(only: Option<&str>) -> Result<()> {
+    let mut sections: Vec<&str> = Vec::new();
+    for key in KEYS {
+        if !sections.contains(&key.section) {
+            sections.push(key.section);
+        }
+    }
+    if let Some(name) = only
+        && !sections.contains(&name)
+    {
+        return Err(Complaint::new(format!("a recipe has no section `{name}`"))
+            .help_some(nearest(name, sections.iter().copied()).map(|near| format!("did you mean `{near}`?")))
+            .help(format!("there are: {}", listed(sections.into_iter().filter(|s| !s.is_empty())))));
+    }
+    let width = KEYS.iter().map(|k| k.name.len()).max().unwrap_or(0);
+    for section in sections.into_iter().filter(|s| only.is_none_or(|name| name == *s)) {
+        match section {
+            "" => println!("# top level"),
+            "role" => println!("\n# a role: [loss], [[data.preprocess]], [[strategy.policy]], an entry of evaluation.metrics"),
+            name => println!("\n[{name}]"),
+        }
+        for key in KEYS.iter().filter(|k| k.section == section) {
+            println!("{:width$}  {} ({}; default: {})", key.name, key.about, key.kind, key.default);
+        }
+    }
+    Ok(())
+}
