@@ -1,8 +1,8 @@
 //! The example that needs no download: run it, and make its parts again.
 //!
-//! `host/recipes/quickstart/` holds the recipe, the data (`train.csv`, `test.csv`) and a base model of 3 MB. `make`
-//! makes all but the recipes: the messages come from a grammar and a fixed seed, the tokenizer is trained on them, and
-//! the model is pre-trained from nothing by retune itself with `pretrain.toml`.
+//! The recipe is `host/recipes/quickstart.toml`; the folder beside it holds the data (`train.csv`, `test.csv`) and a base
+//! model of 3 MB. `make` makes all but the recipes: the messages come from a grammar and a fixed seed, the tokenizer is
+//! trained on them, and the model is pre-trained from nothing by retune itself with `quickstart/pretrain.toml`.
 
 mod dataset;
 mod grammar;
@@ -30,7 +30,7 @@ const MODEL_FILES: &[&str] =
 pub fn run(workspace: &Workspace) -> Result<(), Failed> {
     plugins::build(workspace)?;
     command::run(&mut workspace.cargo(["build", "--package", "retune"]))?;
-    let recipe = format!("{FOLDER}/recipe.toml");
+    let recipe = format!("{FOLDER}.toml");
     command::run(workspace.command(workspace.retune("debug")).args(["run", &recipe]))
 }
 
