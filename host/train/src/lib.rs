@@ -1,1 +1,67 @@
-//! retune-train
+//! The training core: models, optimiser, the loop, checkpoints, evaluation.
+//!
+//! One loop serves every strategy: what learns, how fast and from which loss are
+//! values that the loop reads. It knows the four roles of `retune-roles` and has
+//! never heard of WebAssembly.
+//!
+//! What holds here, and is tested:
+//!
+//! - the loss of an optimiser step is (sum of numerators) / (sum of denominators)
+//!   over all its micro-batches, so splitting a batch changes nothing ([`step`]);
+//! - a frozen parameter has no gradient, no optimiser state and no decay, and its
+//!   bytes are proven unchanged ([`frozen`]);
+//! - a run that was killed and goes on ends with the same bytes ([`checkpoint`]);
+//! - evaluation streams, and does not depend on the batch size ([`evaluate`]).
+//!
+//! ```no_run
+//! use std::ops::ControlFlow;
+//! use retune_train::{Roles, TrainEvent, TrainSpec, Trainer, model::{Base, Model, Task}};
+//! # fn examples() -> Vec<retune_roles::Example> { Vec::new() }
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let task = Task::SequenceClassification { labels: vec!["no".into(), "yes".into()] };
+//! let device = retune_tensor::Device::flex();
+//! let (model, _) = Model::load(&Base::Directory("all-MiniLM-L6-v2".into()), &task, 42, &device)?;
+//! let roles = Roles::new(Box::new(retune_roles::builtin::CrossEntropy::for_sequences()));
+//! let (train, validation) = (examples(), examples());
+//! let trainer = Trainer::new(model, TrainSpec::default(), roles, &train, &validation)?;
+//! let outcome = trainer.run(&mut |event: &TrainEvent| {
+//!     println!("{event:?}");
+//!     ControlFlow::Continue(())
+//! })?;
+//! println!("{} steps", outcome.steps);
+//! # Ok(()) }
+//! ```
+
+pub mod adamw;
+pub mod chance;
+mod changes;
+pub mod checkpoint;
+pub mod clip;
+pub mod collate;
+pub mod error;
+pub mod evaluate;
+pub mod event;
+pub mod frozen;
+pub mod gradients;
+pub mod model;
+pub mod policy;
+pub mod predict;
+pub mod sampler;
+pub mod schedule;
+pub mod spec;
+mod state;
+pub mod step;
+pub mod strategy;
+mod trainer;
+mod watch;
+pub mod workers;
+
+pub use error::TrainError;
+pub use evaluate::{Evaluation, evaluate};
+pub use event::{LayerState, Observer, Silent, TrainEvent};
+pub use predict::{Prediction, predict};
+pub use schedule::{LrScheduler, SchedulerName};
+pub use spec::{
+    AdamW, Best, CheckpointSpec, EarlyStopping, EvaluationSpec, Every, Mode, Reinitialize, Scheme, Strategy, TrainSpec,
+};
+pub use trainer::{Outcome, Roles, Trainer};

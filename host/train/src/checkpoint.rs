@@ -1,0 +1,389 @@
+//! Checkpoints: directories that are whole or not there.
+//!
+//! ```text
+//! checkpoints/step-00000040/   weights.safetensors, optimizer.safetensors,
+//!                              roles.safetensors, state.json, manifest.json
+//! checkpoints/best-00000030/   weights.safetensors, state.json, manifest.json
+//! ```
+//!
+//! A checkpoint is written under a hidden name, each file synced, the manifest
+//! (size and SHA-256 of every file) last; then the directory is renamed. Opening
+//! one compares every byte with the manifest, so a torn one is found and said to
+//! be torn, never half read.
+//!
+//! Price: three numbers a learning scalar, one a frozen one, written and read once.
+
+use std::{
+    borrow::Cow,
+    cell::RefCell,
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use retune_tensor::TensorError;
+use safetensors::{Dtype, SafeTensors, View};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    adamw::{Moments, Optimizer},
+    error::TrainError,
+    frozen::hex,
+    gradients::{Floats, from_floats, is_host},
+    model::{Model, Parameters},
+};
+
+const WEIGHTS: &str = "weights.safetensors";
+const OPTIMIZER: &str = "optimizer.safetensors";
+const ROLES: &str = "roles.safetensors";
+const STATE: &str = "state.json";
+const MANIFEST: &str = "manifest.json";
+const FORMAT: u32 = 1;
+
+/// What a checkpoint is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Name {
+    /// Everything a run needs to go on after so many steps.
+    Step(u64),
+    /// The weights that did best, after so many steps.
+    Best(u64),
+}
+
+impl Name {
+    fn directory(self) -> String {
+        match self {
+            Self::Step(step) => format!("step-{step:08}"),
+            Self::Best(step) => format!("best-{step:08}"),
+        }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        let (kind, step) = name.split_once('-')?;
+        let step = step.parse().ok()?;
+        match kind {
+            "step" => Some(Self::Step(step)),
+            "best" => Some(Self::Best(step)),
+            _ => None,
+        }
+    }
+}
+
+/// The directory of a run's checkpoints.
+#[derive(Clone, Debug)]
+pub struct Store {
+    directory: PathBuf,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Manifest {
+    format: u32,
+    files: BTreeMap<String, FileEntry>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct FileEntry {
+    bytes: u64,
+    sha256: String,
+}
+
+/// What goes into a checkpoint.
+pub(crate) struct Contents<'a, S> {
+    pub parameters: &'a Parameters,
+    /// Absent for the best weights, which nothing goes on from.
+    pub optimizer: Option<&'a Optimizer>,
+    /// Bytes of the roles, by a name of the run's.
+    pub roles: &'a [(String, Vec<u8>)],
+    pub state: &'a S,
+}
+
+/// A checkpoint whose every byte was compared with its manifest.
+pub(crate) struct Opened {
+    pub path: PathBuf,
+    files: BTreeMap<String, Vec<u8>>,
+}
+
+impl Store {
+    /// At `directory`, which need not exist.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into() }
+    }
+
+    /// Where a checkpoint is, or would be.
+    pub fn path(&self, name: Name) -> PathBuf {
+        self.directory.join(name.directory())
+    }
+
+    /// What is there, in ascending order; not yet known to be whole.
+    pub fn list(&self) -> Result<Vec<Name>, TrainError> {
+        let entries = match fs::read_dir(&self.directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(io_error(&self.directory, "listing checkpoints")(error)),
+        };
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().to_str().and_then(Name::parse));
+        let mut names: Vec<Name> = names.collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Writes a checkpoint; when this returns it will survive a loss of power.
+    pub(crate) fn write<S: Serialize>(&self, name: Name, contents: &Contents<'_, S>) -> Result<PathBuf, TrainError> {
+        let target = self.path(name);
+        let hidden = |prefix: &str| self.directory.join(format!(".{prefix}-{}", name.directory()));
+        let (writing, replaced) = (hidden("writing"), hidden("replaced"));
+        remove(&writing)?;
+        remove(&replaced)?;
+        fs::create_dir_all(&writing).map_err(io_error(&writing, "creating the directory"))?;
+
+        let weights = contents.parameters.iter().map(|p| {
+            Ok((p.name.clone(), p.shape().to_vec(), Source::Tensor(&p.value)))
+        });
+        write_tensors(&writing.join(WEIGHTS), weights.collect::<Result<Vec<_>, TrainError>>()?)?;
+        if let Some(optimizer) = contents.optimizer {
+            write_tensors(&writing.join(OPTIMIZER), moments(contents.parameters, optimizer))?;
+            let roles = contents.roles.iter().map(|(name, bytes)| (name.clone(), vec![bytes.len()], Source::Bytes(bytes)));
+            write_tensors(&writing.join(ROLES), roles.collect())?;
+        }
+        write_json(&writing.join(STATE), contents.state)?;
+        write_manifest(&writing)?;
+        sync(&writing)?;
+
+        if target.exists() {
+            fs::rename(&target, &replaced).map_err(io_error(&target, "moving the old checkpoint away"))?;
+        }
+        fs::rename(&writing, &target).map_err(io_error(&target, "renaming"))?;
+        sync(&self.directory)?;
+        remove(&replaced)?;
+        Ok(target)
+    }
+
+    /// Reads a checkpoint and compares it with its manifest.
+    ///
+    /// # Errors
+    /// One sentence about what is torn.
+    pub(crate) fn open(&self, name: Name) -> Result<Opened, String> {
+        let path = self.path(name);
+        let read = |file: &str| fs::read(path.join(file)).map_err(|error| format!("{file} cannot be read: {error}"));
+        let manifest: Manifest =
+            serde_json::from_slice(&read(MANIFEST)?).map_err(|error| format!("{MANIFEST} is damaged: {error}"))?;
+        if manifest.format != FORMAT {
+            return Err(format!("it has format {}, this program reads {FORMAT}", manifest.format));
+        }
+        let mut files = BTreeMap::new();
+        for (file, entry) in manifest.files {
+            let bytes = read(&file)?;
+            if bytes.len() as u64 != entry.bytes {
+                return Err(format!("{file} has {} bytes, the manifest says {}", bytes.len(), entry.bytes));
+            }
+            if hex(&Sha256::digest(&bytes)) != entry.sha256 {
+                return Err(format!("{file} does not have the digest that the manifest says"));
+            }
+            files.insert(file, bytes);
+        }
+        Ok(Opened { path, files })
+    }
+
+    /// Removes what `keep` does not want, and what a killed run left behind.
+    pub fn prune(&self, keep: impl Fn(Name) -> bool) -> Result<(), TrainError> {
+        for name in self.list()? {
+            if !keep(name) {
+                remove(&self.path(name))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Opened {
+    /// The JSON state.
+    pub fn state<S: DeserializeOwned>(&self) -> Result<S, TrainError> {
+        serde_json::from_slice(self.file(STATE)?).map_err(|error| self.unfit(format!("{STATE}: {error}")))
+    }
+
+    /// Puts the weights into `model`.
+    pub fn restore_weights(&self, model: &mut Model) -> Result<(), TrainError> {
+        let tensors = self.tensors(WEIGHTS)?;
+        let device = model.device().clone();
+        if tensors.len() != model.parameters().len() {
+            return Err(self.unfit(format!("it has {} parameters, the model {}", tensors.len(), model.parameters().len())));
+        }
+        for index in 0..model.parameters().len() {
+            let Some(parameter) = model.parameters().at(index) else { continue };
+            let (name, shape) = (parameter.name.clone(), parameter.shape().to_vec());
+            let values = self.floats(&tensors, &name, &shape)?;
+            let value = from_floats(values, &shape, &device).map_err(TrainError::tensor(format!("restoring `{name}`")))?;
+            model.parameters_mut().set_value(index, value)?;
+        }
+        Ok(())
+    }
+
+    /// Puts the moments into `optimizer`; `steps` has the updates of each parameter that has some.
+    pub fn restore_optimizer(&self, model: &Model, optimizer: &mut Optimizer, steps: &BTreeMap<String, u64>) -> Result<(), TrainError> {
+        let tensors = self.tensors(OPTIMIZER)?;
+        for (name, &step) in steps {
+            let Some(index) = model.parameters().index_of(name) else {
+                return Err(self.unfit(format!("it has optimiser state for `{name}`, which the model does not have")));
+            };
+            let length = model.parameters().at(index).map_or(0, |p| p.numel() as usize);
+            let moment = |which: &str| {
+                let values = self.floats(&tensors, &format!("{name}.{which}"), &[length])?;
+                if is_host(model.device()) {
+                    return Ok(Floats::Host(values));
+                }
+                from_floats(values, &[length], model.device()).map(Floats::Device).map_err(TrainError::tensor(format!("restoring `{name}`")))
+            };
+            optimizer.set_moments(index, Moments { step, first: moment("exp_avg")?, second: moment("exp_avg_sq")? });
+        }
+        Ok(())
+    }
+
+    /// The bytes a role saved under `name`.
+    pub fn role(&self, name: &str) -> Result<Option<Vec<u8>>, TrainError> {
+        Ok(self.tensors(ROLES)?.tensor(name).ok().map(|tensor| tensor.data().to_vec()))
+    }
+
+    /// An error about this checkpoint, which is whole but does not fit.
+    pub fn unfit(&self, problem: String) -> TrainError {
+        let help = "go on with the recipe, data and plugins it was made with, or train in another run directory";
+        TrainError::Checkpoint { path: self.path.clone(), problem, help: Some(help.into()) }
+    }
+
+    fn file(&self, name: &str) -> Result<&[u8], TrainError> {
+        self.files.get(name).map(Vec::as_slice).ok_or_else(|| self.unfit(format!("{name} is missing")))
+    }
+
+    fn tensors(&self, file: &str) -> Result<SafeTensors<'_>, TrainError> {
+        SafeTensors::deserialize(self.file(file)?).map_err(|error| self.unfit(format!("{file}: {error}")))
+    }
+
+    fn floats(&self, tensors: &SafeTensors<'_>, name: &str, shape: &[usize]) -> Result<Vec<f32>, TrainError> {
+        let tensor = tensors.tensor(name).map_err(|error| self.unfit(format!("`{name}`: {error}")))?;
+        if tensor.dtype() != Dtype::F32 || tensor.shape() != shape {
+            return Err(self.unfit(format!("`{name}` has shape {:?}, expected {shape:?}", tensor.shape())));
+        }
+        Ok(tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+    }
+}
+
+/// Updates of each parameter that has optimiser state.
+pub(crate) fn optimizer_steps(parameters: &Parameters, optimizer: &Optimizer) -> BTreeMap<String, u64> {
+    let steps = parameters.iter().enumerate().filter_map(|(i, p)| Some((p.name.clone(), optimizer.moments(i)?.step)));
+    steps.collect()
+}
+
+fn moments<'a>(parameters: &'a Parameters, optimizer: &'a Optimizer) -> Vec<(String, Vec<usize>, Source<'a>)> {
+    let states = parameters.iter().enumerate().filter_map(|(index, p)| Some((p, optimizer.moments(index)?)));
+    states
+        .flat_map(|(p, moments)| {
+            let shape = vec![p.numel() as usize];
+            [
+                (format!("{}.exp_avg", p.name), shape.clone(), Source::Floats(&moments.first)),
+                (format!("{}.exp_avg_sq", p.name), shape, Source::Floats(&moments.second)),
+            ]
+        })
+        .collect()
+}
+
+/// Where a tensor's bytes come from; read when they are written, one at a time.
+enum Source<'a> {
+    Tensor(&'a retune_tensor::AnyTensor),
+    Floats(&'a Floats),
+    Bytes(&'a [u8]),
+}
+
+/// A tensor on its way into a file.
+struct Lazy<'a> {
+    shape: Vec<usize>,
+    source: Source<'a>,
+    failed: &'a RefCell<Option<TensorError>>,
+}
+
+impl View for Lazy<'_> {
+    fn dtype(&self) -> Dtype {
+        if matches!(self.source, Source::Bytes(_)) { Dtype::U8 } else { Dtype::F32 }
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let floats = match &self.source {
+            Source::Bytes(bytes) => return Cow::Borrowed(bytes),
+            Source::Tensor(tensor) => tensor.to_float32(),
+            Source::Floats(floats) => floats.to_vec(),
+        };
+        match floats {
+            Ok(values) => {
+                let mut bytes = Vec::with_capacity(4 * values.len());
+                values.iter().for_each(|value| bytes.extend_from_slice(&value.to_le_bytes()));
+                Cow::Owned(bytes)
+            }
+            Err(error) => {
+                self.failed.borrow_mut().get_or_insert(error);
+                Cow::Owned(Vec::new())
+            }
+        }
+    }
+
+    fn data_len(&self) -> usize {
+        self.shape.iter().product::<usize>() * if self.dtype() == Dtype::U8 { 1 } else { 4 }
+    }
+}
+
+fn write_tensors(path: &Path, tensors: Vec<(String, Vec<usize>, Source<'_>)>) -> Result<(), TrainError> {
+    let failed = RefCell::new(None);
+    let views = tensors.into_iter().map(|(name, shape, source)| (name, Lazy { shape, source, failed: &failed }));
+    let written = safetensors::serialize_to_file(views, None, path);
+    if let Some(error) = failed.take() {
+        return Err(TrainError::tensor("reading weights for a checkpoint")(error));
+    }
+    written.map_err(|error| io_error(path, "writing")(io::Error::other(error)))?;
+    sync(path)
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> Result<(), TrainError> {
+    let json = serde_json::to_vec_pretty(value).map_err(|error| io_error(path, "writing")(io::Error::other(error)))?;
+    fs::write(path, json).map_err(io_error(path, "writing"))?;
+    sync(path)
+}
+
+fn write_manifest(directory: &Path) -> Result<(), TrainError> {
+    let mut files = BTreeMap::new();
+    for name in [WEIGHTS, OPTIMIZER, ROLES, STATE] {
+        let path = directory.join(name);
+        if !path.exists() {
+            continue;
+        }
+        let mut file = File::open(&path).map_err(io_error(&path, "reading back"))?;
+        let (mut hash, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 20]);
+        loop {
+            let read = file.read(&mut buffer).map_err(io_error(&path, "reading back"))?;
+            if read == 0 {
+                break;
+            }
+            hash.update(&buffer[..read]);
+            bytes += read as u64;
+        }
+        files.insert(name.to_string(), FileEntry { bytes, sha256: hex(&hash.finalize()) });
+    }
+    write_json(&directory.join(MANIFEST), &Manifest { format: FORMAT, files })
+}
+
+fn sync(path: &Path) -> Result<(), TrainError> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(io_error(path, "syncing"))
+}
+
+fn remove(directory: &Path) -> Result<(), TrainError> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error(directory, "removing")(error)),
+        _ => Ok(()),
+    }
+}
+
+fn io_error(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> TrainError {
+    let path = path.to_path_buf();
+    move |source| TrainError::Io { path, doing, source }
+}

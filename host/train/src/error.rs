@@ -1,0 +1,214 @@
+//! What can stand in the way of a training run, said to a person.
+//!
+//! `Display` is one message: what was wrong and where. [`TrainError::help`] is the
+//! next step, when there is one. Nothing in this crate panics for bad input.
+
+use std::{io, path::PathBuf};
+
+use retune_roles::{Failure, RoleKind};
+use retune_tensor::TensorError;
+
+use crate::model::ModelError;
+
+/// Why a run was refused or ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// A setting that cannot be, by its name in a recipe.
+    #[error("{field}: {problem}")]
+    Field {
+        /// Dotted name, as in a recipe's section.
+        field: String,
+        /// One sentence.
+        problem: String,
+        /// The next step.
+        help: Option<String>,
+    },
+    /// The examples cannot be trained on.
+    #[error("{problem}")]
+    Data {
+        /// One sentence.
+        problem: String,
+        /// The next step.
+        help: Option<String>,
+    },
+    /// A loss or a metric asks for a tensor this run cannot supply.
+    #[error("{role} {who} asks for the tensor `{wanted}`, which this run cannot supply; it has {}", list(available))]
+    Want {
+        /// Loss or metric.
+        role: RoleKind,
+        /// Its name.
+        who: String,
+        /// What it asked for.
+        wanted: String,
+        /// What there is.
+        available: Vec<String>,
+        /// The name that was probably meant.
+        nearest: Option<String>,
+    },
+    /// A glob that selects nothing.
+    #[error("{field}: the pattern `{pattern}` matches no {what}")]
+    Pattern {
+        /// Where it stands: `strategy.freeze`, or the policy that gave it.
+        field: String,
+        /// The glob.
+        pattern: String,
+        /// `parameter` or `layer`.
+        what: &'static str,
+        /// Names that come close.
+        nearest: Vec<String>,
+    },
+    /// Nothing is left to learn.
+    #[error("{cause}: no parameter is left that learns")]
+    NothingLearns {
+        /// What froze the last one.
+        cause: String,
+    },
+    /// A role failed, or answered what it may not.
+    #[error(transparent)]
+    Role(#[from] Failure),
+    /// The loss or its gradient is not a finite number. Nothing of the step was applied.
+    #[error("step {step}: {what} of loss {loss} is {value} {}; no weight was changed", rows(keys))]
+    NonFinite {
+        /// The optimiser step, from 1.
+        step: u64,
+        /// The loss's name.
+        loss: String,
+        /// `the numerator`, `the denominator`, `the gradient norm`.
+        what: &'static str,
+        /// What it was.
+        value: f64,
+        /// The rows of the micro-batch or window.
+        keys: Vec<String>,
+    },
+    /// The model could not be run or changed.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A tensor operation of the host's own failed.
+    #[error("{doing}: {source}")]
+    Tensor {
+        /// What was being done.
+        doing: String,
+        /// Why it failed.
+        source: TensorError,
+    },
+    /// A file could not be written or read.
+    #[error("{}: {doing} failed: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What was being done.
+        doing: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// A checkpoint that is intact, but not one of this run.
+    #[error("{}: {problem}", path.display())]
+    Checkpoint {
+        /// Which.
+        path: PathBuf,
+        /// One sentence.
+        problem: String,
+        /// The next step.
+        help: Option<String>,
+    },
+    /// Bytes of a frozen parameter changed: a fault of this program.
+    #[error("the frozen parameter `{parameter}` changed between steps {since} and {step}; the result is not to be trusted")]
+    FrozenChanged {
+        /// Its name.
+        parameter: String,
+        /// When it was last known to be right.
+        since: u64,
+        /// When it was found.
+        step: u64,
+    },
+    /// The observer asked to stop; nothing was saved beyond the last checkpoint.
+    #[error("stopped after step {step}")]
+    Stopped {
+        /// Optimiser steps taken.
+        step: u64,
+    },
+}
+
+impl TrainError {
+    /// A setting that cannot be.
+    pub(crate) fn field(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::Field { field: field.into(), problem: problem.into(), help: None }
+    }
+
+    /// A tensor operation that failed while `doing`.
+    pub(crate) fn tensor(doing: impl Into<String>) -> impl FnOnce(TensorError) -> Self {
+        let doing = doing.into();
+        move |source| Self::Tensor { doing, source }
+    }
+
+    /// The next step, when there is one.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Field { help, .. } | Self::Data { help, .. } | Self::Checkpoint { help, .. } => help.clone(),
+            Self::Want { nearest, .. } => nearest.as_ref().map(|name| format!("did you mean `{name}`?")),
+            Self::Pattern { nearest, .. } if !nearest.is_empty() => Some(format!("the nearest names are {}", list(nearest))),
+            Self::Role(failure) => failure.details().help.clone(),
+            Self::NonFinite { .. } => {
+                Some("look at these rows first; then try a lower learning_rate, a longer warm-up or a smaller max_grad_norm".into())
+            }
+            Self::NothingLearns { .. } => Some("unfreeze at least the head, for example by leaving `classifier.**` out of strategy.freeze".into()),
+            Self::FrozenChanged { .. } => Some("please report this as a bug, with the recipe".into()),
+            _ => None,
+        }
+    }
+}
+
+/// `` `a`, `b` and `c` ``.
+pub(crate) fn list(names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match quoted.as_slice() {
+        [] => "none".into(),
+        [one] => one.clone(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+    }
+}
+
+/// The rows of a message: the first eight, then how many more.
+fn rows(keys: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let shown = keys[..keys.len().min(SHOWN)].join(", ");
+    match keys.len() {
+        0 => String::new(),
+        1 => format!("on row {shown}"),
+        n if n <= SHOWN => format!("on rows {shown}"),
+        n => format!("on rows {shown} and {} more", n - SHOWN),
+    }
+}
+
+/// The name in `names` that `given` was probably meant to be.
+pub(crate) fn nearest<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    names
+        .into_iter()
+        .map(|name| (strsim::jaro_winkler(given, name), name))
+        .filter(|(closeness, _)| *closeness > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_that_is_not_a_number_is_told_with_step_rows_and_name() {
+        let keys = (1..=11).map(|n| format!("train.csv:{n}")).collect();
+        let error = TrainError::NonFinite { step: 12, loss: "focal".into(), what: "the numerator", value: f64::NAN, keys };
+        assert_eq!(
+            error.to_string(),
+            "step 12: the numerator of loss focal is NaN on rows train.csv:1, train.csv:2, train.csv:3, train.csv:4, \
+             train.csv:5, train.csv:6, train.csv:7, train.csv:8 and 3 more; no weight was changed"
+        );
+    }
+
+    #[test]
+    fn the_nearest_name_is_a_likely_one_or_none() {
+        let names = ["logits", "labels", "hidden"];
+        assert_eq!(nearest("lables", names).as_deref(), Some("labels"));
+        assert_eq!(nearest("zzz", names), None);
+    }
+}

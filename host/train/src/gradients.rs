@@ -1,0 +1,151 @@
+//! The gradient of one optimiser step, summed over its micro-batches.
+//!
+//! On the CPU a gradient is a plain vector: the buffer that the backward pass
+//! made is taken over without a copy, and what follows (sums, norms, the update)
+//! is one pass over memory on all cores. On other devices it stays a tensor.
+//! Sums of squares are taken in float64 over fixed blocks, so a norm does not
+//! depend on the number of threads.
+
+use burn::tensor::{Tensor, TensorData};
+use rayon::prelude::*;
+use retune_tensor::{AnyTensor, Device, TensorError};
+
+/// Values handled together; also the unit of work of a thread.
+pub(crate) const BLOCK: usize = 1 << 14;
+
+/// Numbers that live where they are best worked on.
+#[derive(Clone, Debug)]
+pub enum Floats {
+    /// On the CPU.
+    Host(Vec<f32>),
+    /// Elsewhere; a vector.
+    Device(AnyTensor),
+}
+
+/// True when tensors of `device` are in this process's memory.
+pub(crate) fn is_host(device: &Device) -> bool {
+    device.clone().inner() == Device::flex()
+}
+
+/// Takes a float32 tensor apart, in row-major order. Free of copies when `value`
+/// is the only handle of a contiguous tensor.
+pub fn into_floats(value: AnyTensor) -> Result<Vec<f32>, TensorError> {
+    let flat: Tensor<1> = value.reshape(&[-1])?.typed()?;
+    drop(value);
+    match flat.into_data().into_vec::<f32>() {
+        Ok(floats) => Ok(floats),
+        Err(error) => Err(TensorError::new("read", format!("float32 values cannot be read back: {error:?}"))),
+    }
+}
+
+/// A float32 tensor of `shape` on `device`, without a copy on the CPU.
+pub fn from_floats(values: Vec<f32>, shape: &[usize], device: &Device) -> Result<AnyTensor, TensorError> {
+    let length = values.len();
+    let flat = AnyTensor::from(Tensor::<1>::from_data(TensorData::new(values, [length]), device));
+    let shape: Vec<i32> = shape.iter().map(|&n| n as i32).collect();
+    flat.reshape(&shape)
+}
+
+impl Floats {
+    /// Takes over `value`, as a vector.
+    pub fn new(value: AnyTensor) -> Result<Self, TensorError> {
+        if is_host(&value.device()) { into_floats(value).map(Self::Host) } else { value.reshape(&[-1]).map(Self::Device) }
+    }
+
+    /// The numbers, on the host.
+    pub fn to_vec(&self) -> Result<Vec<f32>, TensorError> {
+        match self {
+            Self::Host(values) => Ok(values.clone()),
+            Self::Device(value) => value.to_float32(),
+        }
+    }
+
+    fn add(&mut self, other: Self) -> Result<(), TensorError> {
+        match (self, other) {
+            (Self::Host(sum), Self::Host(part)) => {
+                sum.par_chunks_mut(BLOCK).zip(part.par_chunks(BLOCK)).for_each(|(sum, part)| {
+                    for (s, p) in sum.iter_mut().zip(part) {
+                        *s += p;
+                    }
+                });
+            }
+            (Self::Device(sum), Self::Device(part)) => *sum = sum.add(&part)?,
+            _ => return Err(TensorError::new("add", "gradients of one parameter lie on different devices")),
+        }
+        Ok(())
+    }
+}
+
+/// One slot a parameter, in the parameters' order; `None` where there is no gradient.
+#[derive(Clone, Debug, Default)]
+pub struct Gradients(Vec<Option<Floats>>);
+
+impl Gradients {
+    /// No gradient yet, for `parameters` parameters.
+    pub fn none(parameters: usize) -> Self {
+        Self(vec![None; parameters])
+    }
+
+    /// Adds what one backward pass gave.
+    pub fn add(&mut self, parts: Vec<Option<AnyTensor>>) -> Result<(), TensorError> {
+        for (sum, part) in self.0.iter_mut().zip(parts) {
+            let Some(part) = part else { continue };
+            let part = Floats::new(part)?;
+            match sum {
+                Some(sum) => sum.add(part)?,
+                None => *sum = Some(part),
+            }
+        }
+        Ok(())
+    }
+
+    /// In the parameters' order.
+    pub fn iter(&self) -> impl Iterator<Item = Option<&Floats>> {
+        self.0.iter().map(Option::as_ref)
+    }
+
+    /// For sums over workers.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = Option<&mut Floats>> {
+        self.0.iter_mut().map(Option::as_mut)
+    }
+
+    /// In the parameters' order, given away.
+    pub fn into_parts(self) -> Vec<Option<Floats>> {
+        self.0
+    }
+
+    /// Sum of squares of each gradient; one readback in all.
+    pub fn squared_norms(&self) -> Result<Vec<Option<f64>>, TensorError> {
+        let mut on_device = Vec::new();
+        for part in self.0.iter().flatten() {
+            if let Floats::Device(value) = part {
+                on_device.push(value.mul(value)?.sum(&[], false)?);
+            }
+        }
+        let mut read = read_scalars(&on_device)?.into_iter();
+        let mut norm = |part: &Floats| match part {
+            Floats::Host(values) => squared_norm(values),
+            Floats::Device(_) => read.next().unwrap_or(f64::NAN),
+        };
+        Ok(self.0.iter().map(|part| part.as_ref().map(&mut norm)).collect())
+    }
+}
+
+/// Sum of squares, in float64, the same on any number of threads.
+pub fn squared_norm(values: &[f32]) -> f64 {
+    let blocks: Vec<f64> =
+        values.par_chunks(BLOCK).map(|block| block.iter().map(|&x| f64::from(x) * f64::from(x)).sum()).collect();
+    blocks.iter().sum()
+}
+
+/// Scalars of shape `[]`, read back in one go.
+pub fn read_scalars(scalars: &[AnyTensor]) -> Result<Vec<f64>, TensorError> {
+    let Some(first) = scalars.first() else { return Ok(Vec::new()) };
+    if is_host(&first.device()) {
+        return scalars.iter().map(AnyTensor::item).collect();
+    }
+    let floats: Vec<AnyTensor> =
+        scalars.iter().map(|s| s.untracked().cast(retune_tensor::Dtype::Float32)).collect::<Result<_, _>>()?;
+    let together = retune_tensor::stack(&floats.iter().collect::<Vec<_>>(), 0)?;
+    Ok(together.to_float32()?.into_iter().map(f64::from).collect())
+}

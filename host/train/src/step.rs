@@ -1,0 +1,204 @@
+//! The loss and gradient of one optimiser step.
+//!
+//! A step's window of rows is cut into micro-batches. Each is run forward and its
+//! loss *numerator* backward; numerators, denominators and gradients are added up
+//! and divided once. So the loss of a step is
+//!
+//! ```text
+//! Σ numerators / Σ denominators
+//! ```
+//!
+//! over all micro-batches and workers, and 1×8, 2×4 and 8×1 rows are the same
+//! step, a short last window included. Dropout follows the row's place in the
+//! window, so it does not see micro-batches either.
+//!
+//! Numbers are read back once a step; a step whose loss or gradient is not finite
+//! is refused before anything is applied.
+
+use retune_roles::{Example, Failure, Loss, LossOutput, Progress, RoleKind};
+use retune_tensor::AnyTensor;
+
+use crate::{
+    chance::{Purpose, seed_of},
+    collate::Collation,
+    error::TrainError,
+    gradients::{Gradients, read_scalars},
+    model::{DropoutSeeds, Input, Model},
+    workers::Workers,
+};
+
+/// What a step is cut from and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Rows in a micro-batch.
+    pub batch_size: usize,
+    /// The run's seed when dropout is on.
+    pub dropout_seed: Option<u64>,
+    /// Index in the whole window of this worker's first row.
+    pub first: usize,
+}
+
+/// Sums over one step's window, all workers included.
+#[derive(Clone, Debug)]
+pub struct StepSums {
+    /// Gradient of the sum of numerators; not divided yet.
+    pub gradients: Gradients,
+    /// Sum of squares of each gradient.
+    pub squared_norms: Vec<Option<f64>>,
+    /// Sum of numerators.
+    pub numerator: f64,
+    /// Sum of denominators.
+    pub denominator: f64,
+    /// Further scalars of the loss: name, sum, count.
+    pub reported: Vec<(String, f64, f64)>,
+    /// Tokens without padding.
+    pub tokens: u64,
+    /// Rows.
+    pub rows: u64,
+}
+
+impl StepSums {
+    /// The loss of the step; zero when nothing in it carries a loss.
+    pub fn loss(&self) -> f64 {
+        if self.denominator == 0.0 { 0.0 } else { self.numerator / self.denominator }
+    }
+}
+
+/// Scalars of one micro-batch, still on the device.
+struct Pending {
+    keys: Vec<String>,
+    numerator: AnyTensor,
+    denominator: AnyTensor,
+    reported: Vec<(String, AnyTensor, AnyTensor)>,
+}
+
+/// Runs one step's window forward and backward. `rows` are this worker's; the
+/// model is not changed.
+///
+/// # Errors
+/// When the loss fails or answers what it may not, and when loss or gradient are
+/// not finite: then step, rows and loss are named.
+pub fn compute(
+    model: &Model,
+    loss: &mut dyn Loss,
+    collation: &Collation,
+    rows: &[&Example],
+    shape: Shape,
+    at: &Progress,
+    workers: &dyn Workers,
+) -> Result<StepSums, TrainError> {
+    let mut gradients = Gradients::none(model.parameters().len());
+    let mut pending = Vec::new();
+    let mut tokens = 0;
+    for (index, micro) in rows.chunks(shape.batch_size).enumerate() {
+        let input = Input::from_examples(micro, model.config(), model.device())?;
+        tokens += input.tokens();
+        let first = shape.first + index * shape.batch_size;
+        let dropout = shape.dropout_seed.map(|seed| {
+            let row_seed = |row: usize| seed_of(seed, Purpose::Dropout, at.step, (first + row) as u64);
+            DropoutSeeds::new((0..micro.len()).map(row_seed).collect())
+        });
+        let weights = model.weights(true);
+        let forward = model.forward(&weights, &input, dropout.as_ref())?;
+        let batch = collation.batch(&forward, &input, micro, model.device())?;
+        drop(forward);
+        let output = loss.compute(&batch, at).map_err(|failure| failure.at(place(at)))?;
+        drop(batch);
+        check(loss.name(), &output, at, true)?;
+        let LossOutput { numerator, denominator, reported } = output;
+        pending.push(Pending {
+            keys: input.keys().to_vec(),
+            numerator: numerator.untracked(),
+            denominator: denominator.untracked(),
+            reported: reported.into_iter().map(|r| (r.name, r.sum.untracked(), r.count.untracked())).collect(),
+        });
+        let parts = weights.backward(&numerator)?;
+        gradients.add(parts).map_err(TrainError::tensor("adding gradients"))?;
+    }
+    finish(gradients, &pending, tokens, rows, loss.name(), at, workers)
+}
+
+fn finish(
+    mut gradients: Gradients,
+    pending: &[Pending],
+    tokens: u64,
+    rows: &[&Example],
+    loss: &str,
+    at: &Progress,
+    workers: &dyn Workers,
+) -> Result<StepSums, TrainError> {
+    let scalars: Vec<AnyTensor> = pending
+        .iter()
+        .flat_map(|p| [p.numerator.clone(), p.denominator.clone()].into_iter().chain(p.reported.iter().flat_map(|r| [r.1.clone(), r.2.clone()])))
+        .collect();
+    let mut read = read_scalars(&scalars).map_err(TrainError::tensor("reading the loss"))?.into_iter();
+    let mut next = || read.next().unwrap_or(f64::NAN);
+    let (mut numerator, mut denominator) = (0.0, 0.0);
+    let mut reported: Vec<(String, f64, f64)> = Vec::new();
+    for part in pending {
+        let not_finite = |what, value| {
+            Err(TrainError::NonFinite { step: at.step + 1, loss: loss.to_string(), what, value, keys: part.keys.clone() })
+        };
+        let (n, d) = (next(), next());
+        if !n.is_finite() {
+            return not_finite("the numerator", n);
+        }
+        if !d.is_finite() {
+            return not_finite("the denominator", d);
+        }
+        if d < 0.0 {
+            let reason = format!("the denominator is {d}; it is a count or a sum of weights and cannot be negative");
+            return Err(Failure::new(loss, RoleKind::Loss, "compute", reason).at(place(at)).into());
+        }
+        numerator += n;
+        denominator += d;
+        for (name, _, _) in &part.reported {
+            let (sum, count) = (next(), next());
+            match reported.iter_mut().find(|r| r.0 == *name) {
+                Some(r) => (r.1, r.2) = (r.1 + sum, r.2 + count),
+                None => reported.push((name.clone(), sum, count)),
+            }
+        }
+    }
+    let mut sums = [numerator, denominator, tokens as f64, rows.len() as f64];
+    workers.sum(&mut sums)?;
+    workers.sum_gradients(&mut gradients)?;
+    let squared_norms = gradients.squared_norms().map_err(TrainError::tensor("measuring the gradient"))?;
+    let norm: f64 = squared_norms.iter().flatten().sum();
+    if !norm.is_finite() {
+        let keys = rows.iter().map(|row| row.key.clone()).collect();
+        return Err(TrainError::NonFinite { step: at.step + 1, loss: loss.to_string(), what: "the gradient norm", value: norm.sqrt(), keys });
+    }
+    let [numerator, denominator, tokens, rows] = sums;
+    Ok(StepSums { gradients, squared_norms, numerator, denominator, reported, tokens: tokens as u64, rows: rows as u64 })
+}
+
+/// Where a call of a role happens, for messages.
+pub(crate) fn place(at: &Progress) -> String {
+    format!("step {}", at.step + 1)
+}
+
+/// Refuses an answer that is not two scalars (and, in training, one to learn from).
+pub(crate) fn check(loss: &str, output: &LossOutput, at: &Progress, training: bool) -> Result<(), TrainError> {
+    let refuse = |reason: String, help: &str| {
+        Err(Failure::new(loss, RoleKind::Loss, "compute", reason).at(place(at)).help(help).into())
+    };
+    let scalars = [("numerator".to_string(), &output.numerator), ("denominator".to_string(), &output.denominator)];
+    let further = output.reported.iter().flat_map(|r| {
+        [(format!("sum of `{}`", r.name), &r.sum), (format!("count of `{}`", r.name), &r.count)]
+    });
+    for (what, tensor) in scalars.into_iter().chain(further) {
+        let shape = tensor.shape();
+        if !shape.is_empty() {
+            return refuse(format!("the {what} has shape {shape:?}, expected []"), "reduce it with a sum over all dimensions");
+        }
+    }
+    if !output.numerator.dtype().is_float() {
+        return refuse(format!("the numerator is {:?}, expected a float", output.numerator.dtype()), "compute it from the logits");
+    }
+    if training && !output.numerator.is_tracked() {
+        let help = "compute it from `logits`, `hidden` or `pooled`, without `detach` on the way";
+        return refuse("the numerator does not depend on the model, so nothing can be learnt from it".into(), help);
+    }
+    Ok(())
+}

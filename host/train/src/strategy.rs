@@ -1,0 +1,135 @@
+//! Which parameters learn from the start, and which begin anew.
+//!
+//! A strategy is data: globs and numbers that are turned, once, into the
+//! `trainable` flag of each parameter. The loop has no branch for any of them.
+
+use retune_roles::{InitScheme, Layer, LayerKind};
+
+use crate::{
+    chance::{Purpose, seed_of},
+    error::TrainError,
+    model::{
+        Model, ModelError,
+        pattern::{PatternError, Patterns},
+    },
+    spec::{Reinitialize, Scheme, Strategy},
+};
+
+/// Applies `strategy` to a model that was just loaded: new weights first, then flags.
+///
+/// # Errors
+/// When a glob selects nothing, there are fewer blocks than asked for, or nothing is left that learns.
+pub fn apply(strategy: &Strategy, model: &mut Model, seed: u64) -> Result<(), TrainError> {
+    for new in &strategy.reinitialize {
+        for index in of_model("strategy.reinitialize", model, &new.layers)? {
+            model.reinitialize(index, new.init_scheme(), seed_of(seed, Purpose::Reinitialize, 0, index as u64))?;
+        }
+    }
+    for pattern in &strategy.freeze {
+        for index in of_model("strategy.freeze", model, pattern)? {
+            model.parameters_mut().set_trainable(index, false);
+        }
+    }
+    if let Some(top) = strategy.train_top_layers {
+        let layers = model.layers();
+        let lowest = lowest_depth(&layers, top)?;
+        for index in 0..model.parameters().len() {
+            let depth = model.parameters().at(index).and_then(|p| layers.get(p.layer)).map_or(0, |l| l.depth);
+            if depth < lowest {
+                model.parameters_mut().set_trainable(index, false);
+            }
+        }
+    }
+    if model.parameters().iter().any(|p| p.trainable) {
+        Ok(())
+    } else {
+        Err(TrainError::NothingLearns { cause: "strategy".into() })
+    }
+}
+
+impl Reinitialize {
+    fn init_scheme(&self) -> InitScheme {
+        match self.scheme {
+            Scheme::Zeros => InitScheme::Zeros,
+            Scheme::Normal => InitScheme::Normal(self.std.unwrap_or(0.02)),
+            Scheme::KaimingUniform => InitScheme::KaimingUniform,
+            Scheme::XavierUniform => InitScheme::XavierUniform,
+        }
+    }
+}
+
+/// Depth from which layers learn when only the top `top` blocks do. A block begins with its attention.
+fn lowest_depth(layers: &[Layer], top: u32) -> Result<u32, TrainError> {
+    let mut blocks: Vec<u32> = layers.iter().filter(|l| l.kind == LayerKind::Attention).map(|l| l.depth).collect();
+    blocks.sort_unstable();
+    let top = top as usize;
+    if top > blocks.len() {
+        let problem = format!("the model has {} blocks, so {top} of them cannot be trained; give a number from 0 to {}", blocks.len(), blocks.len());
+        return Err(TrainError::field("strategy.train_top_layers", problem));
+    }
+    if top > 0 {
+        return Ok(blocks[blocks.len() - top]);
+    }
+    let body = layers.iter().filter(|l| matches!(l.kind, LayerKind::Embedding | LayerKind::Attention | LayerKind::Mlp));
+    Ok(body.map(|l| l.depth).max().map_or(0, |depth| depth + 1))
+}
+
+/// Indices of the parameters that `pattern` takes, by their names or their layers'.
+fn of_model(field: &str, model: &Model, pattern: &str) -> Result<Vec<usize>, TrainError> {
+    let patterns = Patterns::new(&[pattern.to_string()]).map_err(|error| named(field, "parameter", error))?;
+    model.select(&patterns).map_err(|error| match error {
+        ModelError::Pattern(error) => named(field, "parameter", error),
+        other => other.into(),
+    })
+}
+
+/// Indices of the layers that `pattern` takes; none is an error of `field`.
+pub(crate) fn select_layers<'a>(field: &str, pattern: &str, names: impl IntoIterator<Item = &'a str>) -> Result<Vec<usize>, TrainError> {
+    Patterns::new(&[pattern.to_string()]).and_then(|patterns| patterns.select(names)).map_err(|error| named(field, "layer", error))
+}
+
+fn named(field: &str, what: &'static str, error: PatternError) -> TrainError {
+    match error {
+        PatternError::NoMatch { pattern, nearest } => TrainError::Pattern { field: field.to_string(), pattern, what, nearest },
+        invalid => TrainError::field(field, invalid.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+
+    fn layers() -> Vec<Layer> {
+        let layer = |name: &str, depth, kind| Layer { name: name.into(), depth, kind, parameters: 1, trainable: true };
+        vec![
+            layer("embeddings", 0, LayerKind::Embedding),
+            layer("layer.0.attention", 1, LayerKind::Attention),
+            layer("layer.0.mlp", 2, LayerKind::Mlp),
+            layer("layer.1.attention", 3, LayerKind::Attention),
+            layer("layer.1.mlp", 4, LayerKind::Mlp),
+            layer("norm", 5, LayerKind::Norm),
+            layer("classifier", 6, LayerKind::Head),
+        ]
+    }
+
+    #[test]
+    fn the_top_blocks_are_counted_from_the_head() {
+        assert_eq!(lowest_depth(&layers(), 0).unwrap(), 5);
+        assert_eq!(lowest_depth(&layers(), 1).unwrap(), 3);
+        assert_eq!(lowest_depth(&layers(), 2).unwrap(), 1);
+    }
+
+    #[test]
+    fn more_blocks_than_there_are_is_an_error_with_the_range() {
+        let error = lowest_depth(&layers(), 3).unwrap_err().to_string();
+        assert_eq!(error, "strategy.train_top_layers: the model has 2 blocks, so 3 of them cannot be trained; give a number from 0 to 2");
+    }
+
+    #[test]
+    fn a_pattern_that_selects_nothing_names_its_field() {
+        let error = select_layers("policy thaw at step 3", "encodr.**", ["bert.encoder.layer.0.attention"]).unwrap_err();
+        assert_eq!(error.to_string(), "policy thaw at step 3: the pattern `encodr.**` matches no layer");
+        assert_eq!(error.help().unwrap(), "the nearest names are `bert.encoder.layer.0.attention`");
+    }
+}
