@@ -9,6 +9,8 @@
 //! only the host divides; a batch lends its tensors for one call; a failure
 //! names the role, the call and the sample or step.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
 pub mod batch;
 pub mod builtin;
 pub mod example;

@@ -43,5 +43,9 @@ pub trait Tokenizer: Send + Sync {
     /// One text an id list.
     fn decode(&self, ids: &[Vec<u32>], skip_special: bool) -> Result<Vec<String>, Refusal>;
     /// The model's chat template applied, and the mask of assistant tokens.
-    fn apply_chat_template(&self, messages: &[Message], add_generation_prompt: bool) -> Result<(Encoding, Vec<bool>), Refusal>;
+    fn apply_chat_template(
+        &self,
+        messages: &[Message],
+        add_generation_prompt: bool,
+    ) -> Result<(Encoding, Vec<bool>), Refusal>;
 }

@@ -28,6 +28,7 @@ mod elementwise;
 mod error;
 pub mod fused;
 mod geometry;
+mod gradient;
 pub mod random;
 mod reduction;
 mod selection;
@@ -39,4 +40,5 @@ pub use creation::{arange, cat, eye, from_float32, from_float64, from_int64, ful
 pub use dtype::Dtype;
 pub use error::{Result, TensorError};
 pub use geometry::{DEFAULT_LARGEST, MAX_RANK, with_largest};
+pub use gradient::Gradients;
 pub use random::{normal, uniform};
