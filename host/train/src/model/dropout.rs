@@ -1,0 +1,163 @@
+//! Which units drop out: a function of the row, the place and the position.
+//!
+//! Each row of a batch brings a seed. A mask value depends on that seed, on the
+//! site (which dropout of the model) and on the position inside the row, and on
+//! nothing else: neither on padding, nor on which rows share the batch, nor on
+//! the number of threads. So splitting a batch into micro-batches, or resuming a
+//! run, drops the very same units.
+//!
+//! Price: masks are made on the host, about a nanosecond a value, and copied to
+//! the device. Probabilities are rounded to a multiple of 2⁻¹⁶, and kept units
+//! are scaled by exactly the inverse of the rounded probability.
+
+use burn::tensor::{Tensor, TensorData};
+use rayon::prelude::*;
+use retune_tensor::Device;
+
+/// One seed a row of the batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DropoutSeeds(Vec<u64>);
+
+impl DropoutSeeds {
+    /// One seed a row, in the order of the rows.
+    pub fn new(rows: Vec<u64>) -> Self {
+        Self(rows)
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True without rows.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<Vec<u64>> for DropoutSeeds {
+    fn from(rows: Vec<u64>) -> Self {
+        Self(rows)
+    }
+}
+
+/// Applies dropout during one forward pass, or does nothing.
+pub(super) struct Dropout<'a> {
+    seeds: Option<&'a DropoutSeeds>,
+    device: Device,
+}
+
+/// A dropout of the model; distinct numbers give independent masks.
+pub(super) type Site = u64;
+
+impl<'a> Dropout<'a> {
+    pub(super) fn new(seeds: Option<&'a DropoutSeeds>, device: &Device) -> Self {
+        Self { seeds, device: device.clone() }
+    }
+
+    /// `x`: `[batch * lines, width]`, a line being a position of the row.
+    pub(super) fn lines(&self, x: Tensor<2>, probability: f64, site: Site) -> Tensor<2> {
+        let shape = x.dims();
+        match self.mask(shape[0], shape[1], probability, site, |line| line as u64) {
+            Some(mask) => x * Tensor::from_data(TensorData::new(mask, shape), &self.device),
+            None => x,
+        }
+    }
+
+    /// `x`: attention probabilities `[batch, heads, query, key]`.
+    pub(super) fn attention(&self, x: Tensor<4>, probability: f64, site: Site) -> Tensor<4> {
+        let shape @ [batch, heads, queries, keys] = x.dims();
+        // The query's number must not depend on the padded length.
+        let place = |line: usize| ((line / queries) as u64) << 32 | (line % queries) as u64;
+        match self.mask(batch * heads * queries, keys, probability, site, place) {
+            Some(mask) => x * Tensor::from_data(TensorData::new(mask, shape), &self.device),
+            None => x,
+        }
+    }
+
+    fn mask(&self, lines: usize, width: usize, probability: f64, site: Site, place: impl Fn(usize) -> u64 + Sync) -> Option<Vec<f32>> {
+        let seeds = &self.seeds?.0;
+        let dropped = (probability * 65536.0).round().clamp(0.0, 65535.0) as u64;
+        if dropped == 0 || lines == 0 || width == 0 {
+            return None;
+        }
+        let kept = (65536.0 / (65536 - dropped) as f64) as f32;
+        let per_row = lines / seeds.len();
+        let mut mask = vec![0.0f32; lines * width];
+        mask.par_chunks_mut(width).enumerate().with_min_len(64).for_each(|(line, values)| {
+            let stream = mix(seeds[line / per_row] ^ mix(site.wrapping_add(1) ^ mix(place(line % per_row))));
+            // Four 16-bit draws from each counter value.
+            for (counter, four) in values.chunks_mut(4).enumerate() {
+                let bits = mix(stream.wrapping_add((counter as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)));
+                for (lane, value) in four.iter_mut().enumerate() {
+                    *value = if (bits >> (16 * lane)) & 0xFFFF >= dropped { kept } else { 0.0 };
+                }
+            }
+        });
+        Some(mask)
+    }
+}
+
+/// The finaliser of SplitMix64 (Steele, Lea and Flood 2014): a bijection whose
+/// every output bit depends on every input bit.
+fn mix(x: u64) -> u64 {
+    let x = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    x ^ (x >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn lines(seeds: &[u64], length: usize, site: Site, probability: f64) -> Vec<f32> {
+        let device = Device::flex();
+        let seeds = DropoutSeeds::new(seeds.to_vec());
+        let ones = Tensor::<2>::ones([seeds.len() * length, 8], &device);
+        Dropout::new(Some(&seeds), &device).lines(ones, probability, site).into_data().try_into_vec().unwrap()
+    }
+
+    #[test]
+    fn a_row_drops_the_same_units_whatever_its_neighbours_and_padding() {
+        let alone = lines(&[7], 5, 3, 0.5);
+        let padded = lines(&[1, 7], 9, 3, 0.5);
+        assert_eq!(alone[..], padded[9 * 8..9 * 8 + 5 * 8]);
+    }
+
+    #[test]
+    fn attention_drops_the_same_units_whatever_the_padding() {
+        let device = Device::flex();
+        let run = |seeds: &[u64], t: usize| -> Vec<f32> {
+            let seeds = DropoutSeeds::new(seeds.to_vec());
+            let ones = Tensor::<4>::ones([seeds.len(), 3, t, t], &device);
+            Dropout::new(Some(&seeds), &device).attention(ones, 0.3, 0).into_data().try_into_vec().unwrap()
+        };
+        let (short, long) = (run(&[9], 4), run(&[2, 9], 6));
+        for head in 0..3 {
+            for q in 0..4 {
+                let (a, b) = ((head * 4 + q) * 4, ((3 + head) * 6 + q) * 6);
+                assert_eq!(short[a..a + 4], long[b..b + 4], "head {head}, query {q}");
+            }
+        }
+    }
+
+    #[test]
+    fn sites_rows_and_positions_are_independent() {
+        let base = lines(&[7], 64, 3, 0.5);
+        for other in [lines(&[7], 64, 4, 0.5), lines(&[8], 64, 3, 0.5)] {
+            let equal = base.iter().zip(&other).filter(|(a, b)| a == b).count();
+            assert!((192..320).contains(&equal), "{equal} of 512 agree; about 256 would by chance");
+        }
+    }
+
+    #[test]
+    fn the_share_and_the_scale_are_those_of_the_probability() {
+        let values = lines(&(0..64).collect::<Vec<_>>(), 64, 0, 0.1);
+        let dropped = values.iter().filter(|x| **x == 0.0).count() as f64 / values.len() as f64;
+        assert!((dropped - 0.1).abs() < 0.01, "{dropped}");
+        assert!(values.iter().all(|x| *x == 0.0 || (x - 1.0 / 0.9).abs() < 1e-4));
+        assert_eq!(lines(&[1], 4, 0, 0.0), vec![1.0; 32]);
+    }
+}

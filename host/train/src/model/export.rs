@@ -1,0 +1,1 @@
+//! A trained model as a Hugging Face directory that transformers loads.

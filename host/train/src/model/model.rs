@@ -1,0 +1,328 @@
+//! A model: its description, its values, its forward pass.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Tensor;
+use retune_roles::{InitScheme, Layer};
+use retune_tensor::{AnyTensor, Device, from_float32};
+
+use super::bert::Bert;
+use super::dropout::Dropout;
+use super::initial;
+use super::inventory::{Entry, Inventory};
+use super::llama::Llama;
+use super::pattern::Patterns;
+use super::tensor_files::TensorFiles;
+use super::{Architecture, DropoutSeeds, Input, ModelConfig, ModelError, Parameter, Parameters, StoredDtype, Weights};
+
+/// What the model is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// One of `labels` for a row.
+    SequenceClassification {
+        /// Names of the classes; class 0 first.
+        labels: Vec<String>,
+    },
+    /// The next token, at every position.
+    CausalLm,
+}
+
+impl Task {
+    /// The task that a checkpoint was made for, when its `config.json` says.
+    ///
+    /// # Errors
+    /// When the config cannot be read, or its architecture is a base model's.
+    pub fn of_checkpoint(directory: &Path) -> Result<Self, ModelError> {
+        let config = ModelConfig::read(directory)?;
+        let architecture = config.architectures.first().map_or("", String::as_str);
+        if architecture.ends_with("ForSequenceClassification") {
+            let labels = config.labels.clone().ok_or_else(|| ModelError::Config {
+                path: config.path.clone(),
+                key: "id2label".into(),
+                reason: "a classifier needs it".into(),
+            })?;
+            Ok(Self::SequenceClassification { labels })
+        } else if architecture.ends_with("ForCausalLM") {
+            Ok(Self::CausalLm)
+        } else {
+            Err(ModelError::Config {
+                path: config.path.clone(),
+                key: "architectures".into(),
+                reason: format!("`{architecture}` is not a task model; expected …ForSequenceClassification or …ForCausalLM"),
+            })
+        }
+    }
+}
+
+/// Where the weights come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Base {
+    /// A Hugging Face directory: `config.json` and `model.safetensors`, single or sharded.
+    Directory(PathBuf),
+    /// A `config.json` alone: every weight is new, from the seed.
+    Config(PathBuf),
+}
+
+/// What loading did with names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoadReport {
+    /// Parameters read from the checkpoint.
+    pub loaded: usize,
+    /// Parameters that are new: heads the checkpoint lacks, or everything.
+    pub new: Vec<String>,
+    /// Heads that the checkpoint has, but for other labels: new as well, with the reason.
+    pub replaced: Vec<(String, String)>,
+    /// Tensors of the checkpoint that the task model has no place for.
+    pub unused: Vec<String>,
+}
+
+/// What one forward pass gives.
+#[derive(Clone, Debug)]
+pub struct Forward {
+    /// `[batch, classes]`, or `[batch, seq, vocab]` for causal language models.
+    pub logits: AnyTensor,
+    /// The last hidden states, `[batch, seq, hidden]`.
+    pub hidden: AnyTensor,
+    /// What the classifier reads, before its dropout: `[batch, hidden]`.
+    pub pooled: Option<AnyTensor>,
+}
+
+/// What an architecture computes, before it is wrapped for the roles.
+pub(super) struct Output {
+    pub(super) logits: AnyTensor,
+    pub(super) hidden: Tensor<3>,
+    pub(super) pooled: Option<Tensor<2>>,
+}
+
+#[derive(Clone, Debug)]
+enum Net {
+    Bert(Bert),
+    Llama(Llama),
+}
+
+/// A model on a device.
+#[derive(Clone, Debug)]
+pub struct Model {
+    pub(super) config: ModelConfig,
+    pub(super) task: Task,
+    pub(super) parameters: Parameters,
+    layers: Vec<Layer>,
+    entries: Vec<Entry>,
+    net: Net,
+    device: Device,
+    origin: Option<PathBuf>,
+    fresh: Vec<bool>,
+    seed: u64,
+}
+
+impl Model {
+    /// Reads `base` for `task` onto `device`; what the checkpoint lacks of the
+    /// head is initialised from `seed` and reported.
+    ///
+    /// # Errors
+    /// When a file is missing, truncated or contradicts `config.json` (checked from
+    /// the headers, before any weight is read), or the architecture does not do the task.
+    pub fn load(base: &Base, task: &Task, seed: u64, device: &Device) -> Result<(Self, LoadReport), ModelError> {
+        let path = match base {
+            Base::Directory(path) | Base::Config(path) => path,
+        };
+        let config = ModelConfig::read(path)?;
+        let mut inventory = Inventory::default();
+        let net = describe(&config, task, &mut inventory)?;
+        let mut model = Self {
+            config,
+            task: task.clone(),
+            parameters: Parameters::new(Vec::new()),
+            layers: inventory.layers,
+            entries: inventory.entries,
+            net,
+            device: device.clone(),
+            origin: None,
+            fresh: Vec::new(),
+            seed,
+        };
+        let report = match base {
+            Base::Directory(directory) => model.read_values(directory)?,
+            Base::Config(_) => model.new_values()?,
+        };
+        Ok((model, report))
+    }
+
+    fn read_values(&mut self, directory: &Path) -> Result<LoadReport, ModelError> {
+        let files = TensorFiles::open(directory)?;
+        let plan = files.plan(&self.entries, &self.config, &self.task)?;
+        let mut report = LoadReport { unused: plan.unused, replaced: plan.replaced, ..LoadReport::default() };
+        let mut list = Vec::with_capacity(self.entries.len());
+        for (entry, source) in self.entries.iter().zip(&plan.sources) {
+            let (values, stored) = match source {
+                Some(name) => {
+                    report.loaded += 1;
+                    files.read(name)?
+                }
+                None => {
+                    report.new.push(entry.name.clone());
+                    (initial::start(entry, &self.config, self.seed), StoredDtype::Float32)
+                }
+            };
+            self.fresh.push(source.is_none());
+            list.push(self.parameter(entry, values, stored)?);
+        }
+        self.parameters = Parameters::new(list);
+        self.origin = Some(directory.to_owned());
+        Ok(report)
+    }
+
+    fn new_values(&mut self) -> Result<LoadReport, ModelError> {
+        let list = self
+            .entries
+            .iter()
+            .map(|entry| self.parameter(entry, initial::start(entry, &self.config, self.seed), StoredDtype::Float32))
+            .collect::<Result<Vec<_>, _>>()?;
+        self.fresh = vec![true; list.len()];
+        self.parameters = Parameters::new(list);
+        Ok(LoadReport { new: self.entries.iter().map(|e| e.name.clone()).collect(), ..LoadReport::default() })
+    }
+
+    fn parameter(&self, entry: &Entry, values: Vec<f32>, stored: StoredDtype) -> Result<Parameter, ModelError> {
+        Ok(Parameter {
+            name: entry.name.clone(),
+            layer: entry.layer,
+            value: from_float32(values, &entry.shape, &self.device)?,
+            trainable: true,
+            decay: entry.shape.len() > 1,
+            stored,
+            shape: entry.shape.clone(),
+        })
+    }
+
+    /// The checked `config.json`.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// What the model does.
+    pub fn task(&self) -> &Task {
+        &self.task
+    }
+
+    /// Where the parameters are.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Names and values, in order.
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// Names and values, to change.
+    pub fn parameters_mut(&mut self) -> &mut Parameters {
+        &mut self.parameters
+    }
+
+    /// A view for one forward pass; see [`Parameters::weights`].
+    pub fn weights(&self, tracked: bool) -> Weights {
+        self.parameters.weights(tracked)
+    }
+
+    /// Layers in depth order; `trainable` when any of their parameters is.
+    pub fn layers(&self) -> Vec<Layer> {
+        let mut layers = self.layers.clone();
+        layers.iter_mut().for_each(|layer| layer.trainable = false);
+        for parameter in &self.parameters {
+            layers[parameter.layer].trainable |= parameter.trainable;
+        }
+        layers
+    }
+
+    /// Indices of the parameters that `patterns` take, ascending. Each pattern is
+    /// tried on parameter names and, when none fits, on layer names, so that
+    /// `encoder.layer.*.mlp` works although no parameter is called `mlp` in BERT.
+    ///
+    /// # Errors
+    /// Names the pattern that takes nothing, and the nearest names.
+    pub fn select(&self, patterns: &Patterns) -> Result<Vec<usize>, ModelError> {
+        let names = || self.parameters.iter().map(|p| p.name.as_str());
+        let layers = || self.layers.iter().map(|l| l.name.as_str());
+        let mut taken = std::collections::BTreeSet::new();
+        for pattern in patterns.each() {
+            if let Ok(hits) = pattern.select(names()) {
+                taken.extend(hits);
+                continue;
+            }
+            match pattern.select(layers()) {
+                Ok(hits) => taken.extend((0..self.parameters.len()).filter(|i| hits.contains(&self.entries[*i].layer))),
+                Err(_) => {
+                    pattern.select(names().chain(layers()))?;
+                }
+            }
+        }
+        Ok(taken.into_iter().collect())
+    }
+
+    /// Runs the model. With `dropout`, one seed a row decides which units drop out.
+    ///
+    /// # Errors
+    /// When the number of seeds is not the number of rows.
+    pub fn forward(&self, weights: &Weights, input: &Input, dropout: Option<&DropoutSeeds>) -> Result<Forward, ModelError> {
+        if let Some(seeds) = dropout
+            && seeds.len() != input.batch_size()
+        {
+            let (seeds, rows) = (seeds.len(), input.batch_size());
+            return Err(ModelError::request(format!("dropout needs one seed a row: {seeds} seeds for {rows} rows")));
+        }
+        let dropout = Dropout::new(dropout, &self.device);
+        let output = match &self.net {
+            Net::Bert(bert) => bert.forward(weights, input, &dropout),
+            Net::Llama(llama) => llama.forward(weights, input, &dropout),
+        };
+        Ok(Forward { logits: output.logits, hidden: output.hidden.into(), pooled: output.pooled.map(AnyTensor::from) })
+    }
+
+    /// Gives a parameter new values. `Normal`, `KaimingUniform` and
+    /// `XavierUniform` are for matrices: biases become zero and norms one, as in a
+    /// new model. `Pretrained` reads the base again. The same seed gives the same bytes.
+    ///
+    /// # Errors
+    /// When there is no such parameter, or the base cannot be read any more.
+    pub fn reinitialize(&mut self, index: usize, scheme: InitScheme, seed: u64) -> Result<(), ModelError> {
+        let count = self.entries.len();
+        let entry = self
+            .entries
+            .get(index)
+            .ok_or_else(|| ModelError::request(format!("there is no parameter {index}; the model has {count}")))?;
+        let values = match (scheme, &self.origin) {
+            (InitScheme::Pretrained, Some(directory)) if !self.fresh[index] => {
+                let files = TensorFiles::open(directory)?;
+                let plan = files.plan(std::slice::from_ref(entry), &self.config, &self.task)?;
+                match &plan.sources[0] {
+                    Some(name) => files.read(name)?.0,
+                    None => initial::start(entry, &self.config, self.seed),
+                }
+            }
+            (InitScheme::Pretrained, _) => initial::start(entry, &self.config, self.seed),
+            (scheme, _) => initial::scheme(entry, scheme, seed),
+        };
+        let value = from_float32(values, &entry.shape, &self.device)?;
+        self.parameters.set_value(index, value)
+    }
+}
+
+fn describe(config: &ModelConfig, task: &Task, inventory: &mut Inventory) -> Result<Net, ModelError> {
+    let classes = match task {
+        Task::SequenceClassification { labels } if labels.len() < 2 => {
+            return Err(ModelError::request(format!("classification needs at least two labels, found {}", labels.len())));
+        }
+        Task::SequenceClassification { labels } => Some(labels.len()),
+        Task::CausalLm => None,
+    };
+    match (config.architecture, classes) {
+        (Architecture::Bert, Some(classes)) => Ok(Net::Bert(Bert::describe(config, classes, inventory))),
+        (Architecture::Bert, None) => Err(ModelError::Config {
+            path: config.path.clone(),
+            key: "model_type".into(),
+            reason: "a BERT model sees both sides of a token, so it cannot do causal language modelling; use a Llama model".into(),
+        }),
+        (Architecture::Llama, classes) => Ok(Net::Llama(Llama::describe(config, classes, inventory))),
+    }
+}

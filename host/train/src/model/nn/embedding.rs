@@ -1,0 +1,34 @@
+//! Rows of a table.
+
+use burn::tensor::{Int, Tensor, module};
+
+use crate::model::Weights;
+use crate::model::inventory::Inventory;
+
+/// A table of vectors.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::model) struct Embedding {
+    table: usize,
+}
+
+impl Embedding {
+    /// `name.weight` `[rows, width]`; a new table has zeros in the padding row.
+    pub(in crate::model) fn describe(inventory: &mut Inventory, name: &str, rows: usize, width: usize, padding: Option<u32>) -> Self {
+        Self { table: inventory.table(format!("{name}.weight"), rows, width, padding) }
+    }
+
+    /// Index of the table among the parameters.
+    pub(in crate::model) fn table(&self) -> usize {
+        self.table
+    }
+
+    /// `ids`: `[batch, seq]`; gives `[batch, seq, width]`.
+    pub(in crate::model) fn forward(&self, weights: &Weights, ids: Tensor<2, Int>) -> Tensor<3> {
+        module::embedding(weights.matrix(self.table), ids)
+    }
+
+    /// The first `count` rows: `[count, width]`.
+    pub(in crate::model) fn first(&self, weights: &Weights, count: usize) -> Tensor<2> {
+        weights.matrix(self.table).narrow(0, 0, count)
+    }
+}

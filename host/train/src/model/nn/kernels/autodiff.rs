@@ -1,0 +1,230 @@
+//! The backward passes: what each kernel keeps, and whom it tells.
+//!
+//! A kernel keeps only what a tracked parent needs: a projection with a frozen
+//! weight does not keep its input.
+
+use burn::backend::Autodiff;
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::tensor::FloatTensor;
+
+use super::Kernels;
+
+type Kept<B> = FloatTensor<B>;
+
+#[derive(Debug)]
+struct Project;
+
+impl<B: Kernels> Backward<B, 2> for Project {
+    type State = (Option<Kept<B>>, Option<Kept<B>>);
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let ([x_node, weight_node], (x, weight)) = (ops.parents, ops.state);
+        if let (Some(node), Some(weight)) = (x_node, weight) {
+            grads.register::<B>(node.id, B::float_matmul(grad.clone(), weight));
+        }
+        if let (Some(node), Some(x)) = (weight_node, x) {
+            grads.register::<B>(node.id, B::float_matmul(B::float_swap_dims(grad, 0, 1), x));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct AddBias;
+
+impl<B: Kernels> Backward<B, 2> for AddBias {
+    type State = ();
+
+    fn backward(self, ops: Ops<(), 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let [x, bias] = ops.parents;
+        if let Some(node) = bias {
+            grads.register::<B>(node.id, B::column_sum(grad.clone()));
+        }
+        if let Some(node) = x {
+            grads.register::<B>(node.id, grad);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Gelu;
+
+impl<B: Kernels> Backward<B, 1> for Gelu {
+    type State = Kept<B>;
+
+    fn backward(self, ops: Ops<Kept<B>, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let [x] = ops.parents;
+        if let Some(node) = x {
+            grads.register::<B>(node.id, B::exact_gelu_backward(ops.state, grad));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct AffineNorm;
+
+impl<B: Kernels> Backward<B, 3> for AffineNorm {
+    type State = (Kept<B>, Kept<B>, f32);
+
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let (x, scale, epsilon) = ops.state;
+        let (x, scale, shift) = B::affine_norm_backward(x, scale, grad, epsilon);
+        for (node, grad) in ops.parents.into_iter().zip([x, scale, shift]) {
+            if let Some(node) = node {
+                grads.register::<B>(node.id, grad);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct RootNorm;
+
+impl<B: Kernels> Backward<B, 2> for RootNorm {
+    type State = (Kept<B>, Kept<B>, f32);
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let (x, scale, epsilon) = ops.state;
+        let (x, scale) = B::root_norm_backward(x, scale, grad, epsilon);
+        for (node, grad) in ops.parents.into_iter().zip([x, scale]) {
+            if let Some(node) = node {
+                grads.register::<B>(node.id, grad);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct GatedSilu;
+
+impl<B: Kernels> Backward<B, 2> for GatedSilu {
+    type State = (Kept<B>, Kept<B>);
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let (gate, up) = ops.state;
+        let (gate, up) = B::gated_silu_backward(gate, up, grad);
+        for (node, grad) in ops.parents.into_iter().zip([gate, up]) {
+            if let Some(node) = node {
+                grads.register::<B>(node.id, grad);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct MaskedSoftmax;
+
+impl<B: Kernels> Backward<B, 1> for MaskedSoftmax {
+    type State = (Kept<B>, f32);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let ([scores], (probabilities, factor)) = (ops.parents, ops.state);
+        if let Some(node) = scores {
+            grads.register::<B>(node.id, B::masked_softmax_backward(probabilities, grad, factor));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct TurnPairs;
+
+impl<B: Kernels> Backward<B, 1> for TurnPairs {
+    type State = (Kept<B>, Kept<B>);
+
+    /// A turn's gradient is the turn back.
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let ([x], (cos, sin)) = (ops.parents, ops.state);
+        if let Some(node) = x {
+            grads.register::<B>(node.id, B::turn_pairs(grad, cos, B::float_neg(sin)));
+        }
+    }
+}
+
+impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
+    fn project(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        let kept_x = weight.is_tracked().then(|| x.primitive().clone());
+        let kept_weight = x.is_tracked().then(|| weight.primitive().clone());
+        let prepared = Project.prepare::<C>([x.node(), weight.node()]).compute_bound().stateful();
+        let out = B::project(x.into_primitive(), weight.into_primitive());
+        match prepared {
+            OpsKind::Tracked(prepared) => prepared.finish((kept_x, kept_weight), out),
+            OpsKind::UnTracked(prepared) => prepared.finish(out),
+        }
+    }
+
+    fn add_bias(x: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
+        let prepared = AddBias.prepare::<C>([x.node(), bias.node()]).compute_bound();
+        prepared.stateless(B::add_bias(x.into_primitive(), bias.into_primitive()))
+    }
+
+    fn exact_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        match Gelu.prepare::<C>([x.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish(x.primitive().clone(), B::exact_gelu(x.into_primitive())),
+            OpsKind::UnTracked(prepared) => prepared.finish(B::exact_gelu(x.into_primitive())),
+        }
+    }
+
+    fn affine_norm(x: FloatTensor<Self>, scale: FloatTensor<Self>, shift: FloatTensor<Self>, epsilon: f32) -> FloatTensor<Self> {
+        let prepared = AffineNorm.prepare::<C>([x.node(), scale.node(), shift.node()]).compute_bound().stateful();
+        let (x, scale, shift) = (x.into_primitive(), scale.into_primitive(), shift.into_primitive());
+        match prepared {
+            OpsKind::Tracked(prepared) => {
+                let kept = (x.clone(), scale.clone(), epsilon);
+                prepared.finish(kept, B::affine_norm(x, scale, shift, epsilon))
+            }
+            OpsKind::UnTracked(prepared) => prepared.finish(B::affine_norm(x, scale, shift, epsilon)),
+        }
+    }
+
+    fn root_norm(x: FloatTensor<Self>, scale: FloatTensor<Self>, epsilon: f32) -> FloatTensor<Self> {
+        let prepared = RootNorm.prepare::<C>([x.node(), scale.node()]).compute_bound().stateful();
+        let (x, scale) = (x.into_primitive(), scale.into_primitive());
+        match prepared {
+            OpsKind::Tracked(prepared) => {
+                let kept = (x.clone(), scale.clone(), epsilon);
+                prepared.finish(kept, B::root_norm(x, scale, epsilon))
+            }
+            OpsKind::UnTracked(prepared) => prepared.finish(B::root_norm(x, scale, epsilon)),
+        }
+    }
+
+    fn gated_silu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
+        let prepared = GatedSilu.prepare::<C>([gate.node(), up.node()]).compute_bound().stateful();
+        let (gate, up) = (gate.into_primitive(), up.into_primitive());
+        match prepared {
+            OpsKind::Tracked(prepared) => prepared.finish((gate.clone(), up.clone()), B::gated_silu(gate, up)),
+            OpsKind::UnTracked(prepared) => prepared.finish(B::gated_silu(gate, up)),
+        }
+    }
+
+    fn masked_softmax(scores: FloatTensor<Self>, mask: FloatTensor<Self>, factor: f32) -> FloatTensor<Self> {
+        let prepared = MaskedSoftmax.prepare::<C>([scores.node()]).compute_bound().stateful();
+        let out = B::masked_softmax(scores.into_primitive(), mask.into_primitive(), factor);
+        match prepared {
+            OpsKind::Tracked(prepared) => prepared.finish((out.clone(), factor), out),
+            OpsKind::UnTracked(prepared) => prepared.finish(out),
+        }
+    }
+
+    fn turn_pairs(x: FloatTensor<Self>, cos: FloatTensor<Self>, sin: FloatTensor<Self>) -> FloatTensor<Self> {
+        let prepared = TurnPairs.prepare::<C>([x.node()]).compute_bound().stateful();
+        let (cos, sin) = (cos.into_primitive(), sin.into_primitive());
+        match prepared {
+            OpsKind::Tracked(prepared) => {
+                let out = B::turn_pairs(x.into_primitive(), cos.clone(), sin.clone());
+                prepared.finish((cos, sin), out)
+            }
+            OpsKind::UnTracked(prepared) => prepared.finish(B::turn_pairs(x.into_primitive(), cos, sin)),
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! On a GPU the composed default bodies run, each operation a generated kernel.
+
+use burn::backend::Cube;
+
+use super::Kernels;
+
+impl Kernels for Cube {}

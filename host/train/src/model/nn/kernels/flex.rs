@@ -1,0 +1,243 @@
+//! The kernels on the CPU: rows in parallel, each row one pass.
+//!
+//! Work is cut into pieces of fixed size, and partial sums are added in order, so
+//! results are the same for any number of threads. Sums of at least 16 Ki elements
+//! are worth a second thread.
+
+use burn::backend::{DType, Flex, TensorMetadata};
+use burn::backend::tensor::FloatTensor;
+use burn::tensor::Shape;
+use rayon::prelude::*;
+
+use super::{Kernels, wide};
+
+type Flat = FloatTensor<Flex>;
+
+/// Elements a thread takes at a time.
+const PIECE: usize = 16 * 1024;
+
+/// Rows over which gradients of row vectors are summed before they are added up.
+const BAND: usize = 64;
+
+fn values(tensor: &Flat) -> &[f32] {
+    match tensor.as_slice::<f32>() {
+        Some(values) => values,
+        None => unreachable!("a contiguous float32 tensor"),
+    }
+}
+
+/// Contiguous without another handle, so that writing to it copies nothing.
+fn owned(tensor: Flat) -> Flat {
+    if tensor.is_contiguous() && tensor.layout().start_offset() == 0 { tensor } else { tensor.to_contiguous() }
+}
+
+fn like(tensor: &Flat) -> Flat {
+    Flat::empty(tensor.shape(), DType::F32)
+}
+
+fn vector(width: usize) -> Flat {
+    Flat::empty(Shape::new([width]), DType::F32)
+}
+
+/// Rows a thread takes at a time.
+fn rows(width: usize) -> usize {
+    (PIECE / width.max(1)).max(1)
+}
+
+/// Runs `op(piece of x, piece of out)` over pieces of both.
+fn by_piece(x: &Flat, op: impl Fn(&[f32], &mut [f32]) + Sync) -> Flat {
+    let mut out = like(x);
+    let x = values(x);
+    out.storage_mut::<f32>().par_chunks_mut(PIECE).zip(x.par_chunks(PIECE)).for_each(|(out, x)| op(x, out));
+    out
+}
+
+/// Adds the sums of each band, in the order of the bands.
+fn add_up(bands: Vec<Vec<Vec<f32>>>, count: usize, width: usize) -> Vec<Flat> {
+    let mut totals: Vec<Flat> = (0..count).map(|_| vector(width)).collect();
+    for sums in &bands {
+        for (total, sum) in totals.iter_mut().zip(sums) {
+            wide::accumulate(total.storage_mut::<f32>(), sum);
+        }
+    }
+    totals
+}
+
+impl Kernels for Flex {
+    fn add_bias(x: Flat, bias: Flat) -> Flat {
+        let (mut x, bias) = (owned(x), bias.to_contiguous());
+        let bias = values(&bias);
+        let piece = rows(bias.len()) * bias.len();
+        x.storage_mut::<f32>()
+            .par_chunks_mut(piece)
+            .for_each(|piece| piece.chunks_mut(bias.len()).for_each(|row| wide::accumulate(row, bias)));
+        x
+    }
+
+    fn column_sum(x: Flat) -> Flat {
+        let x = x.to_contiguous();
+        let width = x.shape()[1];
+        let bands: Vec<Vec<Vec<f32>>> = values(&x)
+            .par_chunks(BAND * width)
+            .map(|band| {
+                let mut sum = vec![0.0; width];
+                band.chunks(width).for_each(|row| wide::accumulate(&mut sum, row));
+                vec![sum]
+            })
+            .collect();
+        add_up(bands, 1, width).pop().unwrap_or_else(|| vector(width))
+    }
+
+    fn exact_gelu(x: Flat) -> Flat {
+        by_piece(&x.to_contiguous(), wide::gelu)
+    }
+
+    fn exact_gelu_backward(x: Flat, grad: Flat) -> Flat {
+        let (x, grad) = (x.to_contiguous(), grad.to_contiguous());
+        let mut out = like(&x);
+        out.storage_mut::<f32>()
+            .par_chunks_mut(PIECE)
+            .zip(values(&x).par_chunks(PIECE).zip(values(&grad).par_chunks(PIECE)))
+            .for_each(|(out, (x, grad))| wide::gelu_backward(x, grad, out));
+        out
+    }
+
+    fn affine_norm(x: Flat, scale: Flat, shift: Flat, epsilon: f32) -> Flat {
+        let (x, scale, shift) = (x.to_contiguous(), scale.to_contiguous(), shift.to_contiguous());
+        let width = x.shape()[1];
+        let mut out = like(&x);
+        out.storage_mut::<f32>()
+            .par_chunks_mut(width)
+            .zip(values(&x).par_chunks(width))
+            .with_min_len(rows(width))
+            .for_each(|(out, x)| wide::affine_norm(x, values(&scale), values(&shift), epsilon, out));
+        out
+    }
+
+    fn affine_norm_backward(x: Flat, scale: Flat, grad: Flat, epsilon: f32) -> (Flat, Flat, Flat) {
+        let (x, scale, grad) = (x.to_contiguous(), scale.to_contiguous(), grad.to_contiguous());
+        let mut out = like(&x);
+        let width = x.shape()[1];
+        let mut sums = with_row_gradients(&x, &scale, &grad, &mut out, 2, |x, scale, grad, out, sums| {
+            let (first, second) = sums.split_at_mut(1);
+            wide::affine_norm_backward(x, scale, grad, epsilon, out, &mut first[0], &mut second[0]);
+        });
+        let shift_grad = sums.pop().unwrap_or_else(|| vector(width));
+        let scale_grad = sums.pop().unwrap_or_else(|| vector(width));
+        (out, scale_grad, shift_grad)
+    }
+
+    fn root_norm(x: Flat, scale: Flat, epsilon: f32) -> Flat {
+        let (x, scale) = (x.to_contiguous(), scale.to_contiguous());
+        let width = x.shape()[1];
+        let mut out = like(&x);
+        out.storage_mut::<f32>()
+            .par_chunks_mut(width)
+            .zip(values(&x).par_chunks(width))
+            .with_min_len(rows(width))
+            .for_each(|(out, x)| wide::root_norm(x, values(&scale), epsilon, out));
+        out
+    }
+
+    fn root_norm_backward(x: Flat, scale: Flat, grad: Flat, epsilon: f32) -> (Flat, Flat) {
+        let (x, scale, grad) = (x.to_contiguous(), scale.to_contiguous(), grad.to_contiguous());
+        let mut out = like(&x);
+        let width = x.shape()[1];
+        let mut sums = with_row_gradients(&x, &scale, &grad, &mut out, 1, |x, scale, grad, out, sums| {
+            wide::root_norm_backward(x, scale, grad, epsilon, out, &mut sums[0]);
+        });
+        (out, sums.pop().unwrap_or_else(|| vector(width)))
+    }
+
+    fn gated_silu(gate: Flat, up: Flat) -> Flat {
+        let (gate, up) = (gate.to_contiguous(), up.to_contiguous());
+        let mut out = like(&gate);
+        out.storage_mut::<f32>()
+            .par_chunks_mut(PIECE)
+            .zip(values(&gate).par_chunks(PIECE).zip(values(&up).par_chunks(PIECE)))
+            .for_each(|(out, (gate, up))| wide::gated_silu(gate, up, out));
+        out
+    }
+
+    fn gated_silu_backward(gate: Flat, up: Flat, grad: Flat) -> (Flat, Flat) {
+        let (gate, up, grad) = (gate.to_contiguous(), up.to_contiguous(), grad.to_contiguous());
+        let (mut gate_grad, mut up_grad) = (like(&gate), like(&up));
+        let outs = gate_grad.storage_mut::<f32>().par_chunks_mut(PIECE).zip(up_grad.storage_mut::<f32>().par_chunks_mut(PIECE));
+        let ins = values(&gate).par_chunks(PIECE).zip(values(&up).par_chunks(PIECE)).zip(values(&grad).par_chunks(PIECE));
+        outs.zip(ins).for_each(|((gate_grad, up_grad), ((gate, up), grad))| {
+            wide::gated_silu_backward(gate, up, grad, gate_grad, up_grad);
+        });
+        (gate_grad, up_grad)
+    }
+
+    fn masked_softmax(scores: Flat, mask: Flat, factor: f32) -> Flat {
+        let (scores, mask) = (scores.to_contiguous(), mask.to_contiguous());
+        let [_, heads, queries, keys] = scores.shape().dims();
+        let [batches, mask_heads, mask_queries, _]: [usize; 4] = mask.shape().dims();
+        let mut out = like(&scores);
+        let mask = values(&mask);
+        out.storage_mut::<f32>().par_chunks_mut(keys).zip(values(&scores).par_chunks(keys)).enumerate().with_min_len(rows(keys)).for_each(
+            |(row, (out, scores))| {
+                let (batch, head, query) = (row / queries / heads, row / queries % heads, row % queries);
+                let line = (batch % batches * mask_heads + head % mask_heads) * mask_queries + query % mask_queries;
+                wide::masked_softmax(scores, &mask[line * keys..(line + 1) * keys], factor, out);
+            },
+        );
+        out
+    }
+
+    fn masked_softmax_backward(probabilities: Flat, grad: Flat, factor: f32) -> Flat {
+        let (probabilities, grad) = (probabilities.to_contiguous(), grad.to_contiguous());
+        let keys = probabilities.shape()[3];
+        let mut out = like(&probabilities);
+        out.storage_mut::<f32>()
+            .par_chunks_mut(keys)
+            .zip(values(&probabilities).par_chunks(keys).zip(values(&grad).par_chunks(keys)))
+            .with_min_len(rows(keys))
+            .for_each(|(out, (probabilities, grad))| wide::masked_softmax_backward(probabilities, grad, factor, out));
+        out
+    }
+
+    fn turn_pairs(x: Flat, cos: Flat, sin: Flat) -> Flat {
+        let (x, cos, sin) = (x.to_contiguous(), cos.to_contiguous(), sin.to_contiguous());
+        let [_, seq, heads, width] = x.shape().dims();
+        let half = width / 2;
+        let mut out = like(&x);
+        let (cos, sin) = (values(&cos), values(&sin));
+        out.storage_mut::<f32>().par_chunks_mut(width).zip(values(&x).par_chunks(width)).enumerate().with_min_len(rows(width)).for_each(
+            |(row, (out, x))| {
+                let position = row / heads % seq * half;
+                wide::turn_pairs(x, &cos[position..position + half], &sin[position..position + half], out);
+            },
+        );
+        out
+    }
+}
+
+/// Runs `op(x, scale, grad, out, sums)` on every row, writing `out` and summing
+/// `count` gradients of row vectors.
+fn with_row_gradients(
+    x: &Flat,
+    scale: &Flat,
+    grad: &Flat,
+    out: &mut Flat,
+    count: usize,
+    op: impl Fn(&[f32], &[f32], &[f32], &mut [f32], &mut [Vec<f32>]) + Sync,
+) -> Vec<Flat> {
+    let width = x.shape()[1];
+    let (x, scale, grad) = (values(x), values(scale), values(grad));
+    let band = BAND * width;
+    let bands: Vec<Vec<Vec<f32>>> = out
+        .storage_mut::<f32>()
+        .par_chunks_mut(band)
+        .zip(x.par_chunks(band).zip(grad.par_chunks(band)))
+        .map(|(out, (x, grad))| {
+            let mut sums = vec![vec![0.0; width]; count];
+            for (out, (x, grad)) in out.chunks_mut(width).zip(x.chunks(width).zip(grad.chunks(width))) {
+                op(x, scale, grad, out, &mut sums);
+            }
+            sums
+        })
+        .collect();
+    add_up(bands, count, width)
+}

@@ -1,0 +1,22 @@
+//! The parts models are made of: each holds the indices of its parameters.
+//!
+//! Hidden states are `[batch * seq, hidden]` throughout, so that every projection
+//! is one matrix product.
+
+mod activation;
+mod attention;
+mod embedding;
+mod kernels;
+mod layer_norm;
+mod linear;
+mod rms_norm;
+mod rope;
+
+pub(super) use activation::activate;
+pub(super) use attention::{Attention, Heads, Mask};
+pub(super) use embedding::Embedding;
+pub(super) use kernels::swiglu;
+pub(super) use layer_norm::LayerNorm;
+pub(super) use linear::Linear;
+pub(super) use rms_norm::RmsNorm;
+pub(super) use rope::Rope;

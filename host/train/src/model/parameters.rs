@@ -1,0 +1,160 @@
+//! The parameters of a model: names, values, and whether they learn.
+//!
+//! Order is the order in which the architecture defines them, from the input to
+//! the head; an index into it means the same parameter for the whole run. Values
+//! are float32 on the model's device and never tracked: a training step reads them
+//! through [`Weights`] and writes the new ones with [`Parameters::set_value`].
+
+use std::collections::HashMap;
+
+use retune_tensor::AnyTensor;
+
+use super::{ModelError, Weights, fingerprint};
+
+/// The number format a parameter had in the checkpoint it came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoredDtype {
+    /// IEEE 754 binary32.
+    Float32,
+    /// IEEE 754 binary16.
+    Float16,
+    /// The upper half of a binary32.
+    Bfloat16,
+}
+
+/// One named tensor of a model.
+#[derive(Clone, Debug)]
+pub struct Parameter {
+    /// The name in the Hugging Face task model: `bert.encoder.layer.0.output.dense.weight`.
+    pub name: String,
+    /// Index of its layer in `Model::layers`.
+    pub layer: usize,
+    /// Float32, untracked; matrices are `[out, in]` as in the checkpoint.
+    pub value: AnyTensor,
+    /// Whether it learns.
+    pub trainable: bool,
+    /// Whether weight decay applies: to matrices, not to biases and norms.
+    pub decay: bool,
+    pub(super) stored: StoredDtype,
+    pub(super) shape: Vec<usize>,
+}
+
+impl Parameter {
+    /// The shape; never changes.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// Number of scalars.
+    pub fn numel(&self) -> u64 {
+        self.shape.iter().map(|n| *n as u64).product()
+    }
+
+    /// The number format in the checkpoint it was read from; float32 when new.
+    pub fn stored_dtype(&self) -> StoredDtype {
+        self.stored
+    }
+}
+
+/// All parameters of a model, in the order of the architecture.
+#[derive(Clone, Debug)]
+pub struct Parameters {
+    list: Vec<Parameter>,
+    by_name: HashMap<String, usize>,
+}
+
+impl Parameters {
+    pub(super) fn new(list: Vec<Parameter>) -> Self {
+        let by_name = list.iter().enumerate().map(|(i, p)| (p.name.clone(), i)).collect();
+        Self { list, by_name }
+    }
+
+    /// In order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Parameter> {
+        self.list.iter()
+    }
+
+    /// How many tensors.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// True of a model without parameters.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// The parameter called `name`.
+    pub fn get(&self, name: &str) -> Option<&Parameter> {
+        self.index_of(name).map(|i| &self.list[i])
+    }
+
+    /// The place of the parameter called `name`.
+    pub fn index_of(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+
+    /// The parameter at `index`, when there is one.
+    pub fn at(&self, index: usize) -> Option<&Parameter> {
+        self.list.get(index)
+    }
+
+    /// Replaces a value; any autodiff history of `value` is dropped.
+    ///
+    /// # Errors
+    /// When there is no such parameter, or shape or kind differ.
+    pub fn set_value(&mut self, index: usize, value: AnyTensor) -> Result<(), ModelError> {
+        let count = self.list.len();
+        let parameter = self
+            .list
+            .get_mut(index)
+            .ok_or_else(|| ModelError::request(format!("there is no parameter {index}; the model has {count}")))?;
+        if value.shape() != parameter.shape || value.dtype() != retune_tensor::Dtype::Float32 {
+            return Err(ModelError::request(format!(
+                "parameter `{}` is float32 of shape {:?}; a {:?} tensor of shape {:?} cannot replace it",
+                parameter.name,
+                parameter.shape,
+                value.dtype(),
+                value.shape()
+            )));
+        }
+        parameter.value = value.untracked();
+        Ok(())
+    }
+
+    /// Lets a parameter learn, or freezes it. Out of range does nothing.
+    pub fn set_trainable(&mut self, index: usize, trainable: bool) {
+        if let Some(parameter) = self.list.get_mut(index) {
+            parameter.trainable = trainable;
+        }
+    }
+
+    /// SHA-256 over the value as little-endian float32, in row-major order: equal
+    /// digests, equal bytes. Copies the value to the host.
+    ///
+    /// # Errors
+    /// When there is no such parameter or it cannot be read back.
+    pub fn fingerprint(&self, index: usize) -> Result<[u8; 32], ModelError> {
+        let parameter = self
+            .list
+            .get(index)
+            .ok_or_else(|| ModelError::request(format!("there is no parameter {index}; the model has {}", self.list.len())))?;
+        Ok(fingerprint::of(&parameter.value.to_float32()?))
+    }
+
+    /// A view for one forward pass. With `tracked`, trainable parameters are
+    /// leaves of a new autodiff graph; frozen ones never are. Values are shared,
+    /// not copied.
+    pub fn weights(&self, tracked: bool) -> Weights {
+        Weights::of(self, tracked)
+    }
+}
+
+impl<'a> IntoIterator for &'a Parameters {
+    type Item = &'a Parameter;
+    type IntoIter = std::slice::Iter<'a, Parameter>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}

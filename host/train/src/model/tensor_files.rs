@@ -1,0 +1,237 @@
+//! The safetensors files of a checkpoint directory.
+//!
+//! Only headers are read at first: sizes, shapes and names are all checked before
+//! a single weight is. A tensor is then read on its own, so loading never holds
+//! more than one of them twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::{Dtype, Metadata, TensorInfo};
+use serde_json::Value;
+
+use super::inventory::Entry;
+use super::{ModelConfig, ModelError, StoredDtype, Task};
+
+/// More than any real header, and little enough to read.
+const LARGEST_HEADER: u64 = 256 << 20;
+
+#[derive(Clone, Debug)]
+struct Place {
+    file: PathBuf,
+    /// Of the first data byte in the file.
+    base: u64,
+    info: TensorInfo,
+}
+
+/// Every tensor of a checkpoint, and where it lies.
+#[derive(Debug)]
+pub(super) struct TensorFiles {
+    /// The file or index that was opened, for messages.
+    root: PathBuf,
+    places: BTreeMap<String, Place>,
+}
+
+/// Which tensor feeds which parameter.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// One an entry: the name in the files, `None` for new parameters.
+    pub(super) sources: Vec<Option<String>>,
+    pub(super) replaced: Vec<(String, String)>,
+    pub(super) unused: Vec<String>,
+}
+
+impl TensorFiles {
+    /// Reads the headers of `model.safetensors`, or of the shards that
+    /// `model.safetensors.index.json` names.
+    pub(super) fn open(directory: &Path) -> Result<Self, ModelError> {
+        let single = directory.join("model.safetensors");
+        let index = directory.join("model.safetensors.index.json");
+        if single.is_file() {
+            let places = header(&single)?.into_iter().collect();
+            return Ok(Self { root: single, places });
+        }
+        if index.is_file() {
+            return Self::open_shards(directory, index);
+        }
+        let advice = if directory.join("pytorch_model.bin").is_file() {
+            "; there is a pytorch_model.bin: convert it with transformers (save_pretrained writes safetensors)"
+        } else {
+            ""
+        };
+        Err(ModelError::file(directory, format!("there is neither model.safetensors nor model.safetensors.index.json{advice}")))
+    }
+
+    fn open_shards(directory: &Path, index: PathBuf) -> Result<Self, ModelError> {
+        let text = std::fs::read_to_string(&index).map_err(ModelError::io(&index, "cannot be read"))?;
+        let json: Value = serde_json::from_str(&text).map_err(|e| ModelError::file(&index, format!("it is not JSON: {e}")))?;
+        let map = json.get("weight_map").and_then(Value::as_object);
+        let map = map.ok_or_else(|| ModelError::file(&index, "it has no `weight_map` object"))?;
+        let mut wanted: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (tensor, shard) in map {
+            let shard = shard.as_str().filter(|name| !name.contains(['/', '\\']));
+            let shard = shard.ok_or_else(|| ModelError::file(&index, format!("`weight_map.{tensor}` is not a file name")))?;
+            wanted.entry(shard).or_default().push(tensor);
+        }
+        let mut places = BTreeMap::new();
+        for (shard, tensors) in wanted {
+            let path = directory.join(shard);
+            let mut found = header(&path)?;
+            for tensor in tensors {
+                let place = found.remove(tensor).ok_or_else(|| {
+                    ModelError::file(&path, format!("tensor `{tensor}` is not there, although {} says so", index.display()))
+                })?;
+                places.insert(tensor.to_owned(), place);
+            }
+        }
+        Ok(Self { root: index, places })
+    }
+
+    /// Finds a source for every entry and checks its shape and number format.
+    pub(super) fn plan(&self, entries: &[Entry], config: &ModelConfig, task: &Task) -> Result<Plan, ModelError> {
+        let prefix = config.base_prefix();
+        let mut plan = Plan { sources: Vec::new(), replaced: Vec::new(), unused: Vec::new() };
+        let mut used = BTreeSet::new();
+        for entry in entries {
+            let Some((name, place)) = self.find(&entry.name, prefix) else {
+                if !entry.head {
+                    return Err(self.missing(entry, prefix));
+                }
+                plan.sources.push(None);
+                continue;
+            };
+            used.insert(name);
+            if entry.head && !entry.name.starts_with(prefix)
+                && let Some(reason) = head_is_for_another_task(place, entry, config, task)
+            {
+                plan.replaced.push((entry.name.clone(), reason));
+                plan.sources.push(None);
+                continue;
+            }
+            if place.info.shape != entry.shape {
+                return Err(ModelError::TensorShape {
+                    path: place.file.clone(),
+                    tensor: name.to_owned(),
+                    found: place.info.shape.clone(),
+                    expected: entry.shape.clone(),
+                });
+            }
+            stored(place, name)?;
+            plan.sources.push(Some(name.to_owned()));
+        }
+        plan.unused = self.places.keys().filter(|name| !used.contains(name.as_str()) && !derived(name)).cloned().collect();
+        Ok(plan)
+    }
+
+    /// A parameter under its own name, without the base model's prefix (a
+    /// checkpoint of the base model alone), or with BERT's old norm names.
+    fn find(&self, name: &str, prefix: &str) -> Option<(&str, &Place)> {
+        let bare = name.strip_prefix(prefix).unwrap_or(name);
+        let old = |name: &str| name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta");
+        [name.to_owned(), bare.to_owned(), old(name), old(bare)]
+            .iter()
+            .find_map(|candidate| self.places.get_key_value(candidate.as_str()))
+            .map(|(name, place)| (name.as_str(), place))
+    }
+
+    fn missing(&self, entry: &Entry, prefix: &str) -> ModelError {
+        let bare = entry.name.strip_prefix(prefix).unwrap_or(&entry.name);
+        let likeness = |name: &str| {
+            strsim::normalized_damerau_levenshtein(name, &entry.name).max(strsim::normalized_damerau_levenshtein(name, bare))
+        };
+        let best = self.places.keys().map(|name| (likeness(name), name)).max_by(|a, b| a.0.total_cmp(&b.0));
+        ModelError::MissingTensor {
+            path: self.root.clone(),
+            tensor: entry.name.clone(),
+            expected: entry.shape.clone(),
+            nearest: best.filter(|(score, _)| *score > 0.6).map(|(_, name)| name.clone()),
+        }
+    }
+
+    /// The values as float32, in row-major order, and the format they had.
+    pub(super) fn read(&self, name: &str) -> Result<(Vec<f32>, StoredDtype), ModelError> {
+        let place = self.places.get(name).ok_or_else(|| ModelError::file(&self.root, format!("tensor `{name}` is missing")))?;
+        let stored = stored(place, name)?;
+        let (start, end) = place.info.data_offsets;
+        let mut bytes = vec![0; end - start];
+        let mut file = File::open(&place.file).map_err(ModelError::io(&place.file, "cannot be opened"))?;
+        file.seek(SeekFrom::Start(place.base + start as u64)).map_err(ModelError::io(&place.file, "cannot be read"))?;
+        file.read_exact(&mut bytes).map_err(ModelError::io(&place.file, "cannot be read"))?;
+        Ok((float32(&bytes, stored), stored))
+    }
+}
+
+fn float32(bytes: &[u8], stored: StoredDtype) -> Vec<f32> {
+    match stored {
+        StoredDtype::Float32 => bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+        StoredDtype::Bfloat16 => {
+            bytes.chunks_exact(2).map(|b| burn::tensor::bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
+        }
+        StoredDtype::Float16 => bytes.chunks_exact(2).map(|b| burn::tensor::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
+    }
+}
+
+fn stored(place: &Place, name: &str) -> Result<StoredDtype, ModelError> {
+    match place.info.dtype {
+        Dtype::F32 => Ok(StoredDtype::Float32),
+        Dtype::F16 => Ok(StoredDtype::Float16),
+        Dtype::BF16 => Ok(StoredDtype::Bfloat16),
+        other => Err(ModelError::file(
+            &place.file,
+            format!("tensor `{name}` is stored as {other:?}; supported are F32, F16 and BF16"),
+        )),
+    }
+}
+
+/// Buffers that some versions of transformers save and every version recomputes.
+fn derived(name: &str) -> bool {
+    name.ends_with("embeddings.position_ids") || name.ends_with("rotary_emb.inv_freq")
+}
+
+/// A classifier's rows mean its own labels: another set, or another order, needs another head.
+fn head_is_for_another_task(place: &Place, entry: &Entry, config: &ModelConfig, task: &Task) -> Option<String> {
+    let Task::SequenceClassification { labels } = task else { return None };
+    let (found, wanted) = (*place.info.shape.first()?, entry.shape[0]);
+    if found != wanted {
+        return Some(format!("the checkpoint's head has {found} classes, the task {wanted}"));
+    }
+    let known = config.labels.as_ref()?;
+    let anonymous = known.iter().enumerate().all(|(i, label)| *label == format!("LABEL_{i}"));
+    if known.len() == labels.len() && !anonymous && known != labels {
+        return Some("the checkpoint's head is for other labels, or the same in another order".into());
+    }
+    None
+}
+
+fn header(path: &Path) -> Result<BTreeMap<String, Place>, ModelError> {
+    let mut file = File::open(path).map_err(ModelError::io(path, "cannot be opened"))?;
+    let length = file.metadata().map_err(ModelError::io(path, "cannot be read"))?.len();
+    let truncated = |needed: u64| {
+        ModelError::file(path, format!("it is truncated or not a safetensors file: it has {length} bytes and needs {needed}"))
+    };
+    let mut size = [0; 8];
+    file.read_exact(&mut size).map_err(|_| truncated(8))?;
+    let size = u64::from_le_bytes(size);
+    if size > LARGEST_HEADER {
+        return Err(ModelError::file(path, format!("it is not a safetensors file: its header would have {size} bytes")));
+    }
+    if length < 8 + size {
+        return Err(truncated(8 + size));
+    }
+    let mut text = vec![0; size as usize];
+    file.read_exact(&mut text).map_err(ModelError::io(path, "cannot be read"))?;
+    let metadata: Metadata =
+        serde_json::from_slice(&text).map_err(|e| ModelError::file(path, format!("its safetensors header is not valid: {e}")))?;
+    let needed = 8 + size + metadata.data_len() as u64;
+    if length < needed {
+        return Err(truncated(needed));
+    }
+    let place = |info: &TensorInfo| Place { file: path.to_owned(), base: 8 + size, info: info.clone() };
+    Ok(metadata.tensors().into_iter().map(|(name, info)| (name, place(info))).collect())
+}
+
+#[cfg(test)]
+#[path = "tensor_files_tests.rs"]
+mod tests;
