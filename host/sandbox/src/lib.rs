@@ -1,1 +1,61 @@
-//! retune-sandbox
+//! WebAssembly components as roles.
+//!
+//! A [`Sandbox`] loads a component and finds from its exports which roles it
+//! plays; a [`Plugin`] checks a configuration against the component's own schema
+//! and gives instances that implement the traits of [`retune_roles`]. The data
+//! path and the training loop cannot tell them from built-ins.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use retune_sandbox::{Sandbox, Setup};
+//!
+//! let sandbox = Sandbox::new(None)?;
+//! let focal = sandbox.load("target/plugins/focal.wasm".as_ref())?;
+//! let config = focal.resolve_config(&serde_json::json!({ "gamma": 2.0 }))?;
+//! let loss = focal.loss(&Setup::new(config, 42), &retune_tensor::Device::flex())?;
+//! assert_eq!(loss.wants()[0].name, "logits");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What a plugin can do
+//!
+//! It can make its own run fail, with a sentence that says why. It has no clock,
+//! files, network, environment or randomness; its memory, time, handles, tensors
+//! and copies are bounded by [`Limits`] from before its first instruction; nothing
+//! it returns is believed before it is checked here.
+//!
+//! What the sandbox does not bound: the time of compiling a component (before any
+//! of its code runs), and the time of one host operation on tensors that the
+//! memory limit allows.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
+mod batch_host;
+mod bindings;
+mod checkpoint;
+mod convert;
+mod engine;
+mod error;
+mod imports;
+mod instance;
+mod limits;
+mod logging_host;
+mod loss;
+mod metric;
+mod plugin;
+mod policy;
+mod preprocessor;
+mod sandbox;
+mod schema;
+mod state;
+mod tensor_host;
+mod tokenizer_host;
+mod trap;
+mod violation;
+mod wasi;
+
+pub use error::{ConfigError, LoadError};
+pub use limits::Limits;
+pub use plugin::{Plugin, Setup};
+pub use sandbox::Sandbox;

@@ -1,0 +1,124 @@
+//! What can be wrong with a component before it plays any role.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// A component that cannot be used, or an engine that cannot be had.
+///
+/// `Display` says what is wrong, in one sentence; [`LoadError::help`] what to do.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// wasmtime does not start here.
+    #[error("the WebAssembly engine does not start: {reason}")]
+    Engine {
+        /// As the engine says.
+        reason: String,
+    },
+    /// The directory for compiled code cannot be used.
+    #[error("the cache of compiled plugins in {} cannot be used: {reason}", directory.display())]
+    Cache {
+        /// The directory.
+        directory: PathBuf,
+        /// As the system says.
+        reason: String,
+    },
+    /// The file cannot be read.
+    #[error("the plugin {} cannot be read: {reason}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// As the system says.
+        reason: String,
+    },
+    /// The file is something else than a component.
+    #[error("{} is not a WebAssembly component: {reason}", path.display())]
+    NotAComponent {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        reason: String,
+        /// How to make it one.
+        help: &'static str,
+    },
+    /// The component wants the network.
+    #[error("{} asks for {import}: plugins have no network", path.display())]
+    Network {
+        /// The file.
+        path: PathBuf,
+        /// The first import that asks for it.
+        import: String,
+    },
+    /// The component wants something else that the host does not have.
+    #[error("{} asks for {import}: {reason}", path.display())]
+    Import {
+        /// The file.
+        path: PathBuf,
+        /// The import.
+        import: String,
+        /// Why not.
+        reason: String,
+        /// What to do.
+        help: String,
+    },
+    /// The component plays no role.
+    #[error("{} plays no role: {reason}", path.display())]
+    NoRole {
+        /// The file.
+        path: PathBuf,
+        /// What was found instead.
+        reason: String,
+    },
+    /// An interface has the right name and the wrong functions.
+    #[error("{} does not fit the contract: {reason}", path.display())]
+    Contract {
+        /// The file.
+        path: PathBuf,
+        /// Where it differs.
+        reason: String,
+    },
+}
+
+impl LoadError {
+    /// What to do next.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Engine { .. } => None,
+            Self::Cache { .. } => Some("choose a directory that can be written".into()),
+            Self::Read { .. } => Some("check the path; it is relative to the recipe".into()),
+            Self::NotAComponent { help, .. } => Some((*help).into()),
+            Self::Network { .. } => Some(
+                "remove what uses the network from the plugin; where the toolchain adds it by itself, \
+                 have it stubbed (`componentize-py componentize --stub-wasi`, `componentize-js -d http -d fetch-event`)"
+                    .into(),
+            ),
+            Self::Import { help, .. } => Some(help.clone()),
+            Self::NoRole { .. } => {
+                Some("build it for one of the worlds in wit/worlds.wit, such as `loss-plugin`".into())
+            }
+            Self::Contract { .. } => Some("build it against the wit/ of this version of retune".into()),
+        }
+    }
+}
+
+/// A configuration that breaks the plugin's schema.
+///
+/// `Display` is one sentence that names the key.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{message}")]
+pub struct ConfigError {
+    /// The keys that lead to the culprit, outermost first; list items by number.
+    /// For an unknown key, the key itself is last.
+    pub path: Vec<String>,
+    /// What is wrong: "unknown key `gama`".
+    pub message: String,
+    /// The nearest key, or the allowed values.
+    pub help: Option<String>,
+}
+
+impl ConfigError {
+    /// The path as people write it: `schedule.steps[2]`.
+    pub fn shown_path(&self) -> String {
+        crate::schema::shown(&self.path)
+    }
+}

@@ -1,0 +1,179 @@
+//! One use of a plugin: its store, its limits, and the way every call goes.
+//!
+//! Invariants. Limits hold before the first instruction of the guest. Each call
+//! has its own deadline. After a trap the instance is gone, its memory with it,
+//! and later calls answer that it has stopped. Price of a call beyond the guest's
+//! own work: setting the deadline and a walk over the open handles.
+
+use retune_roles::{ErrorKind, Failure, Result, RoleKind};
+use retune_tensor::Device;
+use wasmtime::Store;
+use wasmtime::component::Instance as Component;
+
+use crate::bindings::guest;
+use crate::bindings::host::types;
+use crate::convert;
+use crate::engine::TICK;
+use crate::limits::{Limits, bytes};
+use crate::plugin::{Plugin, Setup};
+use crate::state::State;
+use crate::trap;
+
+/// A plugin playing one role.
+pub(crate) struct Instance {
+    who: String,
+    role: RoleKind,
+    limits: Limits,
+    /// `None` once a trap has ended it.
+    live: Option<Live>,
+    /// Why it ended.
+    stopped: Option<String>,
+}
+
+struct Live {
+    store: Store<State>,
+    component: Component,
+}
+
+/// What a guest's function gives: a trap, its own error, or a value.
+pub(crate) type Answer<T> = wasmtime::Result<std::result::Result<T, types::Error>>;
+
+impl Instance {
+    /// Instantiates `plugin` and calls its `init`.
+    pub(crate) fn start(plugin: &Plugin, setup: &Setup, role: RoleKind, device: &Device) -> Result<Self> {
+        let mut instance = Self::bare(plugin, setup, role, device)?;
+        let settings = guest::plugin::Settings {
+            config: setup.config.to_string(),
+            seed: plugin.seed(setup),
+        };
+        let init = instance.load(|store, component| plugin.indices().plugin.load(store, component))?;
+        instance.call("init", || None, |store| init.call_init(store, &settings))?;
+        if let Some(live) = &mut instance.live {
+            live.store.data_mut().settle();
+        }
+        Ok(instance)
+    }
+
+    /// Instantiates `plugin` and calls nothing.
+    pub(crate) fn bare(plugin: &Plugin, setup: &Setup, role: RoleKind, device: &Device) -> Result<Self> {
+        let limits = setup.limits.clone();
+        let state = State::new(
+            plugin.name().into(),
+            limits.clone(),
+            device.clone(),
+            setup.tokenizer.clone(),
+            plugin.seed(setup),
+        );
+        let mut store = Store::new(plugin.engine(), state);
+        store.limiter(|state| &mut state.limiter);
+        store.set_hostcall_fuel(usize::try_from(bytes(limits.copy_mib)).unwrap_or(usize::MAX));
+        store.set_max_component_handles(limits.handles as usize);
+        store.set_epoch_deadline(ticks(&limits));
+        let mut instance = Self { who: plugin.who(), role, limits, live: None, stopped: None };
+        match plugin.instantiate(&mut store) {
+            Ok(component) => {
+                instance.live = Some(Live { store, component });
+                Ok(instance)
+            }
+            Err(error) => Err(instance.trapped("start-up", None, &error, store.data_mut())),
+        }
+    }
+
+    /// Looks up the functions of one interface.
+    pub(crate) fn load<G>(
+        &mut self,
+        find: impl FnOnce(&mut Store<State>, &Component) -> wasmtime::Result<G>,
+    ) -> Result<G> {
+        let live = self.live.as_mut().ok_or_else(|| stopped(&self.who, self.role, "start-up", &self.stopped))?;
+        find(&mut live.store, &live.component).map_err(|error| {
+            Failure::new(&self.who, self.role, "start-up", crate::imports::mismatch(&error))
+                .help("build the plugin against the wit/ of this version of retune")
+        })
+    }
+
+    /// Calls the guest. `body` also takes the results over into the host's types:
+    /// afterwards every tensor that is still behind a handle is taken back.
+    pub(crate) fn call<T>(
+        &mut self,
+        call: &str,
+        place: impl FnOnce() -> Option<String>,
+        body: impl FnOnce(&mut Store<State>) -> Answer<T>,
+    ) -> Result<T> {
+        let Some(live) = &mut self.live else {
+            return Err(at(stopped(&self.who, self.role, call, &self.stopped), place()));
+        };
+        live.store.set_epoch_deadline(ticks(&self.limits));
+        live.store.data_mut().begin();
+        match body(&mut live.store) {
+            Ok(answer) => {
+                if call != "init" {
+                    live.store.data_mut().reclaim();
+                }
+                answer.map_err(|error| self.refused(call, place(), error))
+            }
+            Err(error) => {
+                let live = self.live.take();
+                Err(match live {
+                    Some(mut live) => self.trapped(call, place(), &error, live.store.data_mut()),
+                    None => self.misbehaved(call, error.to_string()),
+                })
+            }
+        }
+    }
+
+    /// A result that breaks the contract. The instance lives on.
+    pub(crate) fn misbehaved(&self, call: &str, reason: impl Into<String>) -> Failure {
+        Failure::new(&self.who, self.role, call, reason).help("this is a fault of the plugin: tell its author")
+    }
+
+    /// Who this is, for messages.
+    pub(crate) fn who(&self) -> &str {
+        &self.who
+    }
+
+    fn refused(&self, call: &str, place: Option<String>, error: types::Error) -> Failure {
+        let refusal = convert::refusal(error);
+        let failure = Failure::new(&self.who, self.role, call, refusal.to_string());
+        let help = match refusal.kind {
+            ErrorKind::Config => Some("change the plugin's `config` in the recipe"),
+            ErrorKind::Input => Some("look at the rows or tensors the plugin was given"),
+            ErrorKind::Unsupported => Some("the plugin needs something that this run does not have"),
+            ErrorKind::Internal => None,
+        };
+        let failure = help.into_iter().fold(failure, Failure::help);
+        at(failure, place)
+    }
+
+    fn trapped(&mut self, call: &str, place: Option<String>, error: &wasmtime::Error, state: &mut State) -> Failure {
+        let told = trap::tell(error, state, &self.limits);
+        self.stopped = Some(format!("it {} in `{call}`", told.reason));
+        let failure = Failure::new(&self.who, self.role, call, told.reason).backtrace(told.frames);
+        at(told.help.into_iter().fold(failure, Failure::help), place)
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        if let Some(live) = &self.live {
+            let usage = live.store.data().usage;
+            tracing::debug!(target: "plugin", plugin = %self.who, role = %self.role, ?usage, "done");
+        }
+    }
+}
+
+fn stopped(who: &str, role: RoleKind, call: &str, why: &Option<String>) -> Failure {
+    let why = why.as_deref().unwrap_or("it never started");
+    Failure::new(who, role, call, format!("stopped after an earlier trap: {why}"))
+}
+
+fn at(failure: Failure, place: Option<String>) -> Failure {
+    match place {
+        Some(place) => failure.at(place),
+        None => failure,
+    }
+}
+
+/// The deadline in ticks; one more, because the current tick has begun already.
+fn ticks(limits: &Limits) -> u64 {
+    limits.deadline_ms.div_ceil(TICK.as_millis() as u64).saturating_add(1).min(u64::MAX / 2)
+}

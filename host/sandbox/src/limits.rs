@@ -1,0 +1,154 @@
+//! What a plugin may use, and the part of it that wasmtime asks about.
+//!
+//! Every limit holds from before instantiation, so start-up code is bound by it
+//! too. A limit belongs to one instance: a preprocessor on four worker threads
+//! may use its memory four times.
+
+use serde::{Deserialize, Serialize};
+use wasmtime::ResourceLimiter;
+
+/// What one instance of a plugin may use. Settable in the recipe as `limits`.
+///
+/// The defaults let an interpreter (Python, JavaScript) start and leave a laptop
+/// usable when a plugin misbehaves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Linear memory in MiB, summed over the component's memories. Default 512.
+    pub memory_mib: u64,
+    /// Table elements, summed over the component's tables. Default 200,000.
+    pub table_elements: usize,
+    /// Core instances, and as many tables; interpreters are made of dozens. Default 256.
+    pub instances: usize,
+    /// Time one call may take, in milliseconds, start-up included. A host
+    /// operation that has begun is finished first. Default 10,000.
+    pub deadline_ms: u64,
+    /// Data the guest may hand the host in one call, in MiB. Default 64.
+    pub copy_mib: u64,
+    /// Open handles (tensors, batches) at any time. Default 20,000.
+    pub handles: u32,
+    /// Tensors the guest has made and not yet dropped, in MiB; what a backward
+    /// pass still needs counts until the call returns. Default 4,096.
+    pub tensor_mib: u64,
+    /// Tensor data the guest may copy out in one call, in MiB. Default 64.
+    pub readback_mib: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory_mib: 512,
+            table_elements: 200_000,
+            instances: 256,
+            deadline_ms: 10_000,
+            copy_mib: 64,
+            handles: 20_000,
+            tensor_mib: 4_096,
+            readback_mib: 64,
+        }
+    }
+}
+
+/// MiB as bytes, without overflow.
+pub(crate) fn bytes(mib: u64) -> u64 {
+    mib.saturating_mul(1 << 20)
+}
+
+/// Counts memory and tables over the whole component.
+///
+/// wasmtime asks once for each memory and table; a limit for each of them would
+/// be a limit for none, as a component may have many.
+pub(crate) struct Limiter {
+    limits: Limits,
+    memory: u64,
+    elements: u64,
+    /// The limit that was last refused, until somebody asks.
+    refused: Option<Refused>,
+}
+
+/// Which limit stopped the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    Memory,
+    Table,
+}
+
+impl Limiter {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { limits, memory: 0, elements: 0, refused: None }
+    }
+
+    /// The limit that was refused since the last call of this function.
+    pub(crate) fn take_refused(&mut self) -> Option<Refused> {
+        self.refused.take()
+    }
+
+    fn grow(held: u64, current: usize, desired: usize) -> u64 {
+        held.saturating_sub(current as u64).saturating_add(desired as u64)
+    }
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let total = Self::grow(self.memory, current, desired);
+        if total > bytes(self.limits.memory_mib) {
+            self.refused = Some(Refused::Memory);
+            return Ok(false);
+        }
+        self.memory = total;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let total = Self::grow(self.elements, current, desired);
+        if total > self.limits.table_elements as u64 {
+            self.refused = Some(Refused::Table);
+            return Ok(false);
+        }
+        self.elements = total;
+        Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        self.limits.instances
+    }
+
+    fn tables(&self) -> usize {
+        self.limits.instances
+    }
+
+    fn memories(&self) -> usize {
+        self.limits.instances
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_summed_over_all_memories_of_a_component() {
+        let mut limiter = Limiter::new(Limits { memory_mib: 3, ..Limits::default() });
+        assert!(limiter.memory_growing(0, 2 << 20, None).unwrap());
+        assert!(!limiter.memory_growing(0, 2 << 20, None).unwrap());
+        assert_eq!(limiter.take_refused(), Some(Refused::Memory));
+        assert_eq!(limiter.take_refused(), None);
+        assert!(limiter.memory_growing(2 << 20, 3 << 20, None).unwrap());
+        assert!(!limiter.memory_growing(0, 1, None).unwrap());
+    }
+
+    #[test]
+    fn table_elements_are_summed_over_all_tables() {
+        let mut limiter = Limiter::new(Limits { table_elements: 10, ..Limits::default() });
+        assert!(limiter.table_growing(0, 6, None).unwrap());
+        assert!(!limiter.table_growing(0, 5, None).unwrap());
+        assert_eq!(limiter.take_refused(), Some(Refused::Table));
+    }
+
+    #[test]
+    fn an_unknown_limit_is_refused_and_a_missing_one_has_its_default() {
+        let limits: Limits = serde_json::from_str(r#"{"deadline_ms": 50}"#).unwrap();
+        assert_eq!(limits, Limits { deadline_ms: 50, ..Limits::default() });
+        assert!(serde_json::from_str::<Limits>(r#"{"deadline": 50}"#).is_err());
+    }
+}

@@ -1,0 +1,136 @@
+//! A component as a [`Loss`]. What it returns is checked in [`Plugged::scalar`].
+
+use retune_roles::loss::{LossOutput, Reported};
+use retune_roles::{Batch, Failure, InputSpec, Loss, Progress, Result, RoleKind};
+use retune_tensor::{AnyTensor, Device, Dtype};
+
+use crate::bindings::guest::loss::Guest;
+use crate::checkpoint::Checkpoint;
+use crate::convert::{self, check_names};
+use crate::instance::Instance;
+use crate::plugin::{Plugin, Setup};
+
+/// Most scalars a loss may report.
+const REPORTED: usize = 64;
+
+pub(crate) struct Plugged {
+    instance: Instance,
+    functions: Guest,
+    checkpoint: Checkpoint,
+    wants: Vec<InputSpec>,
+}
+
+/// What `compute` gave, still unchecked.
+struct Raw {
+    numerator: AnyTensor,
+    denominator: AnyTensor,
+    reported: Vec<(String, AnyTensor, AnyTensor)>,
+}
+
+impl Plugged {
+    pub(crate) fn start(plugin: &Plugin, setup: &Setup, device: &Device) -> Result<Self> {
+        let indices = plugin.indices();
+        let Some(found) = &indices.loss else { return Err(plugin.miscast(RoleKind::Loss)) };
+        let mut instance = Instance::start(plugin, setup, RoleKind::Loss, device)?;
+        let functions = instance.load(|store, component| found.load(store, component))?;
+        let checkpoint = Checkpoint::find(plugin, &mut instance)?;
+        let wants = instance.call("wants", || None, |store| functions.call_wants(store).map(Ok))?;
+        let wants = convert::inputs(wants).map_err(|reason| instance.misbehaved("wants", reason))?;
+        Ok(Self { instance, functions, checkpoint, wants })
+    }
+
+    /// A tensor of shape `[]` and of a float type. Counts may come as integers.
+    fn scalar(&self, tensor: AnyTensor, what: &str) -> Result<AnyTensor> {
+        let shape = tensor.shape();
+        if !shape.is_empty() {
+            let help = "reduce it with `sum([], false)`: the host adds such sums up over micro-batches and divides once";
+            return Err(self.wrong(format!("{what} has shape {shape:?}, expected [] (a sum over the batch)"), help));
+        }
+        match tensor.dtype() {
+            dtype if dtype.is_float() => Ok(tensor),
+            Dtype::Boolean => {
+                Err(self.wrong(format!("{what} is boolean, expected a float"), "cast it to float32 before the sum"))
+            }
+            _ => tensor.cast(Dtype::Float32).map_err(|error| self.wrong(format!("{what}: {error}"), "cast it to float32")),
+        }
+    }
+
+    /// As [`Plugged::scalar`], and carrying no gradient.
+    fn constant(&self, tensor: AnyTensor, what: &str) -> Result<AnyTensor> {
+        Ok(self.scalar(tensor, what)?.untracked())
+    }
+
+    fn wrong(&self, reason: String, help: &str) -> Failure {
+        // `misbehaved` has its own help; this one says more.
+        Failure::new(self.instance.who(), RoleKind::Loss, "compute", reason).help(help)
+    }
+
+    fn checked(&self, raw: Raw, tracked: bool) -> Result<LossOutput> {
+        let numerator = self.scalar(raw.numerator, "numerator")?;
+        if tracked && !numerator.is_tracked() {
+            return Err(self.wrong(
+                "the numerator does not depend on the model: no gradient reaches its outputs".into(),
+                "compute it from `logits` (or `hidden`, `pooled`) without `detach`, casts to integers or comparisons",
+            ));
+        }
+        let denominator = self.constant(raw.denominator, "denominator")?;
+        check_names(raw.reported.iter().map(|(name, ..)| name.as_str()), "a reported scalar", REPORTED)
+            .map_err(|reason| self.wrong(reason, "give each reported scalar a short name of its own"))?;
+        let reported = raw.reported.into_iter().map(|(name, sum, count)| {
+            let sum = self.constant(sum, &format!("the sum of `{name}`"))?;
+            let count = self.constant(count, &format!("the count of `{name}`"))?;
+            Ok(Reported { name, sum, count })
+        });
+        let reported = reported.collect::<Result<_>>()?;
+        Ok(LossOutput { numerator, denominator, reported })
+    }
+}
+
+impl Loss for Plugged {
+    fn name(&self) -> &str {
+        self.instance.who()
+    }
+
+    fn wants(&self) -> &[InputSpec] {
+        &self.wants
+    }
+
+    fn compute(&mut self, batch: &Batch, at: &Progress) -> Result<LossOutput> {
+        let place = || Some(place(at, batch));
+        let functions = &self.functions;
+        let raw = self.instance.call("compute", place, |store| {
+            let lent = store.data_mut().lend_batch(batch.clone())?;
+            let answer = functions.call_compute(&mut *store, lent, convert::progress(at))?;
+            let state = store.data_mut();
+            let mut take = |output: crate::bindings::guest::loss::Output| {
+                let reported = output.reported.into_iter().map(|(name, sum, count)| {
+                    Ok((name, state.take(sum)?, state.take(count)?))
+                });
+                let reported = reported.collect::<wasmtime::Result<_>>()?;
+                wasmtime::Result::Ok(Raw {
+                    numerator: state.take(output.numerator)?,
+                    denominator: state.take(output.denominator)?,
+                    reported,
+                })
+            };
+            answer.map(|output| take(output)).map_or_else(|error| Ok(Err(error)), |raw| raw.map(Ok))
+        })?;
+        let tracked = batch.names().any(|name| batch.get(name).is_some_and(AnyTensor::is_tracked));
+        self.checked(raw, tracked).map_err(|failure| failure.at(self::place(at, batch)))
+    }
+
+    fn save(&mut self) -> Result<Option<Vec<u8>>> {
+        self.checkpoint.save(&mut self.instance)
+    }
+
+    fn load(&mut self, state: &[u8]) -> Result<()> {
+        self.checkpoint.load(&mut self.instance, state)
+    }
+}
+
+fn place(at: &Progress, batch: &Batch) -> String {
+    match convert::rows(batch.keys()) {
+        Some(rows) => format!("step {}, {rows}", at.step),
+        None => format!("step {}", at.step),
+    }
+}

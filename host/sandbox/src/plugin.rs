@@ -1,0 +1,329 @@
+//! A loaded component: what it is, and how it takes up a role.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use retune_roles::{Failure, Loss, Metric, Policy, Preprocessor, Result, RoleKind, Stage, Tokenizer};
+use retune_tensor::Device;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use wasmtime::component::{Component, Instance as ComponentInstance, InstancePre, Linker};
+use wasmtime::{Engine, Store};
+
+use crate::bindings::guest;
+use crate::convert::shortened;
+use crate::error::{ConfigError, LoadError};
+use crate::imports::{Shape, VERSION, fits};
+use crate::instance::Instance;
+use crate::limits::Limits;
+use crate::state::State;
+use crate::{loss, metric, policy, preprocessor, schema};
+
+/// How a plugin is set up for one use.
+#[derive(Clone)]
+pub struct Setup {
+    /// Resolved by [`Plugin::resolve_config`].
+    pub config: Value,
+    /// The run's seed; the plugin gets one derived from it and from its name.
+    pub seed: u64,
+    /// What the instance may use.
+    pub limits: Limits,
+    /// The run's tokenizer, for preprocessors.
+    pub tokenizer: Option<Arc<dyn Tokenizer>>,
+}
+
+impl Setup {
+    /// This configuration, with default limits and no tokenizer.
+    pub fn new(config: Value, seed: u64) -> Self {
+        Self { config, seed, limits: Limits::default(), tokenizer: None }
+    }
+}
+
+impl std::fmt::Debug for Setup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Setup")
+            .field("config", &self.config)
+            .field("seed", &self.seed)
+            .field("limits", &self.limits)
+            .field("tokenizer", &self.tokenizer.as_ref().map(|t| t.name().to_owned()))
+            .finish()
+    }
+}
+
+/// A component that plays at least one role. Cheap to clone; instances are made
+/// from it on any thread.
+#[derive(Clone)]
+pub struct Plugin(Arc<Inner>);
+
+struct Inner {
+    path: PathBuf,
+    name: String,
+    digest: String,
+    size: u64,
+    roles: Vec<RoleKind>,
+    imports: Vec<String>,
+    engine: Engine,
+    pre: InstancePre<State>,
+    indices: Indices,
+    schema: OnceLock<Result<Value>>,
+}
+
+/// Where each interface's functions are; `None` for those it does not export.
+pub(crate) struct Indices {
+    pub plugin: guest::plugin::GuestIndices,
+    pub checkpoint: Option<guest::checkpoint::GuestIndices>,
+    pub preprocessor: Option<guest::preprocessor::GuestIndices>,
+    pub loss: Option<guest::loss::GuestIndices>,
+    pub policy: Option<guest::policy::GuestIndices>,
+    pub metric: Option<guest::metric::GuestIndices>,
+    pub tensor_metric: Option<guest::tensor_metric::GuestIndices>,
+    /// Exports `text-metric`, which needs generated text.
+    pub text_metric: bool,
+}
+
+impl Indices {
+    fn find(pre: &InstancePre<State>, shape: &Shape) -> wasmtime::Result<Self> {
+        macro_rules! optional {
+            ($interface:literal, $module:ident) => {
+                shape.exports($interface).then(|| guest::$module::GuestIndices::new(pre)).transpose()?
+            };
+        }
+        Ok(Self {
+            plugin: guest::plugin::GuestIndices::new(pre)?,
+            checkpoint: optional!("checkpoint", checkpoint),
+            preprocessor: optional!("preprocessor", preprocessor),
+            loss: optional!("loss", loss),
+            policy: optional!("policy", policy),
+            metric: optional!("metric", metric),
+            tensor_metric: optional!("tensor-metric", tensor_metric),
+            text_metric: shape.exports("text-metric"),
+        })
+    }
+}
+
+/// What a plugin is.
+impl Plugin {
+    /// Checks a compiled component against the contract.
+    pub(crate) fn new(
+        path: &Path,
+        bytes: &[u8],
+        engine: &Engine,
+        component: &Component,
+        linker: &Linker<State>,
+    ) -> std::result::Result<Self, LoadError> {
+        let shape = Shape::of(&component.component_type(), engine);
+        shape.check_imports(path)?;
+        let roles = shape.roles(path)?;
+        let pre = fits(linker.instantiate_pre(component), path)?;
+        let indices = fits(Indices::find(&pre, &shape), path)?;
+        Ok(Self(Arc::new(Inner {
+            path: path.to_owned(),
+            name: path.file_stem().map_or_else(|| "plugin".into(), |stem| stem.to_string_lossy().into_owned()),
+            digest: hex(&Sha256::digest(bytes)),
+            size: bytes.len() as u64,
+            roles,
+            imports: shape.imports,
+            engine: engine.clone(),
+            pre,
+            indices,
+            schema: OnceLock::new(),
+        })))
+    }
+
+    /// The file's name without its extension.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Where it was loaded from.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// SHA-256 of the component, in hexadecimal.
+    pub fn digest(&self) -> &str {
+        &self.0.digest
+    }
+
+    /// Bytes of the component.
+    pub fn size(&self) -> u64 {
+        self.0.size
+    }
+
+    /// The roles it plays, as its exports say.
+    pub fn roles(&self) -> &[RoleKind] {
+        &self.0.roles
+    }
+
+    /// What it imports, with versions.
+    pub fn imports(&self) -> Vec<String> {
+        self.0.imports.clone()
+    }
+
+    /// The JSON Schema of its configuration. Asked of the plugin once, under the
+    /// default limits.
+    ///
+    /// # Errors
+    /// When the plugin traps, or its answer is not a JSON Schema.
+    pub fn schema(&self) -> Result<Value> {
+        self.0.schema.get_or_init(|| self.ask_schema()).clone()
+    }
+
+    fn ask_schema(&self) -> Result<Value> {
+        let setup = Setup::new(Value::Null, 0);
+        let mut instance = Instance::bare(self, &setup, self.0.roles[0], &Device::flex())?;
+        let functions = instance.load(|store, component| self.0.indices.plugin.load(store, component))?;
+        let text = instance.call("config-schema", || None, |store| functions.call_config_schema(store).map(Ok))?;
+        let wrong = |reason: String| instance.misbehaved("config-schema", format!("gave no JSON Schema: {reason}"));
+        let schema = serde_json::from_str(&text).map_err(|e| wrong(shortened(&e.to_string(), 300)))?;
+        schema::compile(&schema).map_err(wrong)?;
+        Ok(schema)
+    }
+
+    /// `given` checked against the plugin's schema, with defaults filled in.
+    /// `null` is an empty configuration.
+    ///
+    /// # Errors
+    /// The first key that is wrong, with the nearest right one; or, with an empty
+    /// path, why the plugin has no schema to check against.
+    pub fn resolve_config(&self, given: &Value) -> std::result::Result<Value, ConfigError> {
+        let schema = self.schema().map_err(|failure| ConfigError {
+            path: Vec::new(),
+            message: failure.to_string(),
+            help: failure.details().help.clone(),
+        })?;
+        schema::resolve(&schema, given)
+    }
+
+    /// Digest over component, configuration and seed: equal fingerprints give equal
+    /// outputs for equal inputs and tokenizers.
+    pub fn fingerprint(&self, setup: &Setup) -> String {
+        let mut hash = Sha256::new();
+        for part in [VERSION, &self.0.digest, &canonical(&setup.config)] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        hash.update(self.seed(setup).to_le_bytes());
+        hex(&hash.finalize())
+    }
+}
+
+/// How it takes up a role. Each call gives an instance of its own.
+impl Plugin {
+    /// An instance in the data path.
+    ///
+    /// # Errors
+    /// When it is no preprocessor, traps, refuses its configuration, or describes
+    /// itself against the contract. So for the other roles.
+    pub fn preprocessor(&self, setup: &Setup) -> Result<Box<dyn Preprocessor>> {
+        Ok(Box::new(preprocessor::Plugged::start(self, setup)?))
+    }
+
+    /// A loss whose tensors are on `device`.
+    ///
+    /// # Errors
+    /// As for [`Plugin::preprocessor`].
+    pub fn loss(&self, setup: &Setup, device: &Device) -> Result<Box<dyn Loss>> {
+        Ok(Box::new(loss::Plugged::start(self, setup, device)?))
+    }
+
+    /// A freezing policy.
+    ///
+    /// # Errors
+    /// As for [`Plugin::preprocessor`].
+    pub fn policy(&self, setup: &Setup) -> Result<Box<dyn Policy>> {
+        Ok(Box::new(policy::Plugged::start(self, setup)?))
+    }
+
+    /// A metric whose tensors are on `device`.
+    ///
+    /// # Errors
+    /// As for [`Plugin::preprocessor`].
+    pub fn metric(&self, setup: &Setup, device: &Device) -> Result<Box<dyn Metric>> {
+        Ok(Box::new(metric::Plugged::start(self, setup, device)?))
+    }
+
+    /// Its place in the data path: makes one instance a worker thread.
+    pub fn stage(&self, setup: Setup) -> Stage {
+        let plugin = self.clone();
+        Stage {
+            name: self.name().to_owned(),
+            fingerprint: self.fingerprint(&setup),
+            make: Box::new(move || plugin.preprocessor(&setup)),
+        }
+    }
+
+    /// Who this is, for messages: `focal (plugins/focal.wasm)`.
+    pub(crate) fn who(&self) -> String {
+        format!("{} ({})", self.0.name, self.0.path.display())
+    }
+
+    /// The seed the plugin is told.
+    pub(crate) fn seed(&self, setup: &Setup) -> u64 {
+        let mut hash = Sha256::new();
+        hash.update(setup.seed.to_le_bytes());
+        hash.update(self.0.name.as_bytes());
+        let digest: [u8; 32] = hash.finalize().into();
+        digest.iter().take(8).rev().fold(0, |seed, &byte| seed << 8 | u64::from(byte))
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    pub(crate) fn indices(&self) -> &Indices {
+        &self.0.indices
+    }
+
+    pub(crate) fn instantiate(&self, store: &mut Store<State>) -> wasmtime::Result<ComponentInstance> {
+        self.0.pre.instantiate(store)
+    }
+
+    /// The failure of a plugin asked to play a role it does not have.
+    pub(crate) fn miscast(&self, role: RoleKind) -> Failure {
+        let roles: Vec<String> = self.0.roles.iter().map(RoleKind::to_string).collect();
+        Failure::new(self.who(), role, "start-up", format!("it is no {role}: its exports make it a {}", roles.join(", ")))
+            .help(format!("name it in the recipe as what it is, or choose a plugin that exports `{role}`"))
+    }
+}
+
+impl std::fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plugin").field("path", &self.0.path).field("roles", &self.0.roles).finish_non_exhaustive()
+    }
+}
+
+/// JSON with its keys in order, so that equal settings have equal text.
+fn canonical(value: &Value) -> String {
+    match value {
+        Value::Object(members) => {
+            let mut keys: Vec<_> = members.iter().collect();
+            keys.sort_by_key(|(key, _)| *key);
+            let members: Vec<_> =
+                keys.into_iter().map(|(key, value)| format!("{}:{}", Value::from(key.as_str()), canonical(value))).collect();
+            format!("{{{}}}", members.join(","))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(",")),
+        other => other.to_string(),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_order_of_keys_does_not_change_a_fingerprint() {
+        assert_eq!(canonical(&json!({"b": [1, {"d": 1, "c": null}], "a": "x"})), r#"{"a":"x","b":[1,{"c":null,"d":1}]}"#);
+    }
+
+    #[test]
+    fn digests_are_written_as_others_write_them() {
+        assert_eq!(hex(&Sha256::digest(b"abc"))[..16], *"ba7816bf8f01cfea");
+    }
+}

@@ -1,0 +1,265 @@
+//! What the host keeps for one instance: handles, quotas, counters.
+//!
+//! Invariants. A tensor's slot outlives the tensor: when a call returns, the host
+//! empties the slots that are still open but leaves them in the table, because the
+//! table reuses indices and a late drop would otherwise hit another tensor. A late
+//! drop is harmless, a late use ends the call. Slots filled during `plugin.init`
+//! keep their tensors for the whole run.
+//!
+//! A tracked tensor's memory belongs to the backward pass, not to its handle:
+//! dropping the handle gives nothing back before the call returns, and the quota
+//! says so.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use retune_roles::{Batch, Tokenizer};
+use retune_tensor::{AnyTensor, Device, TensorError, with_largest};
+use wasmtime::component::{Resource, ResourceTable};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use crate::limits::{Limiter, Limits, bytes};
+use crate::violation::Violation;
+use crate::wasi::{self, Printed};
+
+/// What a tensor handle points to.
+pub struct Slot {
+    tensor: Option<AnyTensor>,
+    /// Charged to the quota; zero for tensors the host lent.
+    bytes: u64,
+    /// Filled during `init`: not emptied between calls.
+    permanent: bool,
+}
+
+/// Log lines a plugin may write in one call.
+pub(crate) const LOG_LINES: u32 = 200;
+
+/// What an instance has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// Calls of the guest into the host's tensors.
+    pub operations: u64,
+    /// Times the guest waited for the device.
+    pub readbacks: u64,
+    /// Bytes it copied out.
+    pub readback_bytes: u64,
+    /// Handles left open when a call returned.
+    pub left_open: u64,
+}
+
+/// The data of a wasmtime store.
+pub(crate) struct State {
+    pub table: ResourceTable,
+    pub wasi: WasiCtx,
+    pub printed: Printed,
+    pub limiter: Limiter,
+    pub tokenizer: Option<Arc<dyn Tokenizer>>,
+    /// Name in the log.
+    pub plugin: Arc<str>,
+    pub device: Device,
+    pub usage: Usage,
+    pub log_lines: u32,
+    limits: Limits,
+    /// Tensor bytes held now, of which `permanent` since `init`.
+    held: u64,
+    permanent: u64,
+    /// Bytes copied out in this call.
+    read: u64,
+}
+
+impl State {
+    pub(crate) fn new(
+        plugin: Arc<str>,
+        limits: Limits,
+        device: Device,
+        tokenizer: Option<Arc<dyn Tokenizer>>,
+        seed: u64,
+    ) -> Self {
+        let mut table = ResourceTable::new();
+        // WASI's own streams share the table.
+        table.set_max_capacity(limits.handles as usize + 64);
+        Self {
+            table,
+            wasi: wasi::empty(seed),
+            printed: Printed::default(),
+            limiter: Limiter::new(limits.clone()),
+            tokenizer,
+            plugin,
+            device,
+            usage: Usage::default(),
+            log_lines: 0,
+            limits,
+            held: 0,
+            permanent: 0,
+            read: 0,
+        }
+    }
+
+    /// The tensor behind a handle.
+    pub(crate) fn get(&self, handle: &Resource<Slot>) -> wasmtime::Result<AnyTensor> {
+        self.table.get(handle)?.tensor.clone().ok_or_else(|| late("used").into())
+    }
+
+    /// Runs a tensor operation under what is left of the quota: a tensor that would
+    /// not fit is refused before memory is taken, since a failed allocation would
+    /// end the process, not the call.
+    pub(crate) fn run<V>(&mut self, operation: impl FnOnce() -> Result<V, TensorError>) -> Result<V, Violation> {
+        self.usage.operations += 1;
+        let quota = bytes(self.limits.tensor_mib);
+        let room = quota.saturating_sub(self.held);
+        guarded("tensor operation", || with_largest(room, operation))?.map_err(|error| {
+            let violation = Violation::new(error.to_string());
+            match error.reason().contains("larger than the") {
+                true => Violation { help: Some(self.tensor_help()), ..violation },
+                false => violation,
+            }
+        })
+    }
+
+    /// Runs an operation that gives one tensor; a handle for it.
+    pub(crate) fn make(
+        &mut self,
+        operation: impl FnOnce() -> Result<AnyTensor, TensorError>,
+    ) -> wasmtime::Result<Resource<Slot>> {
+        let tensor = self.run(operation)?;
+        self.put(tensor)
+    }
+
+    /// A handle for a tensor the guest made.
+    pub(crate) fn put(&mut self, tensor: AnyTensor) -> wasmtime::Result<Resource<Slot>> {
+        let bytes = tensor.byte_len();
+        self.charge(bytes)?;
+        self.push(Slot { tensor: Some(tensor), bytes, permanent: false })
+    }
+
+    fn charge(&mut self, more: u64) -> Result<(), Violation> {
+        self.held = self.held.saturating_add(more);
+        if self.held <= bytes(self.limits.tensor_mib) {
+            return Ok(());
+        }
+        Err(Violation {
+            reason: format!("made tensors of more than {} MiB", self.limits.tensor_mib),
+            help: Some(self.tensor_help()),
+        })
+    }
+
+    fn tensor_help(&self) -> String {
+        format!("drop tensors that are no longer needed, or raise `limits.tensor_mib` (now {})", self.limits.tensor_mib)
+    }
+
+    /// A handle for a tensor that is the host's.
+    pub(crate) fn lend(&mut self, tensor: AnyTensor) -> wasmtime::Result<Resource<Slot>> {
+        self.push(Slot { tensor: Some(tensor), bytes: 0, permanent: false })
+    }
+
+    /// A handle for the batch of one call.
+    pub(crate) fn lend_batch(&mut self, batch: Batch) -> wasmtime::Result<Resource<Batch>> {
+        self.table.push(batch).map_err(|_| self.too_many_handles().into())
+    }
+
+    fn push(&mut self, slot: Slot) -> wasmtime::Result<Resource<Slot>> {
+        self.table.push(slot).map_err(|_| self.too_many_handles().into())
+    }
+
+    fn too_many_handles(&self) -> Violation {
+        handles_exhausted(self.limits.handles)
+    }
+
+    /// Takes the tensor out of a handle that the guest gave to the host.
+    pub(crate) fn take(&mut self, handle: Resource<Slot>) -> wasmtime::Result<AnyTensor> {
+        let slot = self.table.delete(handle)?;
+        self.release(&slot);
+        slot.tensor.ok_or_else(|| late("returned").into())
+    }
+
+    /// The guest drops a handle.
+    pub(crate) fn discard(&mut self, handle: Resource<Slot>) -> wasmtime::Result<()> {
+        let slot = self.table.delete(handle)?;
+        self.release(&slot);
+        Ok(())
+    }
+
+    fn release(&mut self, slot: &Slot) {
+        let Some(tensor) = &slot.tensor else { return };
+        if slot.permanent {
+            self.permanent = self.permanent.saturating_sub(slot.bytes);
+        }
+        if slot.permanent || !tensor.is_tracked() {
+            self.held = self.held.saturating_sub(slot.bytes);
+        }
+    }
+
+    /// Before a call.
+    pub(crate) fn begin(&mut self) {
+        self.read = 0;
+        self.log_lines = 0;
+    }
+
+    /// After a call, when its results have been taken: empties what is still open.
+    pub(crate) fn reclaim(&mut self) {
+        for entry in self.table.iter_mut() {
+            if let Some(batch) = entry.downcast_mut::<Batch>() {
+                *batch = Batch::default();
+            } else if let Some(slot) = entry.downcast_mut::<Slot>()
+                && !slot.permanent
+                && slot.tensor.take().is_some()
+            {
+                self.usage.left_open += 1;
+            }
+        }
+        self.held = self.permanent;
+    }
+
+    /// After `init`: what is open now stays.
+    pub(crate) fn settle(&mut self) {
+        for entry in self.table.iter_mut() {
+            if let Some(slot) = entry.downcast_mut::<Slot>() {
+                slot.permanent = slot.tensor.is_some();
+            }
+        }
+        self.permanent = self.held;
+    }
+
+    /// Counts a copy out of the host, before it is made.
+    pub(crate) fn read(&mut self, length: u64) -> Result<(), Violation> {
+        self.usage.readbacks += 1;
+        self.usage.readback_bytes += length;
+        self.read = self.read.saturating_add(length);
+        if self.read <= bytes(self.limits.readback_mib) {
+            return Ok(());
+        }
+        Err(Violation::limit(
+            format!("copied more than {} MiB of tensor data out of the host in one call", self.limits.readback_mib),
+            "readback_mib",
+        ))
+    }
+}
+
+/// Runs a host's operation. A panic in it ends the call; it would otherwise unwind
+/// through the guest and leave an instance that can be entered again half-way.
+pub(crate) fn guarded<T>(what: &str, operation: impl FnOnce() -> T) -> Result<T, Violation> {
+    catch_unwind(AssertUnwindSafe(operation)).map_err(|cause| {
+        let text = cause.downcast_ref::<String>().map(String::as_str).or(cause.downcast_ref::<&str>().copied());
+        Violation::new(format!("the host's {what} failed: {}", text.unwrap_or("no reason given")))
+    })
+}
+
+pub(crate) fn handles_exhausted(limit: u32) -> Violation {
+    Violation {
+        reason: format!("held more than {limit} handles at a time"),
+        help: Some("drop tensors that are no longer needed, or raise `limits.handles`".into()),
+    }
+}
+
+fn late(verb: &str) -> Violation {
+    Violation {
+        reason: format!("{verb} a tensor that was kept from an earlier call"),
+        help: Some("tensors are lent for one call; only those made in `init` may be kept".into()),
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}

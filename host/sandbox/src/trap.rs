@@ -1,0 +1,189 @@
+//! A trap in words: what happened, where in the guest, what to do.
+
+use wasmtime::{FrameInfo, Trap, WasmBacktrace};
+use wasmtime_wasi::I32Exit;
+
+use crate::convert::{SENTENCE, shortened};
+use crate::limits::{Limits, Refused};
+use crate::state::{State, handles_exhausted};
+use crate::violation::Violation;
+
+/// What is told about a trap.
+pub(crate) struct Told {
+    pub reason: String,
+    pub help: Option<String>,
+    pub frames: Vec<String>,
+}
+
+/// Explains `error`, which ended a call of the guest.
+pub(crate) fn tell(error: &wasmtime::Error, state: &mut State, limits: &Limits) -> Told {
+    let printed = state.printed.take();
+    let frames = frames(error);
+    let (reason, help) = words(error, state.limiter.take_refused(), limits, &printed);
+    Told { reason, help, frames }
+}
+
+fn words(
+    error: &wasmtime::Error,
+    refused: Option<Refused>,
+    limits: &Limits,
+    printed: &str,
+) -> (String, Option<String>) {
+    if let Some(violation) = error.downcast_ref::<Violation>() {
+        return (violation.reason.clone(), violation.help.clone());
+    }
+    if let Some(I32Exit(status)) = error.downcast_ref::<I32Exit>() {
+        let help = "a plugin answers with an error and does not end the process";
+        return (format!("ended itself with exit status {status}"), Some(help.into()));
+    }
+    let trap = error.downcast_ref::<Trap>();
+    if trap == Some(&Trap::Interrupt) {
+        return (
+            format!("ran longer than {} ms", limits.deadline_ms),
+            Some("raise `limits.deadline_ms`, or let the plugin do less in one call".into()),
+        );
+    }
+    match refused {
+        Some(Refused::Memory) => {
+            return (
+                format!("needed more than {} MiB of memory", limits.memory_mib),
+                Some("raise `limits.memory_mib`, or let the plugin keep less".into()),
+            );
+        }
+        Some(Refused::Table) => {
+            return (
+                format!("needed more than {} table elements", limits.table_elements),
+                Some("raise `limits.table_elements`".into()),
+            );
+        }
+        None => {}
+    }
+    let text = format!("{error:#}");
+    let root = error.root_cause().to_string();
+    if root.contains("too much data is being copied") {
+        return (
+            format!("handed the host more than {} MiB in one call", limits.copy_mib),
+            Some("return less in one call, or raise `limits.copy_mib`".into()),
+        );
+    }
+    if root.contains("handle limit exceeded") || root.contains("no free keys") {
+        let Violation { reason, help } = handles_exhausted(limits.handles);
+        return (reason, help);
+    }
+    if text.contains("instance count too high") || text.contains("table count too high") {
+        return (
+            format!("is made of more than {} core instances or tables", limits.instances),
+            Some("raise `limits.instances`".into()),
+        );
+    }
+    if let Some(said) = panic_message(printed) {
+        return (format!("panicked: {said}"), None);
+    }
+    (trap.map_or(root, |trap| fault(*trap).to_owned()), None)
+}
+
+fn fault(trap: Trap) -> &'static str {
+    match trap {
+        Trap::StackOverflow => "used up its stack, perhaps by calling itself without end",
+        Trap::MemoryOutOfBounds => "reached outside its memory (a wrong pointer, or recursion that used up its stack)",
+        Trap::UnreachableCodeReached => "gave up (a panic, an abort, or code marked unreachable)",
+        Trap::IntegerDivisionByZero => "divided an integer by zero",
+        Trap::IntegerOverflow => "overflowed an integer in a division",
+        Trap::BadConversionToInteger => "converted a float that no integer can hold",
+        Trap::IndirectCallToNull | Trap::BadSignature | Trap::TableOutOfBounds => "called a function that is not there",
+        Trap::CannotLeaveComponent => "called the host where the component model forbids it (in a destructor or an allocator)",
+        _ => "broke a rule of WebAssembly",
+    }
+}
+
+/// What a panicking guest said: Rust's message without the place (the backtrace has
+/// it), or the last line another language printed before it gave up.
+fn panic_message(printed: &str) -> Option<String> {
+    let printed = printed.trim();
+    let message = match printed.rfind("panicked at ") {
+        Some(start) => {
+            let said = printed[start..].split_once('\n').map_or("", |(_, rest)| rest);
+            said.split("\nnote: ").next().unwrap_or(said).trim()
+        }
+        None => printed.lines().last()?.trim(),
+    };
+    (!message.is_empty()).then(|| shortened(message, SENTENCE))
+}
+
+/// The guest's stack, innermost first, from the first frame that is its author's.
+fn frames(error: &wasmtime::Error) -> Vec<String> {
+    let Some(trace) = error.downcast_ref::<WasmBacktrace>() else { return Vec::new() };
+    let frames: Vec<(String, bool)> = trace.frames().iter().flat_map(described).collect();
+    let skipped = frames.iter().position(|(_, machinery)| !machinery).unwrap_or(0);
+    frames.into_iter().skip(skipped).map(|(frame, _)| frame).collect()
+}
+
+/// A frame's functions (several where some were inlined), and whether each is machinery.
+fn described(frame: &FrameInfo) -> Vec<(String, bool)> {
+    if frame.symbols().is_empty() {
+        let name = match frame.func_name() {
+            Some(name) => demangled(name),
+            None => format!("function {} of the component", frame.func_index()),
+        };
+        return vec![(name.clone(), machinery(&name))];
+    }
+    let symbols = frame.symbols().iter().map(|symbol| {
+        let name = symbol.name().or(frame.func_name()).map_or_else(|| "unnamed".into(), demangled);
+        let machinery = machinery(&name);
+        match (symbol.file(), symbol.line()) {
+            (Some(file), Some(line)) => (format!("{name} ({}:{line})", short(file)), machinery),
+            _ => (name, machinery),
+        }
+    });
+    symbols.collect()
+}
+
+/// From the standard library, the allocator or the binding generator.
+fn machinery(name: &str) -> bool {
+    const PREFIXES: [&str; 10] =
+        ["std::", "core::", "alloc::", "<std::", "<core::", "<alloc::", "rust_", "rustc::", "abort", "dlmalloc::"];
+    let name = name.trim_start_matches('_');
+    PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// A path from the crate's root on: what comes before says where it was built.
+fn short(file: &str) -> &str {
+    let at = file.rfind("/src/").map(|at| file[..at].rfind('/').map_or(0, |root| root + 1));
+    at.map_or(file, |at| &file[at..])
+}
+
+/// A Rust symbol without its hash; other names as they are.
+fn demangled(name: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rust_panic_is_told_without_place_and_note() {
+        let printed = "some line\nthread 'main' (1) panicked at src/lib.rs:3:5:\nno such class\n\
+                       note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n";
+        assert_eq!(panic_message(printed).as_deref(), Some("no such class"));
+        assert_eq!(panic_message("Traceback\nValueError: bad\n").as_deref(), Some("ValueError: bad"));
+        assert_eq!(panic_message("  \n"), None);
+    }
+
+    #[test]
+    fn machinery_is_told_from_the_authors_code() {
+        assert!(machinery("core::panicking::panic_fmt"));
+        assert!(machinery("__rustc::rust_begin_unwind"));
+        assert!(machinery("rust_begin_unwind"));
+        assert!(machinery("abort"));
+        assert!(!machinery("focal::Focal::compute"));
+        assert!(!machinery("<focal::Focal as retune_sdk::Loss>::compute"));
+    }
+
+    #[test]
+    fn a_path_starts_at_the_crate() {
+        assert_eq!(short("/home/a/plugins/focal/src/lib.rs"), "focal/src/lib.rs");
+        assert_eq!(short("src/lib.rs"), "src/lib.rs");
+        assert_eq!(short("main.c"), "main.c");
+    }
+}
