@@ -199,7 +199,7 @@ impl Moments {
                 *first = first.add(&gradient.sub(first)?.mul_scalar(f64::from(c.beta1_rest))?)?;
                 let square = gradient.mul(&gradient)?.mul_scalar(f64::from(c.beta2_rest))?;
                 *second = second.mul_scalar(f64::from(c.beta2))?.add(&square)?;
-                let root = second.sqrt()?.div_scalar(f64::from(c.second_root))?.add_scalar(f64::from(c.epsilon))?;
+                let root = second.sqrt()?.mul_scalar(1.0 / f64::from(c.second_root))?.add_scalar(f64::from(c.epsilon))?;
                 let new = old.mul_scalar(f64::from(c.keep))?.sub(&first.div(&root)?.mul_scalar(f64::from(c.step_size))?)?;
                 let change = if measure {
                     let difference = new.sub(&old)?;

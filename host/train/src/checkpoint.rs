@@ -185,6 +185,11 @@ impl Store {
         Ok(Opened { path, files })
     }
 
+    /// The state of a checkpoint, when it can be read; nothing is compared.
+    pub(crate) fn peek<S: DeserializeOwned>(&self, name: Name) -> Option<S> {
+        serde_json::from_slice(&fs::read(self.path(name).join(STATE)).ok()?).ok()
+    }
+
     /// Removes what `keep` does not want, and what a killed run left behind.
     pub fn prune(&self, keep: impl Fn(Name) -> bool) -> Result<(), TrainError> {
         for name in self.list()? {

@@ -32,7 +32,7 @@ pub(crate) fn is_host(device: &Device) -> bool {
 pub fn into_floats(value: AnyTensor) -> Result<Vec<f32>, TensorError> {
     let flat: Tensor<1> = value.reshape(&[-1])?.typed()?;
     drop(value);
-    match flat.into_data().into_vec::<f32>() {
+    match flat.into_data().try_into_vec::<f32>() {
         Ok(floats) => Ok(floats),
         Err(error) => Err(TensorError::new("read", format!("float32 values cannot be read back: {error:?}"))),
     }

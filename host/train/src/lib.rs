@@ -46,6 +46,8 @@ pub mod gradients;
 pub mod model;
 pub mod policy;
 pub mod predict;
+mod preflight;
+mod resume;
 pub mod sampler;
 pub mod schedule;
 pub mod spec;

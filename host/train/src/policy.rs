@@ -45,6 +45,11 @@ impl Policies {
         self.list.len()
     }
 
+    /// Who they are.
+    pub fn names(&self) -> impl Iterator<Item = String> + '_ {
+        self.list.iter().map(|policy| policy.name().to_string())
+    }
+
     /// True without policies.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()

@@ -1,0 +1,162 @@
+//! How good a model is on a set of rows, in a stream.
+//!
+//! Rows go through in order, one batch at a time, with untracked tensors and
+//! without dropout. What is kept is two sums of the loss, the metrics' own states
+//! and, for classification, one count a pair of classes: memory does not grow with
+//! the set, and the result does not depend on the batch size.
+
+use std::ops::ControlFlow;
+
+use retune_roles::{Example, Loss, Metric, Progress, RoleKind, Target};
+
+use crate::{
+    collate::Collation,
+    error::TrainError,
+    event::{Observer, TrainEvent},
+    gradients::read_scalars,
+    model::{Input, Model, Task},
+    step::check,
+};
+
+/// What an evaluation found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    /// Sum of numerators over sum of denominators; NaN when no row carries a loss.
+    pub loss: f64,
+    /// What the metrics gave, in their order. A name that an earlier metric gave
+    /// already is prefixed with the metric's: `classification-report.accuracy`.
+    pub values: Vec<(String, f64)>,
+    /// Rows by true class, then by predicted class; classification only.
+    pub confusion: Option<Vec<Vec<u64>>>,
+    /// Rows looked at.
+    pub rows: usize,
+}
+
+impl Evaluation {
+    /// `loss` and the metrics' values.
+    pub fn all(&self) -> Vec<(String, f64)> {
+        std::iter::once(("loss".to_string(), self.loss)).chain(self.values.iter().cloned()).collect()
+    }
+
+    /// The value called `name`.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        if name == "loss" { Some(self.loss) } else { self.values.iter().find(|(n, _)| n == name).map(|(_, value)| *value) }
+    }
+}
+
+/// Evaluates `model` on `examples`, whose `extra` numbers are called `columns`.
+///
+/// # Errors
+/// When there are no rows, a role wants what cannot be supplied or fails, or the observer stops.
+pub fn evaluate(
+    model: &Model,
+    examples: &[Example],
+    loss: &mut dyn Loss,
+    metrics: &mut [Box<dyn Metric>],
+    batch_size: usize,
+    columns: &[String],
+    observer: &mut dyn Observer,
+) -> Result<Evaluation, TrainError> {
+    evaluate_at(model, examples, loss, metrics, batch_size, columns, &Progress::default(), observer)
+}
+
+/// [`evaluate`] in the course of a run.
+#[allow(clippy::too_many_arguments, reason = "what an evaluation is made of; there is no natural bundle")]
+pub(crate) fn evaluate_at(
+    model: &Model,
+    examples: &[Example],
+    loss: &mut dyn Loss,
+    metrics: &mut [Box<dyn Metric>],
+    batch_size: usize,
+    columns: &[String],
+    at: &Progress,
+    observer: &mut dyn Observer,
+) -> Result<Evaluation, TrainError> {
+    if examples.is_empty() {
+        return Err(TrainError::Data { problem: "there are no rows to evaluate on".into(), help: None });
+    }
+    let mut collation = Collation::new(model.task(), columns);
+    collation.want(RoleKind::Loss, loss.name(), loss.wants())?;
+    for metric in metrics.iter_mut() {
+        collation.want(RoleKind::Metric, metric.name(), metric.wants())?;
+        metric.reset()?;
+    }
+    let weights = model.weights(false);
+    let mut confusion = Confusion::new(model.task());
+    let (mut numerator, mut denominator) = (0.0, 0.0);
+    let mut done = 0;
+    for chunk in examples.chunks(batch_size.max(1)) {
+        let rows: Vec<&Example> = chunk.iter().collect();
+        let input = Input::from_examples(&rows, model.config(), model.device())?;
+        let forward = model.forward(&weights, &input, None)?;
+        let batch = collation.batch(&forward, &input, &rows, model.device())?;
+        let place = || format!("rows {} to {} of the evaluation", done + 1, done + rows.len());
+        let output = loss.compute(&batch, at).map_err(|failure| failure.at(place()))?;
+        check(loss.name(), &output, at, false)?;
+        let sums = read_scalars(&[output.numerator, output.denominator]).map_err(TrainError::tensor("reading the loss"))?;
+        numerator += sums[0];
+        denominator += sums[1];
+        for metric in metrics.iter_mut() {
+            metric.update(&batch).map_err(|failure| failure.at(place()))?;
+        }
+        if let Some(confusion) = &mut confusion {
+            let logits = forward.logits.to_float32().map_err(TrainError::tensor("reading the logits"))?;
+            confusion.add(&rows, &logits);
+        }
+        done += rows.len();
+        let progress = TrainEvent::Progress { stage: "evaluate".into(), done, total: examples.len() };
+        if observer.event(&progress) == ControlFlow::Break(()) {
+            return Err(TrainError::Stopped { step: at.step });
+        }
+    }
+    Ok(Evaluation { loss: numerator / denominator, values: values(metrics)?, confusion: confusion.map(|c| c.counts), rows: done })
+}
+
+/// Asks every metric for its values.
+fn values(metrics: &mut [Box<dyn Metric>]) -> Result<Vec<(String, f64)>, TrainError> {
+    let mut all: Vec<(String, f64)> = Vec::new();
+    for metric in metrics {
+        for (name, value) in metric.compute()? {
+            let taken = name == "loss" || all.iter().any(|(other, _)| *other == name);
+            let name = if taken { format!("{}.{name}", metric.name()) } else { name };
+            all.push((name, value));
+        }
+    }
+    Ok(all)
+}
+
+/// Rows by true and predicted class.
+struct Confusion {
+    counts: Vec<Vec<u64>>,
+}
+
+impl Confusion {
+    fn new(task: &Task) -> Option<Self> {
+        match task {
+            Task::SequenceClassification { labels } => Some(Self { counts: vec![vec![0; labels.len()]; labels.len()] }),
+            Task::CausalLm => None,
+        }
+    }
+
+    fn add(&mut self, rows: &[&Example], logits: &[f32]) {
+        let classes = self.counts.len();
+        for (row, logits) in rows.iter().zip(logits.chunks_exact(classes)) {
+            if let Target::Class(class) = row.target
+                && let Some(counts) = self.counts.get_mut(class as usize)
+            {
+                counts[largest(logits)] += 1;
+            }
+        }
+    }
+}
+
+/// Index of the largest value; the first of equal ones.
+pub(crate) fn largest(values: &[f32]) -> usize {
+    let mut best = 0;
+    for (index, value) in values.iter().enumerate() {
+        if *value > values[best] {
+            best = index;
+        }
+    }
+    best
+}

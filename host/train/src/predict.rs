@@ -1,0 +1,66 @@
+//! What a classifier says about rows that nobody has labelled.
+
+use retune_roles::Example;
+
+use crate::{
+    error::TrainError,
+    evaluate::largest,
+    model::{Input, Model, Task},
+};
+
+/// The answer for one row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction {
+    /// The row's key.
+    pub key: String,
+    /// Index of the most probable class.
+    pub label: usize,
+    /// One a class; they sum to one.
+    pub probabilities: Vec<f64>,
+}
+
+/// Predicts the class of every row, in order, one batch at a time.
+///
+/// # Errors
+/// When the model is not a classifier, or a row does not fit it.
+pub fn predict(model: &Model, examples: &[Example], batch_size: usize) -> Result<Vec<Prediction>, TrainError> {
+    let Task::SequenceClassification { labels } = model.task() else {
+        return Err(TrainError::Data {
+            problem: "this model continues text, it does not put rows into classes".into(),
+            help: Some("use a model trained with task = \"sequence-classification\"".into()),
+        });
+    };
+    let weights = model.weights(false);
+    let mut predictions = Vec::with_capacity(examples.len());
+    for chunk in examples.chunks(batch_size.max(1)) {
+        let rows: Vec<&Example> = chunk.iter().collect();
+        let input = Input::from_examples(&rows, model.config(), model.device())?;
+        let logits = model.forward(&weights, &input, None)?.logits;
+        let logits = logits.to_float32().map_err(TrainError::tensor("reading the logits"))?;
+        predictions.extend(rows.iter().zip(logits.chunks_exact(labels.len())).map(|(row, logits)| Prediction {
+            key: row.key.clone(),
+            label: largest(logits),
+            probabilities: softmax(logits),
+        }));
+    }
+    Ok(predictions)
+}
+
+/// In float64, shifted by the largest logit.
+fn softmax(logits: &[f32]) -> Vec<f64> {
+    let top = logits[largest(logits)];
+    let exponentials: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - top).exp()).collect();
+    let sum: f64 = exponentials.iter().sum();
+    exponentials.into_iter().map(|e| e / sum).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probabilities_sum_to_one_even_for_huge_logits() {
+        let probabilities = softmax(&[1e30, 1e30, -1e30]);
+        assert_eq!(probabilities, [0.5, 0.5, 0.0]);
+    }
+}
