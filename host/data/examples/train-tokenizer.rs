@@ -27,7 +27,7 @@ struct Options {
     files: Vec<PathBuf>,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let options = options()?;
     let mut texts = Vec::new();
     for file in &options.files {
@@ -67,7 +67,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn options() -> Result<Options, Box<dyn Error>> {
+fn options() -> Result<Options, Box<dyn Error + Send + Sync>> {
     let mut options = Options { vocab_size: 0, column: "text".into(), out: PathBuf::new(), files: Vec::new() };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
@@ -86,7 +86,7 @@ fn options() -> Result<Options, Box<dyn Error>> {
     Ok(options)
 }
 
-fn read(file: &Path, column: &str) -> Result<Vec<String>, Box<dyn Error>> {
+fn read(file: &Path, column: &str) -> Result<Vec<String>, Box<dyn Error + Send + Sync>> {
     let missing = || format!("there is no column {column:?}");
     match file.extension().and_then(|extension| extension.to_str()) {
         Some("csv") => {

@@ -1,1 +1,51 @@
-//! retune-data
+//! Files to training examples: `files -> records -> preprocessors -> tokens -> examples`.
+//!
+//! [`prepare()`] walks the whole way for a run: it reads the splits, runs every row
+//! through the preprocessors, tokenises, cuts a validation split off, and hands
+//! over [`Prepared`]: examples, the label set and a [`DataReport`] that accounts
+//! for every row. [`prepare_source`] does the same for one file, for evaluation
+//! and prediction.
+//!
+//! Invariants:
+//! - The same files, stages, tokenizer, spec and seed give the same examples in
+//!   the same order, whatever the number of workers and the size of batches.
+//! - Every row that was read is accounted for: kept, or dropped by a named stage
+//!   for a named reason.
+//! - A cached result is used only when the bytes of the file, every stage, the
+//!   tokenizer and the spec are the same, and its checksum holds.
+//! - Whatever is wrong with the data is an error that names the file, the line, what was
+//!   expected and the nearest thing that exists; it comes before any training.
+//!
+//! Price: the tokenised rows of every split live in memory; source files do not
+//! (they are read in windows of a few thousand rows).
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
+pub mod cache;
+pub mod error;
+pub mod examples;
+pub mod labels;
+pub mod nearest;
+pub mod overlap;
+mod parallel;
+pub mod pipeline;
+pub mod prepare;
+pub mod record;
+pub mod report;
+pub mod row;
+pub mod source;
+pub mod spec;
+pub mod split;
+pub mod stage;
+pub mod summary;
+pub mod tokenization;
+pub mod tokenize;
+
+pub use error::DataError;
+pub use prepare::{DataProgress, Prepared, label_set, prepare, prepare_source};
+pub use report::{CacheUse, DataReport, Dropped, LabelCount, LengthBin, Overlap, SourceReport, SplitReport};
+pub use spec::{Columns, DataSpec, Format, Layout, Source, SplitName, TaskKind, Validation};
+pub use tokenization::Tokenization;
+
+/// The result of everything here that can fail.
+pub type Result<T> = std::result::Result<T, DataError>;

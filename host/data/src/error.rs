@@ -1,0 +1,394 @@
+//! Everything that can be wrong with data, as sentences for people.
+//!
+//! `Display` is one sentence: what was wrong, where (`train.csv:17`, a line of the
+//! file), what was expected, and the nearest name that exists.
+//! [`DataError::help`] is what to do next. Every variant's words are held by a snapshot
+//! in the tests below.
+
+use std::path::{Path, PathBuf};
+
+use retune_roles::Failure;
+
+use crate::nearest::suggestion;
+use crate::report::Dropped;
+
+/// What was wrong with the data, the tokenizer, or the spec.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// A value of the spec can never work.
+    #[error("`{key}` is {value}; expected {expected}")]
+    Spec {
+        /// The key as a recipe spells it.
+        key: String,
+        /// The value given.
+        value: String,
+        /// What would work.
+        expected: String,
+    },
+    /// A classification was asked for without saying where the labels are.
+    #[error("sequence classification needs labels, and `data.columns.label` names no column")]
+    LabelColumnNotNamed,
+    /// More tokens than the model has positions.
+    #[error("`data.max_length` is {max_length}, and the model has {positions} positions")]
+    MaxLengthTooLong {
+        /// The value given.
+        max_length: usize,
+        /// What the model has.
+        positions: usize,
+    },
+    /// No file of that name.
+    #[error("{} does not exist{}", path.display(), suggestion(nearest.as_deref()))]
+    FileMissing {
+        /// The path given.
+        path: PathBuf,
+        /// The nearest name in the same directory.
+        nearest: Option<String>,
+    },
+    /// The file is there and cannot be read.
+    #[error("{} cannot be read: {reason}", path.display())]
+    FileUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// The ending says nothing about the format.
+    #[error("{} does not say its format by its name; expected .csv, .tsv, .jsonl or .txt", path.display())]
+    FormatUnknown {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No byte, or nothing but blank lines.
+    #[error("{} is empty", path.display())]
+    EmptyFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A header and nothing below.
+    #[error("{} has a header and no rows", path.display())]
+    NoRows {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Bytes that are no text.
+    #[error("{place} is not valid UTF-8: byte {byte:#04x} in {where_}")]
+    InvalidUtf8 {
+        /// File and line.
+        place: String,
+        /// The first byte that fits nothing.
+        byte: u8,
+        /// Column or position.
+        where_: String,
+    },
+    /// A CSV row with too many or too few fields.
+    #[error("{place} has {found} fields, and the header has {expected}")]
+    RaggedRow {
+        /// File and line.
+        place: String,
+        /// Fields of the header.
+        expected: usize,
+        /// Fields of the row.
+        found: usize,
+    },
+    /// A CSV file with an opened quote that nothing closes.
+    #[error("{place} opens a quote that is never closed")]
+    OpenQuote {
+        /// File and line where the row begins.
+        place: String,
+    },
+    /// A line that is not JSON.
+    #[error("{place} is not valid JSON: {reason}")]
+    BadJson {
+        /// File and line.
+        place: String,
+        /// What the parser says.
+        reason: String,
+    },
+    /// A line that is JSON and not an object.
+    #[error("{place} holds {found}, and a row is an object like {{\"text\": \"…\"}}")]
+    NotAnObject {
+        /// File and line.
+        place: String,
+        /// What it holds.
+        found: &'static str,
+    },
+    /// Two columns of one name.
+    #[error("{place} names the column `{column}` twice")]
+    DuplicateColumn {
+        /// File and line.
+        place: String,
+        /// The column.
+        column: String,
+    },
+    /// The column wanted is not there.
+    #[error("{place} has no column `{column}` ({purpose}){}", suggestion(nearest.as_deref()))]
+    ColumnMissing {
+        /// File and line.
+        place: String,
+        /// The column wanted.
+        column: String,
+        /// What it is for: `data.columns.text`.
+        purpose: String,
+        /// The nearest column.
+        nearest: Option<String>,
+        /// All columns there are.
+        available: Vec<String>,
+    },
+    /// The column is there and empty.
+    #[error("{place} has no value in column `{column}` ({purpose})")]
+    ValueMissing {
+        /// File and line.
+        place: String,
+        /// The column.
+        column: String,
+        /// What it is for.
+        purpose: String,
+    },
+    /// A value of another kind than was needed.
+    #[error("{place} holds {found} in column `{column}` ({purpose}); expected {expected}")]
+    ValueKind {
+        /// File and line.
+        place: String,
+        /// The column.
+        column: String,
+        /// What it is for.
+        purpose: String,
+        /// What it holds.
+        found: String,
+        /// What was needed.
+        expected: String,
+    },
+    /// A label that is not in the set.
+    #[error("{place} has the label `{label}`, which is not {origin}{}", suggestion(nearest.as_deref()))]
+    LabelUnknown {
+        /// File and line.
+        place: String,
+        /// The label.
+        label: String,
+        /// `in data.labels` or `among the labels of train.csv`.
+        origin: String,
+        /// The nearest label of the set.
+        nearest: Option<String>,
+        /// The set.
+        labels: Vec<String>,
+    },
+    /// Fewer than two labels.
+    #[error("{origin} has {} label{}; a classification needs at least two", labels.len(), if labels.len() == 1 { "" } else { "s" })]
+    TooFewLabels {
+        /// `train.csv` or `data.labels`.
+        origin: String,
+        /// What there is.
+        labels: Vec<String>,
+    },
+    /// The same label twice in the set given.
+    #[error("`data.labels` names `{label}` twice")]
+    LabelTwice {
+        /// The label.
+        label: String,
+    },
+    /// A preprocessor reads a field that no row has.
+    #[error("preprocessor {stage} reads the field `{field}`, which the rows of {file} do not have at that point{}", suggestion(nearest.as_deref()))]
+    StageField {
+        /// The stage.
+        stage: String,
+        /// The field it reads.
+        field: String,
+        /// The file being prepared.
+        file: String,
+        /// The nearest field.
+        nearest: Option<String>,
+        /// All fields there are.
+        available: Vec<String>,
+    },
+    /// A preprocessor failed.
+    #[error("{0}")]
+    Stage(#[from] Failure),
+    /// Every row went.
+    #[error("nothing is left of {file}: {}", account(*read, dropped))]
+    NothingLeft {
+        /// The file.
+        file: String,
+        /// Rows it had.
+        read: u64,
+        /// Where they went.
+        dropped: Vec<Dropped>,
+    },
+    /// Too few rows to split.
+    #[error("{file} has {rows} row{} left, too few to split {fraction} of them off for validation", if *rows == 1 { "" } else { "s" })]
+    TooFewToSplit {
+        /// The file.
+        file: String,
+        /// Rows left.
+        rows: usize,
+        /// The share wanted.
+        fraction: f64,
+    },
+    /// A file of the tokenizer is missing.
+    #[error("{} has no tokenizer.json", directory.display())]
+    TokenizerMissing {
+        /// The directory.
+        directory: PathBuf,
+        /// Tokenizer files of other kinds that are there.
+        others: Vec<String>,
+    },
+    /// A file of the tokenizer cannot be used.
+    #[error("{} is not a usable tokenizer file: {reason}", path.display())]
+    TokenizerBroken {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The tokenizer makes ids that the model has no embedding for.
+    #[error(
+        "the tokenizer does not fit the model: its token `{token}` has id {id}, and the model has {vocab_size} embeddings (ids 0 to {})",
+        vocab_size.saturating_sub(1)
+    )]
+    TokenizerDoesNotFit {
+        /// The token of the highest id.
+        token: String,
+        /// Its id.
+        id: u32,
+        /// Rows of the model's embedding.
+        vocab_size: usize,
+    },
+    /// No room beside the special tokens.
+    #[error("`data.max_length` is {max_length}, and the tokenizer's special tokens alone take {special}")]
+    NoRoom {
+        /// The value given.
+        max_length: usize,
+        /// Special tokens of one example.
+        special: usize,
+    },
+    /// The tokenizer refused a text.
+    #[error("{place} cannot be tokenised: {reason}")]
+    Tokenize {
+        /// The row.
+        place: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl DataError {
+    /// What to do next, in a sentence or two.
+    pub fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::LabelColumnNotNamed => "say which column holds them: columns = { text = \"…\", label = \"…\" }".to_owned(),
+            Self::MaxLengthTooLong { positions, .. } => format!("set data.max_length to {positions} or less"),
+            Self::FileMissing { .. } => "paths in a recipe are relative to the recipe's own directory".to_owned(),
+            Self::FormatUnknown { .. } => "rename the file, or give its `format`".to_owned(),
+            Self::EmptyFile { .. } | Self::NoRows { .. } => "check that whatever wrote the file had finished".to_owned(),
+            Self::InvalidUtf8 { place, .. } => {
+                let file = place.rsplit_once(':').map_or(place.as_str(), |(file, _)| file);
+                format!("convert the file first, for example: iconv -f WINDOWS-1252 -t UTF-8 {file}")
+            }
+            Self::RaggedRow { .. } => {
+                "a comma, a quote or a line break inside a field needs \"quotes around the field\"".to_owned()
+            }
+            Self::OpenQuote { .. } => "close the quote, or write \"\" for a quote inside a quoted field".to_owned(),
+            Self::BadJson { .. } | Self::NotAnObject { .. } => {
+                "a .jsonl file has one complete JSON object on each line".to_owned()
+            }
+            Self::DuplicateColumn { .. } => "rename or remove one of the two".to_owned(),
+            Self::ColumnMissing { available, purpose, .. } => {
+                format!("the columns are {}; set {purpose} to one of them", list(available))
+            }
+            Self::ValueMissing { purpose, .. } if purpose == "data.columns.label" => {
+                "give every row a label, or remove the rows without one".to_owned()
+            }
+            Self::ValueMissing { .. } => "fill the value in, or remove the row".to_owned(),
+            Self::LabelUnknown { labels, .. } => {
+                format!("the labels are {}; data.labels can name more than train has", list(labels))
+            }
+            Self::TooFewLabels { labels, .. } => {
+                format!("found: {}; check that data.columns.label names the right column", list(labels))
+            }
+            Self::StageField { available, .. } => {
+                format!("the fields are {}; most preprocessors have a setting for the field they work on", list(available))
+            }
+            Self::Stage(failure) => return failure.details().help.clone(),
+            Self::NothingLeft { dropped, .. } if dropped.is_empty() => "give a file with rows".to_owned(),
+            Self::NothingLeft { dropped, .. } => {
+                let (stage, keys) = dropped.first().map(|d| (d.stage.as_str(), d.keys.join(", "))).unwrap_or_default();
+                format!("look at the first rows that {stage} dropped: {keys}")
+            }
+            Self::TooFewToSplit { .. } => {
+                "give a validation file, or data.validation = \"none\"; of a plain text, every passage between blank lines is a row, \
+                 and with format = \"lines\" every line is"
+                    .to_owned()
+            }
+            Self::TokenizerMissing { others, .. } if others.is_empty() => {
+                "give the directory of a Hugging Face checkpoint that has one".to_owned()
+            }
+            Self::TokenizerMissing { others, .. } => format!(
+                "found {}; transformers makes a tokenizer.json of it: AutoTokenizer.from_pretrained(dir).save_pretrained(dir)",
+                list(others)
+            ),
+            Self::TokenizerBroken { .. } => "fetch the file again, or save it anew from transformers".to_owned(),
+            Self::TokenizerDoesNotFit { .. } => {
+                "take the tokenizer and the model from the same checkpoint, or add embeddings to the model".to_owned()
+            }
+            Self::NoRoom { special, .. } => format!("set data.max_length to {} or more", special + 1),
+            Self::Spec { .. }
+            | Self::FileUnreadable { .. }
+            | Self::ValueKind { .. }
+            | Self::LabelTwice { .. }
+            | Self::Tokenize { .. } => return None,
+        })
+    }
+
+    /// A missing file, with the nearest name beside it; or an unreadable one.
+    pub(crate) fn io(path: &Path, error: &std::io::Error) -> Self {
+        if error.kind() != std::io::ErrorKind::NotFound {
+            return Self::FileUnreadable { path: path.to_owned(), reason: plain_io(error) };
+        }
+        let directory = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut names: Vec<String> = std::fs::read_dir(directory)
+            .map(|entries| entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect())
+            .unwrap_or_default();
+        names.sort();
+        let wanted = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let nearest = crate::nearest::nearest(&wanted, names.iter().map(String::as_str)).map(str::to_owned);
+        Self::FileMissing { path: path.to_owned(), nearest }
+    }
+
+    /// An error for a file of which no row is left, the largest loss first.
+    pub(crate) fn nothing_left(file: String, read: u64, mut dropped: Vec<Dropped>) -> Self {
+        dropped.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.stage.cmp(&b.stage)));
+        Self::NothingLeft { file, read, dropped }
+    }
+}
+
+/// The system's reason without its error number.
+pub(crate) fn plain_io(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+}
+
+fn account(read: u64, dropped: &[Dropped]) -> String {
+    if dropped.is_empty() {
+        return format!("it has {read} rows");
+    }
+    let parts: Vec<String> =
+        dropped.iter().map(|d| format!("{} dropped {} ({})", d.stage, d.count, d.reason)).collect();
+    format!("of {read} row{}, {}", if read == 1 { "" } else { "s" }, parts.join(", "))
+}
+
+/// Up to a dozen names, and how many more there are.
+fn list(names: &[String]) -> String {
+    let shown: Vec<String> = names.iter().take(12).map(|name| format!("`{name}`")).collect();
+    match names.len().saturating_sub(12) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// `train.csv:17`.
+pub(crate) fn place(file: &str, line: u64) -> String {
+    format!("{file}:{line}")
+}
+
+#[cfg(test)]
+#[path = "error_tests.rs"]
+mod tests;

@@ -1,0 +1,123 @@
+//! The label set of a classification, and the place of a label in it.
+//!
+//! Given in the recipe, or found in the training rows and sorted: by number when every label
+//! is a whole number, by code point otherwise. The order is the order of the class indices,
+//! so it decides which row of the head learns what. With names given, a whole number
+//! that is not itself a name stands for the index (Hugging Face's `ClassLabel`).
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::record::Record;
+use crate::{DataError, Result};
+
+/// The labels, in the order of the class indices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelSet {
+    names: Vec<String>,
+    index: HashMap<String, u32>,
+    origin: Option<String>,
+}
+
+impl LabelSet {
+    /// The labels of `data.labels`.
+    ///
+    /// # Errors
+    /// Fewer than two, or one of them twice.
+    pub fn given(names: &[String]) -> Result<Self> {
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = names.iter().find(|name| !seen.insert(name.as_str())) {
+            return Err(DataError::LabelTwice { label: twice.clone() });
+        }
+        Self::build(names.to_vec(), None)
+    }
+
+    /// The labels found in a file.
+    ///
+    /// # Errors
+    /// Fewer than two.
+    pub fn found(names: BTreeSet<String>, file: &str) -> Result<Self> {
+        let mut names: Vec<String> = names.into_iter().collect();
+        if let Ok(mut numbers) = names.iter().map(|name| name.parse::<i64>()).collect::<std::result::Result<Vec<_>, _>>()
+            && numbers.iter().zip(&names).all(|(number, name)| number.to_string() == *name)
+        {
+            numbers.sort_unstable();
+            names = numbers.iter().map(i64::to_string).collect();
+        }
+        Self::build(names, Some(file.to_owned()))
+    }
+
+    fn build(names: Vec<String>, origin: Option<String>) -> Result<Self> {
+        if names.len() < 2 {
+            let origin = origin.unwrap_or_else(|| "data.labels".to_owned());
+            return Err(DataError::TooFewLabels { origin, labels: names });
+        }
+        let index = names.iter().enumerate().map(|(i, name)| (name.clone(), i as u32)).collect();
+        Ok(Self { names, index, origin })
+    }
+
+    /// The labels, in the order of the class indices.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The class index of a row's label.
+    ///
+    /// # Errors
+    /// The row has no label, or one that is not in the set.
+    pub fn class(&self, record: &Record, column: &str) -> Result<u32> {
+        let label = record.label(column)?;
+        if let Some(&class) = self.index.get(&label) {
+            return Ok(class);
+        }
+        if self.origin.is_none()
+            && let Ok(class) = label.parse::<u32>()
+            && (class as usize) < self.names.len()
+        {
+            return Ok(class);
+        }
+        let nearest = crate::nearest::nearest(&label, self.names.iter().map(String::as_str)).map(str::to_owned);
+        let origin = match &self.origin {
+            None => "in data.labels".to_owned(),
+            Some(file) => format!("among the labels of {file}"),
+        };
+        Err(DataError::LabelUnknown { place: record.key.clone(), label, origin, nearest, labels: self.names.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use retune_roles::Value;
+
+    use super::*;
+
+    fn row(label: &str) -> Record {
+        Record::new("test.csv", 9, vec![("label".to_owned(), Value::Text(label.to_owned()))])
+    }
+
+    fn found(labels: &[&str]) -> LabelSet {
+        LabelSet::found(labels.iter().map(|&l| l.to_owned()).collect(), "train.csv").unwrap()
+    }
+
+    #[test]
+    fn numbers_are_sorted_as_numbers_and_words_as_words() {
+        assert_eq!(found(&["10", "9", "1"]).names(), ["1", "9", "10"]);
+        assert_eq!(found(&["10", "9", "one"]).names(), ["10", "9", "one"]);
+        assert_eq!(found(&["01", "1", "2"]).names(), ["01", "1", "2"], "01 is a word: it would not survive as a number");
+    }
+
+    #[test]
+    fn an_index_stands_for_a_given_name_but_never_for_a_found_one() {
+        let given = LabelSet::given(&["spam".to_owned(), "ham".to_owned()]).unwrap();
+        assert_eq!(given.class(&row("1"), "label").unwrap(), 1);
+        assert!(given.class(&row("2"), "label").is_err());
+        assert!(found(&["spam", "ham"]).class(&row("1"), "label").is_err());
+        let numbers = LabelSet::given(&["1".to_owned(), "0".to_owned()]).unwrap();
+        assert_eq!(numbers.class(&row("1"), "label").unwrap(), 0, "a name comes before an index");
+    }
+
+    #[test]
+    fn an_unknown_label_names_its_line_and_the_nearest_label() {
+        let error = found(&["card_arrival", "card_linking"]).class(&row("card_arival"), "label").unwrap_err();
+        insta::assert_snapshot!(error, @"test.csv:9 has the label `card_arival`, which is not among the labels of train.csv; did you mean `card_arrival`?");
+    }
+}

@@ -1,0 +1,55 @@
+//! A tokenised row, before rows become examples.
+//!
+//! This is what the cache stores and what a split is made of: everything about a row that later steps need,
+//! and nothing of its text but a digest.
+
+use sha2::{Digest, Sha256};
+
+/// One row after preprocessing and tokenising.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Key of the record.
+    pub key: String,
+    /// Rows of one origin stay together in a split.
+    pub line: Option<u64>,
+    /// Token ids; special tokens are part of them.
+    pub input_ids: Vec<u32>,
+    /// Segment of each token, or empty for all zero.
+    pub token_type_ids: Vec<u8>,
+    /// How many of the first tokens are shown and not learnt: the prompt.
+    pub prompt_tokens: u32,
+    /// Class index, for rows that have a label.
+    pub class: Option<u32>,
+    /// The extra columns.
+    pub extra: Vec<f32>,
+    /// Digest of the text as it was tokenised: equal texts, equal digests.
+    pub text: [u8; 16],
+    /// Tokens were cut off.
+    pub truncated: bool,
+    /// The start token stands twice.
+    pub doubled_bos: bool,
+    /// The text made no token of its own.
+    pub empty: bool,
+    /// The seam between prompt and completion falls inside a token.
+    pub seam: bool,
+}
+
+impl Row {
+    /// How many tokens of this row, alone, are a target of a causal language model's loss. The first token
+    /// is never one: nothing stands before it.
+    pub fn trained_tokens(&self) -> usize {
+        self.input_ids.len().saturating_sub((self.prompt_tokens as usize).max(1))
+    }
+}
+
+/// The digest of a text and what stands beside it.
+pub fn text_digest(text: &str, second: Option<&str>) -> [u8; 16] {
+    let mut hash = Sha256::new();
+    hash.update((text.len() as u64).to_le_bytes());
+    hash.update(text);
+    hash.update(second.unwrap_or_default());
+    let full = hash.finalize();
+    let mut digest = [0; 16];
+    digest.copy_from_slice(&full[..16]);
+    digest
+}

@@ -1,0 +1,283 @@
+//! What is to be read, and what it is to become.
+//!
+//! A plain description without behaviour besides [`DataSpec::check`], which finds the values
+//! that can never work before a file is opened.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{DataError, Result};
+
+/// Rows a preprocessor gets in one call, unless told otherwise.
+pub const DEFAULT_BATCH: usize = 128;
+
+/// Everything the data path needs to know.
+#[derive(Clone, Debug)]
+pub struct DataSpec {
+    /// The training rows.
+    pub train: Source,
+    /// Where validation rows come from.
+    pub validation: Validation,
+    /// Rows for the one evaluation at the end.
+    pub test: Option<Source>,
+    /// Which columns mean what.
+    pub columns: Columns,
+    /// Numeric columns handed to the loss and the metrics as `column.<name>`.
+    pub extra_columns: Vec<String>,
+    /// Most tokens of an example, special tokens included.
+    pub max_length: usize,
+    /// What the model learns.
+    pub task: TaskKind,
+    /// How token streams become examples (causal language models only).
+    pub layout: Layout,
+    /// The label set in the order of the class indices; `None`: found in the training rows and sorted.
+    pub labels: Option<Vec<String>>,
+    /// Seed of the run: decides the validation split and the chance of preprocessors.
+    pub seed: u64,
+    /// Worker threads; 0: as many as the machine has cores.
+    pub workers: usize,
+    /// Rows a preprocessor gets in one call, 1 to 4096.
+    pub batch: usize,
+    /// Where results are kept; `None`: nowhere.
+    pub cache_dir: Option<PathBuf>,
+    /// Take only the first N training rows of each label, in file order.
+    pub limit_per_label: Option<usize>,
+}
+
+impl DataSpec {
+    /// A spec for `train` and `task` with no validation split, no test set, text in column `text`
+    /// (and labels in `label` for a classification), 128 tokens and seed 0.
+    pub fn new(train: impl Into<Source>, task: TaskKind) -> Self {
+        let label = (task == TaskKind::SequenceClassification).then(|| "label".to_owned());
+        Self {
+            train: train.into(),
+            validation: Validation::None,
+            test: None,
+            columns: Columns { label, ..Columns::default() },
+            extra_columns: Vec::new(),
+            max_length: 128,
+            task,
+            layout: Layout::Rows,
+            labels: None,
+            seed: 0,
+            workers: 0,
+            batch: DEFAULT_BATCH,
+            cache_dir: None,
+            limit_per_label: None,
+        }
+    }
+
+    /// Refuses values that can never work, naming the key as a recipe spells it.
+    pub fn check(&self) -> Result<()> {
+        let refuse = |key: &str, value: String, expected: &str| {
+            Err(DataError::Spec { key: key.to_owned(), value, expected: expected.to_owned() })
+        };
+        if self.max_length < 2 {
+            return refuse("data.max_length", self.max_length.to_string(), "at least 2");
+        }
+        if self.batch == 0 || self.batch > 4096 {
+            return refuse("data.batch", self.batch.to_string(), "1 to 4096");
+        }
+        if let Validation::Split { fraction } = self.validation
+            && !(fraction > 0.0 && fraction < 1.0)
+        {
+            return refuse("data.validation.split", fraction.to_string(), "more than 0 and less than 1");
+        }
+        if self.limit_per_label == Some(0) {
+            return refuse("data.limit_per_label", "0".to_owned(), "at least 1");
+        }
+        match self.task {
+            TaskKind::SequenceClassification => {
+                if self.columns.label.is_none() {
+                    return Err(DataError::LabelColumnNotNamed);
+                }
+                if self.layout == Layout::Blocks {
+                    return refuse("data.layout", "blocks".to_owned(), "rows, for a sequence classification");
+                }
+                if self.columns.completion.is_some() {
+                    return refuse(
+                        "data.columns.completion",
+                        self.columns.completion.clone().unwrap_or_default(),
+                        "nothing, for a sequence classification",
+                    );
+                }
+            }
+            TaskKind::CausalLm => {
+                if self.limit_per_label.is_some() && self.columns.label.is_none() {
+                    return refuse(
+                        "data.limit_per_label",
+                        self.limit_per_label.unwrap_or_default().to_string(),
+                        "nothing, unless `data.columns.label` names a column",
+                    );
+                }
+                if let Some(pair) = &self.columns.text_pair {
+                    return refuse(
+                        "data.columns.text_pair",
+                        pair.clone(),
+                        "nothing, for a causal language model; `prompt` and `completion` name two parts of one text",
+                    );
+                }
+            }
+        }
+        if let Some(prompt) = &self.columns.prompt
+            && self.columns.completion.is_none()
+        {
+            return refuse("data.columns.prompt", prompt.clone(), "a `completion` column beside it");
+        }
+        Ok(())
+    }
+
+    /// Refuses a `max_length` that is more than the positions the model has.
+    pub fn check_positions(&self, max_position_embeddings: usize) -> Result<()> {
+        if self.max_length > max_position_embeddings {
+            return Err(DataError::MaxLengthTooLong {
+                max_length: self.max_length,
+                positions: max_position_embeddings,
+            });
+        }
+        Ok(())
+    }
+
+    /// The worker threads to use.
+    pub(crate) fn threads(&self) -> usize {
+        match self.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            workers => workers,
+        }
+    }
+}
+
+/// A file of rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Where it is.
+    pub path: PathBuf,
+    /// How it is written; `None`: told by the ending of the name.
+    pub format: Option<Format>,
+}
+
+impl<P: Into<PathBuf>> From<P> for Source {
+    fn from(path: P) -> Self {
+        Self { path: path.into(), format: None }
+    }
+}
+
+impl Source {
+    /// The file's own name, as it stands in keys.
+    pub fn name(&self) -> String {
+        self.path.file_name().map_or_else(|| self.path.display().to_string(), |n| n.to_string_lossy().into_owned())
+    }
+
+    /// The format given, or the one the ending stands for: `.csv`, `.tsv`, `.jsonl` and
+    /// `.ndjson`, `.txt`.
+    pub fn resolved_format(&self) -> Result<Format> {
+        if let Some(format) = self.format {
+            return Ok(format);
+        }
+        let ending = self.path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+        match ending.as_deref() {
+            Some("csv") => Ok(Format::Csv),
+            Some("tsv") => Ok(Format::Tsv),
+            Some("jsonl" | "ndjson") => Ok(Format::Jsonl),
+            Some("txt" | "text") => Ok(Format::Text),
+            _ => Err(DataError::FormatUnknown { path: self.path.clone() }),
+        }
+    }
+}
+
+/// How a file holds rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// Comma-separated with a header (RFC 4180 quoting).
+    Csv,
+    /// Tab-separated with a header.
+    Tsv,
+    /// One JSON object a line.
+    Jsonl,
+    /// Plain text: passages separated by blank lines, a row each, in the field `text`.
+    Text,
+    /// Plain text: every line that is not blank is a row, in the field `text`.
+    Lines,
+}
+
+/// Where validation rows come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Validation {
+    /// There are none.
+    None,
+    /// Split off the training rows by the seed.
+    Split {
+        /// Share of the training rows, more than 0 and less than 1.
+        fraction: f64,
+    },
+    /// A file of their own.
+    File(Source),
+}
+
+/// Which columns mean what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Columns {
+    /// The text. Not read when `completion` is set.
+    pub text: String,
+    /// A second text (classification of pairs).
+    pub text_pair: Option<String>,
+    /// What the row is an instance of.
+    pub label: Option<String>,
+    /// The part of a text that is shown and not learnt (causal language models).
+    pub prompt: Option<String>,
+    /// The part of a text that is learnt.
+    pub completion: Option<String>,
+}
+
+impl Default for Columns {
+    fn default() -> Self {
+        Self { text: "text".to_owned(), text_pair: None, label: None, prompt: None, completion: None }
+    }
+}
+
+/// What the model learns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TaskKind {
+    /// One label a text.
+    SequenceClassification,
+    /// The next token.
+    CausalLm,
+}
+
+/// How token streams become examples.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layout {
+    /// A row is an example, cut at `max_length`.
+    #[default]
+    Rows,
+    /// Rows are joined into one stream (an end token between them) and cut every `max_length`
+    /// tokens. Rows that share a block see each other: attention runs across
+    /// the seam and positions do not restart.
+    Blocks,
+}
+
+/// One of the three parts of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SplitName {
+    /// What the model learns from.
+    Train,
+    /// What decides when to stop and which weights are best.
+    Validation,
+    /// What is opened once, at the end.
+    Test,
+}
+
+impl std::fmt::Display for SplitName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Train => "train",
+            Self::Validation => "validation",
+            Self::Test => "test",
+        })
+    }
+}

@@ -1,0 +1,303 @@
+//! The tokenizer of a Hugging Face directory, as `transformers` would load it.
+//!
+//! `tokenizer.json` says how text is cut; `tokenizer_config.json` and
+//! `special_tokens_map.json` say which tokens start, end and pad. Padding and truncation saved
+//! in `tokenizer.json` are switched off: they describe the run that saved it, and would
+//! pad every text to its length. The order of the sources is that of `transformers` 5: a config with
+//! `added_tokens_decoder` stands alone; without, the special tokens map goes before the config;
+//! last comes what the tokenizer's class has by itself.
+
+use std::path::{Path, PathBuf};
+
+use retune_roles::{Encoding, ErrorKind, Message, Refusal};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tokenizers::utils::truncation::{TruncationDirection, TruncationParams};
+use tokenizers::{NormalizerWrapper, PostProcessor, Tokenizer};
+
+use crate::error::plain_io;
+use crate::{DataError, Result};
+
+/// A tokenizer and what it calls its special tokens.
+pub struct Tokenization {
+    tokenizer: Tokenizer,
+    name: String,
+    digest: String,
+    bos: Option<u32>,
+    eos: Option<u32>,
+    pad: Option<u32>,
+    side: TruncationDirection,
+    model_max_length: Option<usize>,
+    warnings: Vec<String>,
+}
+
+impl std::fmt::Debug for Tokenization {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tokenization").field("name", &self.name).field("digest", &self.digest).finish_non_exhaustive()
+    }
+}
+
+impl Tokenization {
+    /// Opens the tokenizer of a Hugging Face directory.
+    ///
+    /// # Errors
+    /// The directory or its `tokenizer.json` is missing, or one of the files is broken.
+    pub fn open(directory: &Path) -> Result<Self> {
+        std::fs::metadata(directory).map_err(|e| DataError::io(directory, &e))?;
+        let path = directory.join("tokenizer.json");
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(missing(directory)),
+            Err(e) => return Err(DataError::FileUnreadable { path, reason: plain_io(&e) }),
+        };
+        let mut tokenizer = Tokenizer::from_bytes(&bytes)
+            .map_err(|e| DataError::TokenizerBroken { path: path.clone(), reason: e.to_string() })?;
+        tokenizer.with_padding(None);
+        let unusable = |reason: String| DataError::TokenizerBroken { path: path.clone(), reason };
+        tokenizer.with_truncation(None).map_err(|e| unusable(e.to_string()))?;
+        if tokenizer.get_vocab_size(true) == 0 {
+            return Err(unusable("it has no tokens".to_owned()));
+        }
+
+        let mut hash = Sha256::new();
+        hash_part(&mut hash, "tokenizer.json", &bytes);
+        let mut read = |name: &str| -> Result<Value> {
+            let path = directory.join(name);
+            match std::fs::read(&path) {
+                Ok(bytes) => {
+                    hash_part(&mut hash, name, &bytes);
+                    serde_json::from_slice(&bytes)
+                        .map_err(|e| DataError::TokenizerBroken { path, reason: e.to_string() })
+                }
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Value::Null),
+                Err(e) => Err(DataError::FileUnreadable { path, reason: plain_io(&e) }),
+            }
+        };
+        let config = read("tokenizer_config.json")?;
+        let map = read("special_tokens_map.json")?;
+        let digest = crate::cache::hex(&hash.finalize());
+
+        let class = class_name(&config, directory);
+        follow_class(&mut tokenizer, &class, &config)?;
+        let mut warnings = Vec::new();
+        let mut special = |role: &str| -> Option<u32> {
+            let text = special_token(role, &config, &map, &class)?;
+            let id = tokenizer.token_to_id(&text);
+            if id.is_none() {
+                warnings.push(format!("the tokenizer's {role} is `{text}`, which is not in its vocabulary; it is left out"));
+            }
+            id
+        };
+        let (bos, eos, pad) = (special("bos_token"), special("eos_token"), special("pad_token"));
+        let side = match config.get("truncation_side").and_then(Value::as_str) {
+            Some("left") => TruncationDirection::Left,
+            _ => TruncationDirection::Right,
+        };
+        // transformers writes 1e30 for "no limit".
+        let model_max_length = config
+            .get("model_max_length")
+            .and_then(Value::as_f64)
+            .filter(|&length| (1.0..1e9).contains(&length))
+            .map(|length| length as usize);
+        let name = directory.file_name().map_or_else(
+            || directory.display().to_string(),
+            |name| name.to_string_lossy().into_owned(),
+        );
+        Ok(Self { tokenizer, name, digest, bos, eos, pad, side, model_max_length, warnings })
+    }
+
+    /// SHA-256 over the tokenizer's files, in hex.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The most tokens the tokenizer's author had in mind, when the config says.
+    pub fn model_max_length(&self) -> Option<usize> {
+        self.model_max_length
+    }
+
+    /// What is odd about the tokenizer's files, a sentence each.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Special tokens that the tokenizer adds to one text, or to a pair.
+    pub fn added_tokens(&self, pair: bool) -> usize {
+        self.tokenizer.get_post_processor().map_or(0, |processor| processor.added_tokens(pair))
+    }
+
+    /// Refuses a tokenizer that makes ids the model has no embedding for.
+    ///
+    /// # Errors
+    /// The highest id is not below `vocab_size`; the error names the token.
+    pub fn check_fits(&self, vocab_size: usize) -> Result<()> {
+        let vocabulary = self.tokenizer.get_vocab(true);
+        match vocabulary.into_iter().max_by_key(|(_, id)| *id) {
+            Some((token, id)) if id as usize >= vocab_size => {
+                Err(DataError::TokenizerDoesNotFit { token, id, vocab_size })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The tokenizer itself, cutting at `max_length` (special tokens kept, the longer text of a pair first).
+    pub(crate) fn cutting(&self, max_length: Option<usize>, pair: bool) -> Result<Tokenizer> {
+        let mut tokenizer = self.tokenizer.clone();
+        if let Some(max_length) = max_length {
+            let special = self.added_tokens(pair);
+            if max_length <= special {
+                return Err(DataError::NoRoom { max_length, special });
+            }
+            let cut = TruncationParams { max_length, direction: self.side, ..TruncationParams::default() };
+            tokenizer.with_truncation(Some(cut)).map_err(|e| DataError::TokenizerBroken {
+                path: PathBuf::from(&self.name),
+                reason: e.to_string(),
+            })?;
+        }
+        Ok(tokenizer)
+    }
+}
+
+fn hash_part(hash: &mut Sha256, name: &str, bytes: &[u8]) {
+    hash.update(name);
+    hash.update((bytes.len() as u64).to_le_bytes());
+    hash.update(bytes);
+}
+
+fn missing(directory: &Path) -> DataError {
+    let others = ["vocab.txt", "vocab.json", "merges.txt", "tokenizer.model", "spiece.model"]
+        .into_iter()
+        .filter(|name| directory.join(name).exists())
+        .map(str::to_owned)
+        .collect();
+    DataError::TokenizerMissing { directory: directory.to_owned(), others }
+}
+
+/// The tokenizer's class without `Fast`: as configured, or by the kind of model.
+fn class_name(config: &Value, directory: &Path) -> String {
+    if let Some(class) = config.get("tokenizer_class").and_then(Value::as_str) {
+        return class.trim_end_matches("Fast").to_owned();
+    }
+    let model: Value = std::fs::read(directory.join("config.json"))
+        .ok()
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .unwrap_or_default();
+    match model.get("model_type").and_then(Value::as_str) {
+        Some("bert") => "BertTokenizer",
+        Some("gpt2") => "GPT2Tokenizer",
+        Some("llama") => "LlamaTokenizer",
+        Some("roberta") => "RobertaTokenizer",
+        _ => "PreTrainedTokenizer",
+    }
+    .to_owned()
+}
+
+/// BERT's class takes lower-casing from the config, even against `tokenizer.json`.
+fn follow_class(tokenizer: &mut Tokenizer, class: &str, config: &Value) -> Result<()> {
+    let lowercase = config.get("do_lower_case").and_then(Value::as_bool);
+    if let (Some(lowercase), "BertTokenizer" | "DistilBertTokenizer", Some(NormalizerWrapper::BertNormalizer(normalizer))) =
+        (lowercase, class, tokenizer.get_normalizer())
+        && normalizer.lowercase != lowercase
+    {
+        let mut normalizer = normalizer.clone();
+        normalizer.lowercase = lowercase;
+        tokenizer.with_normalizer(Some(normalizer)).map_err(|e| DataError::TokenizerBroken {
+            path: PathBuf::from("tokenizer_config.json"),
+            reason: e.to_string(),
+        })?;
+    }
+    Ok(())
+}
+
+/// The text of a special token, from wherever `transformers` would take it.
+fn special_token(role: &str, config: &Value, map: &Value, class: &str) -> Option<String> {
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Object(token) => token.get("content").and_then(Value::as_str).map(str::to_owned),
+        _ => None,
+    };
+    let map = if config.get("added_tokens_decoder").is_some() { &Value::Null } else { map };
+    if let Some(value) = map.get(role).or_else(|| config.get(role)) {
+        // Present and null means: there is none.
+        return text(value);
+    }
+    let own = match (class, role) {
+        ("BertTokenizer" | "DistilBertTokenizer", "pad_token") => "[PAD]",
+        ("GPT2Tokenizer", "bos_token" | "eos_token") => "<|endoftext|>",
+        ("LlamaTokenizer" | "RobertaTokenizer", "bos_token") => "<s>",
+        ("LlamaTokenizer" | "RobertaTokenizer", "eos_token") => "</s>",
+        ("RobertaTokenizer", "pad_token") => "<pad>",
+        _ => return None,
+    };
+    Some(own.to_owned())
+}
+
+impl retune_roles::Tokenizer for Tokenization {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn vocab_size(&self) -> u32 {
+        self.tokenizer.get_vocab_size(true) as u32
+    }
+
+    fn token_id(&self, token: &str) -> Option<u32> {
+        self.tokenizer.token_to_id(token)
+    }
+
+    fn token_text(&self, id: u32) -> Option<String> {
+        self.tokenizer.id_to_token(id)
+    }
+
+    fn bos(&self) -> Option<u32> {
+        self.bos
+    }
+
+    fn eos(&self) -> Option<u32> {
+        self.eos
+    }
+
+    fn pad(&self) -> Option<u32> {
+        self.pad
+    }
+
+    fn encode(&self, texts: &[String], add_special: bool) -> std::result::Result<Vec<Encoding>, Refusal> {
+        let encode = |text: &String| {
+            let encoding = self
+                .tokenizer
+                .encode(text.as_str(), add_special)
+                .map_err(|e| Refusal::new(ErrorKind::Input, format!("the text cannot be tokenised: {e}")))?;
+            Ok(Encoding {
+                ids: encoding.get_ids().to_vec(),
+                offsets: encoding.get_offsets().iter().map(|&(from, to)| (from as u32, to as u32)).collect(),
+                special: encoding.get_special_tokens_mask().iter().map(|&mask| mask == 1).collect(),
+            })
+        };
+        texts.iter().map(encode).collect()
+    }
+
+    fn decode(&self, ids: &[Vec<u32>], skip_special: bool) -> std::result::Result<Vec<String>, Refusal> {
+        let size = self.vocab_size();
+        let decode = |ids: &Vec<u32>| {
+            if let Some(id) = ids.iter().find(|&&id| self.tokenizer.id_to_token(id).is_none()) {
+                let reason = format!("token id {id} is not in the vocabulary of {size} tokens");
+                return Err(Refusal::new(ErrorKind::Input, reason));
+            }
+            self.tokenizer
+                .decode(ids, skip_special)
+                .map_err(|e| Refusal::new(ErrorKind::Input, format!("the ids cannot be decoded: {e}")))
+        };
+        ids.iter().map(decode).collect()
+    }
+
+    fn apply_chat_template(&self, _: &[Message], _: bool) -> std::result::Result<(Encoding, Vec<bool>), Refusal> {
+        Err(Refusal::new(
+            ErrorKind::Unsupported,
+            format!("chat templates are not rendered by this host; {} can encode plain text", self.name),
+        ))
+    }
+}
+
+#[cfg(test)]
+#[path = "tokenization_tests.rs"]
+mod tests;

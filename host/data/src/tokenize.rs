@@ -1,0 +1,175 @@
+//! One record to one tokenised row.
+//!
+//! Classification: the text, or the pair, with the tokenizer's special tokens, cut at `max_length`.
+//! Causal language model: the text and, when it was not cut, the end token. A prompt and a
+//! completion are tokenised as one text, so that the tokens are those of the whole; every token with a
+//! character of the completion is learnt. In the layout `blocks` nothing is cut here.
+
+use retune_roles::{Tokenizer as _, Value};
+use tokenizers::EncodeInput;
+
+use crate::labels::LabelSet;
+use crate::record::Record;
+use crate::row::{Row, text_digest};
+use crate::spec::{DataSpec, Layout, TaskKind};
+use crate::{DataError, Result, Tokenization};
+
+/// Turns records into rows; shared by all threads.
+pub struct Encoder<'a> {
+    spec: &'a DataSpec,
+    labels: Option<&'a LabelSet>,
+    tokenizer: tokenizers::Tokenizer,
+    bos: Option<u32>,
+    eos: Option<u32>,
+}
+
+impl<'a> Encoder<'a> {
+    /// An encoder for `spec`; with `labels`, every row must have one of them.
+    ///
+    /// # Errors
+    /// `max_length` leaves no room beside the special tokens.
+    pub fn new(spec: &'a DataSpec, tokenization: &Tokenization, labels: Option<&'a LabelSet>) -> Result<Self> {
+        let cut = (spec.layout == Layout::Rows).then_some(spec.max_length);
+        let tokenizer = tokenization.cutting(cut, spec.columns.text_pair.is_some())?;
+        Ok(Self { spec, labels, tokenizer, bos: tokenization.bos(), eos: tokenization.eos() })
+    }
+
+    /// The columns that a row must have after preprocessing, each with the recipe's key for it.
+    pub fn columns(&self) -> Vec<(String, String)> {
+        let columns = &self.spec.columns;
+        let mut needed = Vec::new();
+        match &columns.completion {
+            Some(completion) => {
+                if let Some(prompt) = &columns.prompt {
+                    needed.push((prompt.clone(), "data.columns.prompt".to_owned()));
+                }
+                needed.push((completion.clone(), "data.columns.completion".to_owned()));
+            }
+            None => needed.push((columns.text.clone(), "data.columns.text".to_owned())),
+        }
+        if let Some(pair) = &columns.text_pair {
+            needed.push((pair.clone(), "data.columns.text_pair".to_owned()));
+        }
+        if let (Some(label), Some(_)) = (&columns.label, self.labels) {
+            needed.push((label.clone(), "data.columns.label".to_owned()));
+        }
+        needed.extend(self.spec.extra_columns.iter().map(|c| (c.clone(), "data.extra_columns".to_owned())));
+        needed
+    }
+
+    /// Tokenises one record.
+    ///
+    /// # Errors
+    /// A column is missing or of the wrong kind, or the label is not in the set.
+    pub fn row(&self, record: &Record) -> Result<Row> {
+        let mut row = match self.spec.task {
+            TaskKind::SequenceClassification => self.texts(record)?,
+            TaskKind::CausalLm => self.document(record)?,
+        };
+        if let (Some(labels), Some(column)) = (self.labels, &self.spec.columns.label) {
+            row.class = Some(labels.class(record, column)?);
+        }
+        for column in &self.spec.extra_columns {
+            row.extra.push(record.number(column, "data.extra_columns")?);
+        }
+        row.doubled_bos = self.bos.is_some_and(|bos| row.input_ids.starts_with(&[bos, bos]));
+        Ok(row)
+    }
+
+    fn texts(&self, record: &Record) -> Result<Row> {
+        let text = record.text(&self.spec.columns.text, "data.columns.text")?;
+        let second = match &self.spec.columns.text_pair {
+            Some(column) => Some(record.text(column, "data.columns.text_pair")?),
+            None => None,
+        };
+        let digest = text_digest(&text, second.as_deref());
+        let input: EncodeInput<'_> = match second {
+            Some(second) => (text, second).into(),
+            None => text.into(),
+        };
+        let encoding = self.tokenizer.encode_fast(input, true).map_err(|e| refused(record, e))?;
+        Ok(row(record, digest, &encoding))
+    }
+
+    fn document(&self, record: &Record) -> Result<Row> {
+        let columns = &self.spec.columns;
+        let Some(completion) = &columns.completion else {
+            let text = record.text(&columns.text, "data.columns.text")?;
+            let digest = text_digest(&text, None);
+            let encoding = self.tokenizer.encode_fast(text, true).map_err(|e| refused(record, e))?;
+            let mut row = row(record, digest, &encoding);
+            self.end(&mut row);
+            return Ok(row);
+        };
+        let prompt = match &columns.prompt {
+            Some(column) if record.get(column) == Some(&Value::Null) => String::new(),
+            Some(column) => record.text(column, "data.columns.prompt")?,
+            None => String::new(),
+        };
+        let completion = record.text(completion, "data.columns.completion")?;
+        let digest = text_digest(&prompt, Some(&completion));
+        let seam = prompt.len();
+        let encoding = self.tokenizer.encode(prompt + &completion, true).map_err(|e| refused(record, e))?;
+        let mut row = row(record, digest, &encoding);
+        // Offsets are bytes of the joined text; tokens that the tokenizer added itself have none.
+        let special = encoding.get_special_tokens_mask();
+        let own = |&(at, &(from, to)): &(usize, &(usize, usize))| special[at] == 0 && to > seam && to > from;
+        match encoding.get_offsets().iter().enumerate().find(own) {
+            Some((first, &(from, _))) => {
+                row.prompt_tokens = if seam == 0 { 0 } else { first as u32 };
+                row.seam = from < seam;
+                self.end(&mut row);
+            }
+            None => {
+                row.empty = true;
+                self.end(&mut row);
+                row.prompt_tokens = row.input_ids.len() as u32;
+            }
+        }
+        Ok(row)
+    }
+
+    /// Adds the end token to a text that was not cut; a text that leaves no room for it counts as cut.
+    fn end(&self, row: &mut Row) {
+        let Some(eos) = self.eos else { return };
+        if row.truncated || row.input_ids.last() == Some(&eos) {
+            return;
+        }
+        if self.spec.layout == Layout::Rows && row.input_ids.len() >= self.spec.max_length {
+            row.truncated = true;
+            return;
+        }
+        row.input_ids.push(eos);
+        if !row.token_type_ids.is_empty() {
+            row.token_type_ids.push(0);
+        }
+    }
+}
+
+fn row(record: &Record, text: [u8; 16], encoding: &tokenizers::Encoding) -> Row {
+    let types = encoding.get_type_ids();
+    let token_type_ids =
+        if types.iter().any(|&t| t != 0) { types.iter().map(|&t| t as u8).collect() } else { Vec::new() };
+    Row {
+        key: record.key.clone(),
+        line: record.line,
+        input_ids: encoding.get_ids().to_vec(),
+        token_type_ids,
+        prompt_tokens: 0,
+        class: None,
+        extra: Vec::new(),
+        text,
+        truncated: !encoding.get_overflowing().is_empty(),
+        doubled_bos: false,
+        empty: encoding.get_special_tokens_mask().iter().all(|&mask| mask == 1),
+        seam: false,
+    }
+}
+
+fn refused(record: &Record, error: tokenizers::Error) -> DataError {
+    DataError::Tokenize { place: record.key.clone(), reason: error.to_string() }
+}
+
+#[cfg(test)]
+#[path = "tokenize_tests.rs"]
+mod tests;
