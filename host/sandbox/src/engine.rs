@@ -3,6 +3,7 @@
 //! One engine a process is enough: it holds settings and compiled code, no state
 //! of any plugin. Price: one thread that wakes every [`TICK`].
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
@@ -38,6 +39,7 @@ pub(crate) fn engine(cache_dir: Option<&Path>) -> Result<Engine, LoadError> {
     config.relaxed_simd_deterministic(true);
     // 5. A trap names the guest's functions and, where the component carries them, source lines.
     config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
+    config.wasm_backtrace_max_frames(NonZeroUsize::new(64));
     // 6. Deep recursion ends as a trap, on any thread that calls a plugin.
     config.max_wasm_stack(GUEST_STACK);
     // 7. A second start compiles nothing.

@@ -42,10 +42,7 @@ impl Instance {
     /// Instantiates `plugin` and calls its `init`.
     pub(crate) fn start(plugin: &Plugin, setup: &Setup, role: RoleKind, device: &Device) -> Result<Self> {
         let mut instance = Self::bare(plugin, setup, role, device)?;
-        let settings = guest::plugin::Settings {
-            config: setup.config.to_string(),
-            seed: plugin.seed(setup),
-        };
+        let settings = guest::plugin::Settings { config: setup.config.to_string(), seed: plugin.seed(setup) };
         let init = instance.load(|store, component| plugin.indices().plugin.load(store, component))?;
         instance.call("init", || None, |store| init.call_init(store, &settings))?;
         if let Some(live) = &mut instance.live {

@@ -43,7 +43,8 @@ impl Plugged {
     fn scalar(&self, tensor: AnyTensor, what: &str) -> Result<AnyTensor> {
         let shape = tensor.shape();
         if !shape.is_empty() {
-            let help = "reduce it with `sum([], false)`: the host adds such sums up over micro-batches and divides once";
+            let help =
+                "reduce it with `sum([], false)`: the host adds such sums up over micro-batches and divides once";
             return Err(self.wrong(format!("{what} has shape {shape:?}, expected [] (a sum over the batch)"), help));
         }
         match tensor.dtype() {
@@ -51,7 +52,9 @@ impl Plugged {
             Dtype::Boolean => {
                 Err(self.wrong(format!("{what} is boolean, expected a float"), "cast it to float32 before the sum"))
             }
-            _ => tensor.cast(Dtype::Float32).map_err(|error| self.wrong(format!("{what}: {error}"), "cast it to float32")),
+            _ => tensor
+                .cast(Dtype::Float32)
+                .map_err(|error| self.wrong(format!("{what}: {error}"), "cast it to float32")),
         }
     }
 
@@ -66,14 +69,14 @@ impl Plugged {
     }
 
     fn checked(&self, raw: Raw, tracked: bool) -> Result<LossOutput> {
-        let numerator = self.scalar(raw.numerator, "numerator")?;
+        let numerator = self.scalar(raw.numerator, "the numerator")?;
         if tracked && !numerator.is_tracked() {
             return Err(self.wrong(
                 "the numerator does not depend on the model: no gradient reaches its outputs".into(),
                 "compute it from `logits` (or `hidden`, `pooled`) without `detach`, casts to integers or comparisons",
             ));
         }
-        let denominator = self.constant(raw.denominator, "denominator")?;
+        let denominator = self.constant(raw.denominator, "the denominator")?;
         check_names(raw.reported.iter().map(|(name, ..)| name.as_str()), "a reported scalar", REPORTED)
             .map_err(|reason| self.wrong(reason, "give each reported scalar a short name of its own"))?;
         let reported = raw.reported.into_iter().map(|(name, sum, count)| {
@@ -103,9 +106,10 @@ impl Loss for Plugged {
             let answer = functions.call_compute(&mut *store, lent, convert::progress(at))?;
             let state = store.data_mut();
             let mut take = |output: crate::bindings::guest::loss::Output| {
-                let reported = output.reported.into_iter().map(|(name, sum, count)| {
-                    Ok((name, state.take(sum)?, state.take(count)?))
-                });
+                let reported = output
+                    .reported
+                    .into_iter()
+                    .map(|(name, sum, count)| Ok((name, state.take(sum)?, state.take(count)?)));
                 let reported = reported.collect::<wasmtime::Result<_>>()?;
                 wasmtime::Result::Ok(Raw {
                     numerator: state.take(output.numerator)?,

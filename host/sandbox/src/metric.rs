@@ -94,10 +94,14 @@ impl Metric for Plugged {
 
     fn update(&mut self, batch: &Batch) -> Result<()> {
         let functions = &self.tensors;
-        self.instance.call("update", || convert::rows(batch.keys()), |store| {
-            let lent = store.data_mut().lend_batch(batch.clone())?;
-            functions.call_update(store, lent)
-        })
+        self.instance.call(
+            "update",
+            || convert::rows(batch.keys()),
+            |store| {
+                let lent = store.data_mut().lend_batch(batch.clone())?;
+                functions.call_update(store, lent)
+            },
+        )
     }
 
     fn snapshot(&mut self) -> Result<Vec<u8>> {

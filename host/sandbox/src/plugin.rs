@@ -282,8 +282,13 @@ impl Plugin {
     /// The failure of a plugin asked to play a role it does not have.
     pub(crate) fn miscast(&self, role: RoleKind) -> Failure {
         let roles: Vec<String> = self.0.roles.iter().map(RoleKind::to_string).collect();
-        Failure::new(self.who(), role, "start-up", format!("it is no {role}: its exports make it a {}", roles.join(", ")))
-            .help(format!("name it in the recipe as what it is, or choose a plugin that exports `{role}`"))
+        Failure::new(
+            self.who(),
+            role,
+            "start-up",
+            format!("it is no {role}: its exports make it a {}", roles.join(", ")),
+        )
+        .help(format!("name it in the recipe as what it is, or choose a plugin that exports `{role}`"))
     }
 }
 
@@ -299,8 +304,10 @@ fn canonical(value: &Value) -> String {
         Value::Object(members) => {
             let mut keys: Vec<_> = members.iter().collect();
             keys.sort_by_key(|(key, _)| *key);
-            let members: Vec<_> =
-                keys.into_iter().map(|(key, value)| format!("{}:{}", Value::from(key.as_str()), canonical(value))).collect();
+            let members: Vec<_> = keys
+                .into_iter()
+                .map(|(key, value)| format!("{}:{}", Value::from(key.as_str()), canonical(value)))
+                .collect();
             format!("{{{}}}", members.join(","))
         }
         Value::Array(items) => format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(",")),
@@ -319,7 +326,10 @@ mod tests {
 
     #[test]
     fn the_order_of_keys_does_not_change_a_fingerprint() {
-        assert_eq!(canonical(&json!({"b": [1, {"d": 1, "c": null}], "a": "x"})), r#"{"a":"x","b":[1,{"c":null,"d":1}]}"#);
+        assert_eq!(
+            canonical(&json!({"b": [1, {"d": 1, "c": null}], "a": "x"})),
+            r#"{"a":"x","b":[1,{"c":null,"d":1}]}"#
+        );
     }
 
     #[test]

@@ -64,9 +64,8 @@ impl Policy for Plugged {
         let place = || Some(format!("step {}", event.at.step));
         let told = self::event(event);
         let changes = self.instance.call("decide", place, |store| functions.call_decide(store, &told))?;
-        checked(changes).map_err(|reason| {
-            self.instance.misbehaved("decide", reason).at(format!("step {}", event.at.step))
-        })
+        checked(changes)
+            .map_err(|reason| self.instance.misbehaved("decide", reason).at(format!("step {}", event.at.step)))
     }
 
     fn save(&mut self) -> Result<Option<Vec<u8>>> {

@@ -4,7 +4,9 @@
 //! by row in a fresh instance, so that the message names the row. Price: the time
 //! of one more batch, once, before the run ends.
 
-use retune_roles::{BatchResult, Output, Preprocessor, PreprocessorContract, Rejection, Result, RoleKind, Sample, Value};
+use retune_roles::{
+    BatchResult, Failure, Output, Preprocessor, PreprocessorContract, Rejection, Result, RoleKind, Sample, Value,
+};
 use retune_tensor::Device;
 
 use crate::bindings::guest::preprocessor as contract;
@@ -53,14 +55,14 @@ impl Plugged {
             let failure = self.instance.misbehaved("process", reason);
             match at.and_then(|index| batch.get(index)) {
                 Some(sample) => failure.at(format!("sample {}", sample.key)),
-                None => place().into_iter().fold(failure, retune_roles::Failure::at),
+                None => place().into_iter().fold(failure, Failure::at),
             }
         })
     }
 
-    /// The failure of the first row that fails by itself.
-    fn culprit(&self, batch: &[Sample]) -> Option<retune_roles::Failure> {
-        if self.describes.stateful || batch.len() < 2 {
+    /// The failure of the first row that fails by itself, unless the row is known.
+    fn culprit(&self, batch: &[Sample], failure: &Failure) -> Option<Failure> {
+        if self.describes.stateful || batch.len() < 2 || failure.details().place != place(batch) {
             return None;
         }
         let mut fresh = Self::start(&self.plugin, &self.setup).ok()?;
@@ -78,7 +80,7 @@ impl Preprocessor for Plugged {
     }
 
     fn process(&mut self, batch: &[Sample]) -> Result<BatchResult> {
-        self.run(batch).map_err(|failure| self.culprit(batch).unwrap_or(failure))
+        self.run(batch).map_err(|failure| self.culprit(batch, &failure).unwrap_or(failure))
     }
 
     fn finish(&mut self) -> Result<Vec<Output>> {
@@ -138,7 +140,10 @@ fn checked(
 ) -> std::result::Result<BatchResult, (String, Option<usize>)> {
     let within = |source: u32, what: &str| match usize::try_from(source) {
         Ok(index) if index < batch.len() => Ok(index),
-        _ => Err((format!("{what} names source {source}, the batch has {} rows", batch.len()), None)),
+        _ => Err((
+            format!("{what} names source {source}, the last row of the batch is {}", batch.len().max(1) - 1),
+            None,
+        )),
     };
     let mut fate = vec![false; batch.len()];
     for rejection in &said.rejected {

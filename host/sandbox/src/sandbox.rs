@@ -83,10 +83,9 @@ fn recognise(path: &Path, bytes: &[u8]) -> Result<(), LoadError> {
             "build it with `--target wasm32-wasip2`, or wrap it with `wasm-tools component new`",
         ),
         [b'(', ..] => is("it is WebAssembly text", "turn it into binary with `wasm-tools parse`"),
-        [0x7f, b'E', b'L', b'F', ..] => is(
-            "it is native code",
-            "plugins are shared as .wasm components; compiled code is never loaded",
-        ),
+        [0x7f, b'E', b'L', b'F', ..] => {
+            is("it is native code", "plugins are shared as .wasm components; compiled code is never loaded")
+        }
         [] => is("it is empty", "build the plugin again"),
         _ => is("it does not begin as WebAssembly does", "give the path of a .wasm component"),
     }

@@ -108,11 +108,8 @@ impl State {
         let quota = bytes(self.limits.tensor_mib);
         let room = quota.saturating_sub(self.held);
         guarded("tensor operation", || with_largest(room, operation))?.map_err(|error| {
-            let violation = Violation::new(error.to_string());
-            match error.reason().contains("larger than the") {
-                true => Violation { help: Some(self.tensor_help()), ..violation },
-                false => violation,
-            }
+            let help = error.reason().contains("bytes allowed").then(|| self.tensor_help());
+            Violation { reason: error.to_string(), help }
         })
     }
 

@@ -59,9 +59,7 @@ impl tokenizer::HostTokenizer for State {
     }
 
     fn encode(&mut self, t: R, texts: Vec<String>, add_special: bool) -> Answer<Vec<tokenizer::Encoding>> {
-        self.tokenize(&t, |tokenizer| {
-            Ok(tokenizer.encode(&texts, add_special)?.into_iter().map(encoding).collect())
-        })
+        self.tokenize(&t, |tokenizer| Ok(tokenizer.encode(&texts, add_special)?.into_iter().map(encoding).collect()))
     }
     fn count(&mut self, t: R, texts: Vec<String>) -> Answer<Vec<u32>> {
         self.tokenize(&t, |tokenizer| {

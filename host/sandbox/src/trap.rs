@@ -20,6 +20,10 @@ pub(crate) fn tell(error: &wasmtime::Error, state: &mut State, limits: &Limits) 
     let printed = state.printed.take();
     let frames = frames(error);
     let (reason, help) = words(error, state.limiter.take_refused(), limits, &printed);
+    let overflowed = matches!(error.downcast_ref::<Trap>(), Some(Trap::MemoryOutOfBounds | Trap::StackOverflow));
+    if let (true, Some(name)) = (overflowed, recursive(error)) {
+        return Told { reason: format!("used up its stack: `{name}` calls itself without end"), help, frames };
+    }
     Told { reason, help, frames }
 }
 
@@ -91,7 +95,9 @@ fn fault(trap: Trap) -> &'static str {
         Trap::IntegerOverflow => "overflowed an integer in a division",
         Trap::BadConversionToInteger => "converted a float that no integer can hold",
         Trap::IndirectCallToNull | Trap::BadSignature | Trap::TableOutOfBounds => "called a function that is not there",
-        Trap::CannotLeaveComponent => "called the host where the component model forbids it (in a destructor or an allocator)",
+        Trap::CannotLeaveComponent => {
+            "called the host where the component model forbids it (in a destructor or an allocator)"
+        }
         _ => "broke a rule of WebAssembly",
     }
 }
@@ -110,40 +116,88 @@ fn panic_message(printed: &str) -> Option<String> {
     (!message.is_empty()).then(|| shortened(message, SENTENCE))
 }
 
-/// The guest's stack, innermost first, from the first frame that is its author's.
+/// The guest's stack, innermost first: its author's functions, or all of it when
+/// nothing tells which those are.
 fn frames(error: &wasmtime::Error) -> Vec<String> {
     let Some(trace) = error.downcast_ref::<WasmBacktrace>() else { return Vec::new() };
-    let frames: Vec<(String, bool)> = trace.frames().iter().flat_map(described).collect();
-    let skipped = frames.iter().position(|(_, machinery)| !machinery).unwrap_or(0);
-    frames.into_iter().skip(skipped).map(|(frame, _)| frame).collect()
+    let all: Vec<Frame> = trace.frames().iter().flat_map(described).collect();
+    let own: Vec<&Frame> = all.iter().filter(|frame| !frame.machinery).collect();
+    let kept = if own.is_empty() { all.iter().collect() } else { own };
+    let mut shown: Vec<String> = kept.into_iter().map(|frame| frame.shown.clone()).collect();
+    shown.dedup();
+    shown.truncate(SHOWN);
+    shown
 }
 
-/// A frame's functions (several where some were inlined), and whether each is machinery.
-fn described(frame: &FrameInfo) -> Vec<(String, bool)> {
+/// Most frames that are shown.
+const SHOWN: usize = 16;
+
+/// The function that fills the stack, when one does.
+fn recursive(error: &wasmtime::Error) -> Option<String> {
+    let frames = error.downcast_ref::<WasmBacktrace>()?.frames();
+    let deepest = frames.last()?.func_name()?;
+    let repeated = frames.iter().filter(|frame| frame.func_name() == Some(deepest)).count();
+    (frames.len() >= 16 && repeated * 2 >= frames.len()).then(|| demangled(deepest))
+}
+
+/// One function on the stack; several share a place where some were inlined.
+struct Frame {
+    shown: String,
+    /// From a standard library, an allocator, the SDK or a binding generator.
+    machinery: bool,
+}
+
+fn described(frame: &FrameInfo) -> Vec<Frame> {
+    let physical = frame.func_name().map(demangled);
     if frame.symbols().is_empty() {
-        let name = match frame.func_name() {
-            Some(name) => demangled(name),
-            None => format!("function {} of the component", frame.func_index()),
-        };
-        return vec![(name.clone(), machinery(&name))];
+        return vec![match physical {
+            Some(name) => Frame { machinery: library_name(&name), shown: name },
+            None => {
+                let shown = format!("function {} of the component", frame.func_index());
+                Frame { shown, machinery: true }
+            }
+        }];
     }
-    let symbols = frame.symbols().iter().map(|symbol| {
-        let name = symbol.name().or(frame.func_name()).map_or_else(|| "unnamed".into(), demangled);
-        let machinery = machinery(&name);
-        match (symbol.file(), symbol.line()) {
-            (Some(file), Some(line)) => (format!("{name} ({}:{line})", short(file)), machinery),
-            _ => (name, machinery),
-        }
+    let last = frame.symbols().len() - 1;
+    let symbols = frame.symbols().iter().enumerate().map(|(index, symbol)| {
+        // The outermost is the function itself, whose linkage name says more.
+        let inlined = symbol.name().map(demangled);
+        let name = if index == last { physical.clone().or(inlined) } else { inlined };
+        let name = name.unwrap_or_else(|| "unnamed".into());
+        let file = symbol.file().unwrap_or_default();
+        let machinery = library_name(&name) || library_file(file);
+        let shown = match symbol.line() {
+            Some(line) if !file.is_empty() => format!("{name} ({}:{line})", short(file)),
+            _ => name,
+        };
+        Frame { shown, machinery }
     });
     symbols.collect()
 }
 
-/// From the standard library, the allocator or the binding generator.
-fn machinery(name: &str) -> bool {
-    const PREFIXES: [&str; 10] =
-        ["std::", "core::", "alloc::", "<std::", "<core::", "<alloc::", "rust_", "rustc::", "abort", "dlmalloc::"];
+fn library_name(name: &str) -> bool {
+    const PREFIXES: [&str; 12] = [
+        "std::",
+        "core::",
+        "alloc::",
+        "<std::",
+        "<core::",
+        "<alloc::",
+        "rust_",
+        "rustc::",
+        "abort",
+        "dlmalloc::",
+        "retune_sdk::",
+        "<retune_sdk::",
+    ];
     let name = name.trim_start_matches('_');
-    PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || name.contains("retune_sdk::guest::")
+}
+
+fn library_file(path: &str) -> bool {
+    const PARTS: [&str; 7] =
+        ["/rustc/", "/library/", "wasi-libc", "cloudlibc", "/sdk/rust/src/", "/retune-sdk-", "/wit-bindgen-"];
+    PARTS.iter().any(|part| path.contains(part))
 }
 
 /// A path from the crate's root on: what comes before says where it was built.
@@ -172,12 +226,13 @@ mod tests {
 
     #[test]
     fn machinery_is_told_from_the_authors_code() {
-        assert!(machinery("core::panicking::panic_fmt"));
-        assert!(machinery("__rustc::rust_begin_unwind"));
-        assert!(machinery("rust_begin_unwind"));
-        assert!(machinery("abort"));
-        assert!(!machinery("focal::Focal::compute"));
-        assert!(!machinery("<focal::Focal as retune_sdk::Loss>::compute"));
+        assert!(library_name("core::panicking::panic_fmt"));
+        assert!(library_name("__rustc::rust_begin_unwind"));
+        assert!(library_name("abort"));
+        assert!(library_file("/home/a/.cargo/registry/src/index/retune-sdk-0.1.0/src/guest.rs"));
+        assert!(!library_name("focal::weights"));
+        assert!(!library_name("<focal::Focal as retune_sdk::loss::Loss>::compute"));
+        assert!(!library_file("/home/a/focal/src/lib.rs"));
     }
 
     #[test]

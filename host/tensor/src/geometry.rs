@@ -39,7 +39,7 @@ pub(crate) fn admit(op: &'static str, shape: &[usize], dtype: Dtype) -> Result<u
     let bytes = numel.and_then(|n| n.checked_mul(dtype.size()));
     match bytes {
         Some(bytes) if bytes <= LARGEST.get() => Ok(shape.iter().product()),
-        _ => fail!(op, "a {dtype} tensor of shape {shape:?} is larger than the {} bytes allowed", LARGEST.get()),
+        _ => fail!(op, "a tensor of shape {shape:?} ({dtype}) is larger than the {} bytes allowed", LARGEST.get()),
     }
 }
 

@@ -13,7 +13,12 @@ impl Preprocessor for Hostile {
     }
 
     fn describe(&self) -> PreprocessorContract {
-        PreprocessorContract { reads: vec!["text".into()], writes: vec!["text".into()], stateful: false, cacheable: true }
+        PreprocessorContract {
+            reads: vec!["text".into()],
+            writes: vec!["text".into()],
+            stateful: false,
+            cacheable: true,
+        }
     }
 
     fn process(&mut self, batch: Vec<Sample>) -> Result<BatchResult> {

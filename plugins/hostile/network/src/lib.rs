@@ -1,7 +1,7 @@
 //! Attack: sends what it sees to somebody else. Answered before any of its code runs, by the import.
 
-use retune_sdk::{BatchResult, Preprocessor, PreprocessorContract, Result, Sample};
 use retune_sdk::Error;
+use retune_sdk::{BatchResult, Preprocessor, PreprocessorContract, Result, Sample};
 use std::io::Write;
 use std::net::TcpStream;
 
@@ -16,7 +16,12 @@ impl Preprocessor for Hostile {
     }
 
     fn describe(&self) -> PreprocessorContract {
-        PreprocessorContract { reads: vec!["text".into()], writes: vec!["text".into()], stateful: false, cacheable: true }
+        PreprocessorContract {
+            reads: vec!["text".into()],
+            writes: vec!["text".into()],
+            stateful: false,
+            cacheable: true,
+        }
     }
 
     fn process(&mut self, batch: Vec<Sample>) -> Result<BatchResult> {
