@@ -6,7 +6,7 @@
 
 use std::ops::ControlFlow;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,7 +52,7 @@ pub enum TrainEvent {
         /// Of this step.
         examples_per_second: f64,
         /// Further scalars of the loss.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "values")]
         reported: Vec<(String, f64)>,
     },
     /// The validation set was looked at.
@@ -61,7 +61,8 @@ pub enum TrainEvent {
         step: u64,
         /// Epochs done, with the part of this one.
         epoch: f64,
-        /// `loss` first, then what the metrics give.
+        /// `loss` first, then what the metrics give; `null` in JSON where undefined.
+        #[serde(deserialize_with = "values")]
         values: Vec<(String, f64)>,
         /// Whether these weights are the best so far; absent when nobody asked for the best.
         best: Option<bool>,
@@ -107,8 +108,8 @@ pub enum TrainEvent {
         step: u64,
         /// What was watched.
         metric: String,
-        /// Its best value.
-        best: f64,
+        /// Its best value; absent when it was never a number.
+        best: Option<f64>,
         /// Evaluations since then.
         patience: u32,
     },
@@ -143,6 +144,12 @@ pub enum TrainEvent {
     },
 }
 
+/// JSON has no NaN: it is written as `null`, and read back as NaN.
+fn values<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, f64)>, D::Error> {
+    let read = Vec::<(String, Option<f64>)>::deserialize(deserializer)?;
+    Ok(read.into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN))).collect())
+}
+
 /// A layer in [`TrainEvent::Layers`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LayerState {
@@ -174,5 +181,21 @@ impl Observer for Silent {
 impl<F: FnMut(&TrainEvent) -> ControlFlow<()>> Observer for F {
     fn event(&mut self, event: &TrainEvent) -> ControlFlow<()> {
         self(event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+
+    #[test]
+    fn a_value_that_is_undefined_survives_the_event_log() {
+        let values = vec![("loss".to_string(), 0.5), ("f1".to_string(), f64::NAN)];
+        let event = TrainEvent::Evaluation { step: 1, epoch: 0.5, values, best: None, rows: 3, seconds: 0.1 };
+        let line = serde_json::to_string(&event).unwrap();
+        assert!(line.starts_with(r#"{"event":"evaluation","step":1,"#) && line.contains(r#"["f1",null]"#), "{line}");
+        let TrainEvent::Evaluation { values, .. } = serde_json::from_str(&line).unwrap() else { panic!("{line}") };
+        assert!(values[0].1 == 0.5 && values[1].1.is_nan());
     }
 }

@@ -130,6 +130,6 @@ mod tests {
     fn a_pattern_that_selects_nothing_names_its_field() {
         let error = select_layers("policy thaw at step 3", "encodr.**", ["bert.encoder.layer.0.attention"]).unwrap_err();
         assert_eq!(error.to_string(), "policy thaw at step 3: the pattern `encodr.**` matches no layer");
-        assert_eq!(error.help().unwrap(), "the nearest names are `bert.encoder.layer.0.attention`");
+        assert_eq!(error.help().unwrap(), "the nearest names are `encoder`, `encoder.layer` and `encoder.layer.0`");
     }
 }

@@ -364,7 +364,7 @@ impl<'a> Trainer<'a> {
             return Ok(());
         }
         self.state.ended = Some("early_stop".into());
-        let best = self.state.patience.best.as_ref().map_or(f64::NAN, |leader| leader.value.0);
+        let best = self.state.patience.best.as_ref().map(|leader| leader.value.0);
         let event =
             TrainEvent::EarlyStop { step: self.state.step, metric: self.watched().to_string(), best, patience: rule.patience };
         self.tell(observer, &event)

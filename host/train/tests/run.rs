@@ -1,0 +1,210 @@
+//! A run from start to end: it learns, it is the same twice, it keeps the best.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
+mod support;
+
+use retune_roles::{Batch, InputSpec, Loss, LossOutput, Progress, builtin::{Accuracy, CrossEntropy, Perplexity}};
+use retune_train::{
+    Best, EarlyStopping, EvaluationSpec, Every, LrScheduler, Roles, SchedulerName, Silent, TrainEvent, TrainSpec, evaluate, predict,
+};
+use support::*;
+
+#[test]
+fn a_tiny_bert_learns_its_three_classes() {
+    let directory = tempfile::tempdir().unwrap();
+    let (data, validation) = (rows(96, 1), rows(48, 2));
+    let spec = TrainSpec { epochs: 8, batch_size: 8, ..spec(directory.path()) };
+    let (outcome, recorder) = train(bert(0.1), spec, roles(), &data, &validation);
+    let outcome = outcome.unwrap();
+    assert_eq!(outcome.steps, 96);
+    let evaluations = recorder.evaluations();
+    assert_eq!(evaluations.iter().map(|(step, _)| *step).collect::<Vec<_>>(), [12, 24, 36, 48, 60, 72, 84, 96]);
+    let accuracy = evaluations.last().unwrap().1.iter().find(|(name, _)| name == "accuracy").unwrap().1;
+    assert!(accuracy > 0.8, "{accuracy}");
+    assert!(recorder.losses()[90..].iter().sum::<f64>() < 0.5 * recorder.losses()[..6].iter().sum::<f64>());
+
+    let predictions = predict(&outcome.model, &validation, 7).unwrap();
+    let right = predictions.iter().zip(&validation).filter(|(p, row)| row.target == retune_roles::Target::Class(p.label as u32));
+    assert!((right.count() as f64 / 48.0 - accuracy).abs() < 1e-9);
+    assert!(predictions.iter().all(|p| (p.probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-9));
+}
+
+#[test]
+fn the_same_recipe_gives_the_same_bytes_and_another_seed_does_not() {
+    let run = |seed| {
+        let directory = tempfile::tempdir().unwrap();
+        let spec = TrainSpec { seed, ..spec(directory.path()) };
+        bytes(&train(bert(0.1), spec, roles(), &rows(20, 1), &rows(8, 2)).0.unwrap().model)
+    };
+    assert_eq!(run(1), run(1));
+    assert_ne!(run(1), run(2));
+}
+
+#[test]
+fn the_schedule_counts_optimiser_steps() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut spec = TrainSpec { gradient_accumulation_steps: 2, epochs: 2, ..spec(directory.path()) };
+    spec.optimizer.learning_rate = 1.0;
+    spec.max_grad_norm = Some(1e-9);
+    spec.lr_scheduler = LrScheduler { name: SchedulerName::Linear, warmup_steps: Some(2), warmup_ratio: None };
+    // 20 rows in windows of 8: three steps an epoch, six in all.
+    let (outcome, recorder) = train(bert(0.0), spec, roles(), &rows(20, 1), &[]);
+    outcome.unwrap();
+    let rates: Vec<f64> =
+        recorder.events.iter().filter_map(|e| if let TrainEvent::Step { learning_rate, .. } = e { Some(*learning_rate) } else { None }).collect();
+    assert_eq!(rates, [0.0, 0.5, 1.0, 0.75, 0.5, 0.25]);
+}
+
+#[test]
+fn the_run_ends_with_the_weights_that_validation_chose() {
+    let directory = tempfile::tempdir().unwrap();
+    let (data, validation) = (rows(24, 1), rows(24, 2));
+    let mut spec = TrainSpec { epochs: 12, ..spec(directory.path()) };
+    spec.evaluation = EvaluationSpec { best: Some(Best { metric: "loss".into(), mode: None }), ..EvaluationSpec::default() };
+    let (outcome, recorder) = train(bert(0.0), spec.clone(), roles(), &data, &validation);
+    let outcome = outcome.unwrap();
+    let losses: Vec<(u64, f64)> = recorder.evaluations().into_iter().map(|(step, values)| (step, values[0].1)).collect();
+    let best = losses.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+    assert_eq!(outcome.best, Some(best));
+    assert!(best.0 < outcome.steps, "the data is too small not to be overfitted: {losses:?}");
+    let mut loss = CrossEntropy::for_sequences();
+    let again = evaluate(&outcome.model, &validation, &mut loss, &mut [], 4, &[], &mut Silent).unwrap();
+    assert_eq!(again.loss, best.1);
+}
+
+#[test]
+fn a_run_that_gets_no_better_is_stopped() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut spec = TrainSpec { epochs: 9, ..spec(directory.path()) };
+    spec.optimizer.learning_rate = 1e-12;
+    spec.evaluation.early_stopping = Some(EarlyStopping { patience: 3, min_delta: 0.01 });
+    let (outcome, recorder) = train(bert(0.0), spec, roles(), &rows(8, 1), &rows(8, 2));
+    let outcome = outcome.unwrap();
+    assert_eq!((outcome.ended.as_str(), outcome.steps), ("early_stop", 8));
+    assert!(recorder.events.iter().any(|e| matches!(e, TrainEvent::EarlyStop { step: 8, patience: 3, .. })));
+}
+
+#[test]
+fn an_evaluation_does_not_depend_on_the_batch_size() {
+    let (model, validation) = (bert(0.1), rows(37, 4));
+    let run = |batch_size| {
+        let mut loss = CrossEntropy::for_sequences();
+        evaluate(&model, &validation, &mut loss, &mut [Box::new(Accuracy::new())], batch_size, &[], &mut Silent).unwrap()
+    };
+    let one = run(1);
+    for batch_size in [2, 8, 37, 100] {
+        let many = run(batch_size);
+        assert!((many.loss - one.loss).abs() < 1e-6, "{} and {}", many.loss, one.loss);
+        assert_eq!((many.get("accuracy"), many.rows), (one.get("accuracy"), 37));
+        assert_eq!(many.confusion, one.confusion);
+    }
+    let confusion = one.confusion.unwrap();
+    let (hits, all): (u64, u64) = ((0..3).map(|i| confusion[i][i]).sum(), confusion.iter().flatten().sum());
+    assert_eq!((all, Some(hits as f64 / all as f64)), (37, run(5).get("accuracy")));
+}
+
+#[test]
+fn a_language_model_learns_and_its_perplexity_is_the_exponential_of_its_loss() {
+    let directory = tempfile::tempdir().unwrap();
+    let (data, validation) = (token_rows(48, 1), token_rows(12, 2));
+    let roles = Roles { metrics: vec![Box::new(Perplexity::new())], ..Roles::new(Box::new(CrossEntropy::for_tokens())) };
+    let mut spec = TrainSpec { epochs: 6, ..spec(directory.path()) };
+    spec.evaluation = EvaluationSpec {
+        every: Every::Steps(30),
+        best: Some(Best { metric: "perplexity".into(), mode: None }),
+        ..EvaluationSpec::default()
+    };
+    let (outcome, recorder) = train(llama(), spec, roles, &data, &validation);
+    outcome.unwrap();
+    let evaluations = recorder.evaluations();
+    assert_eq!(evaluations.iter().map(|(step, _)| *step).collect::<Vec<_>>(), [30, 60, 72]);
+    for (_, values) in &evaluations {
+        assert!((values[0].1.exp() / values[1].1 - 1.0).abs() < 1e-5, "{values:?}");
+    }
+    assert!(evaluations[2].1[1].1 < 0.5 * 57.0, "{evaluations:?}");
+}
+
+/// Cross-entropy that spoils its answer from step `from` on.
+struct Spoilt<F> {
+    inner: CrossEntropy,
+    from: u64,
+    spoil: F,
+}
+
+impl<F: Fn(LossOutput) -> LossOutput> Loss for Spoilt<F> {
+    fn name(&self) -> &str {
+        "spoilt"
+    }
+    fn wants(&self) -> &[InputSpec] {
+        self.inner.wants()
+    }
+    fn compute(&mut self, batch: &Batch, at: &Progress) -> retune_roles::Result<LossOutput> {
+        let output = self.inner.compute(batch, at)?;
+        Ok(if at.step >= self.from { (self.spoil)(output) } else { output })
+    }
+}
+
+fn spoilt(spoil: impl Fn(LossOutput) -> LossOutput + 'static) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let loss = Spoilt { inner: CrossEntropy::for_sequences(), from: 3, spoil };
+    let mut spec = spec(directory.path());
+    spec.checkpoint.every_steps = Some(1);
+    let data = rows(20, 1);
+    let (outcome, _) = train(bert(0.0), spec.clone(), Roles::new(Box::new(loss)), &data, &[]);
+    let error = outcome.unwrap_err().to_string();
+    // The last checkpoint is intact, and a sound loss under the same name goes on from it.
+    let sound = Spoilt { inner: CrossEntropy::for_sequences(), from: u64::MAX, spoil: |output| output };
+    let mut trainer = retune_train::Trainer::new(bert(0.0), spec, Roles::new(Box::new(sound)), &data, &[]).unwrap();
+    assert_eq!(trainer.resume().unwrap(), Some(3));
+    trainer.run(&mut Silent).unwrap();
+    error
+}
+
+#[test]
+fn a_loss_that_is_not_finite_ends_the_run_with_step_rows_and_name() {
+    let nan = |mut output: LossOutput| {
+        output.numerator = output.numerator.mul_scalar(f64::NAN).unwrap();
+        output
+    };
+    let said = spoilt(nan);
+    assert!(said.starts_with("step 4: the numerator of loss spoilt is NaN on rows train.csv:"), "{said}");
+    assert!(said.ends_with("; no weight was changed"), "{said}");
+    assert_eq!(said.matches("train.csv:").count(), 4, "{said}");
+}
+
+#[test]
+fn a_loss_of_the_wrong_shape_or_without_a_gradient_is_refused() {
+    let said = spoilt(|mut output| {
+        output.numerator = output.numerator.reshape(&[1]).unwrap();
+        output
+    });
+    assert_eq!(said, "loss spoilt failed in `compute` at step 4: the numerator has shape [1], expected []");
+    let said = spoilt(|mut output| {
+        output.numerator = output.numerator.detach().unwrap();
+        output
+    });
+    assert_eq!(
+        said,
+        "loss spoilt failed in `compute` at step 4: the numerator does not depend on the model, so nothing can be learnt from it"
+    );
+    let said = spoilt(|mut output| {
+        output.denominator = output.denominator.mul_scalar(-1.0).unwrap();
+        output
+    });
+    assert!(said.contains("the denominator is -4; it is a count"), "{said}");
+}
+
+#[test]
+fn a_step_without_any_label_is_told_and_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut data = token_rows(4, 1);
+    for row in &mut data {
+        row.target = retune_roles::Target::Tokens(vec![-100; row.input_ids.len()]);
+    }
+    let before = bytes(&llama());
+    let spec = TrainSpec { epochs: 1, ..spec(directory.path()) };
+    let (outcome, recorder) = train(llama(), spec, Roles::new(Box::new(CrossEntropy::for_tokens())), &data, &[]);
+    assert_eq!(bytes(&outcome.unwrap().model), before);
+    assert!(recorder.warnings()[0].contains("no validation set"));
+    assert!(recorder.warnings()[1].contains("no row of this step carries a loss"), "{:?}", recorder.warnings());
+}
