@@ -1,0 +1,80 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+use serde_json::json;
+
+use super::*;
+
+fn read(value: Value) -> Result<ModelConfig, ModelError> {
+    match value {
+        Value::Object(map) => ModelConfig::from_json(map, PathBuf::from("base/config.json")),
+        _ => unreachable!("an object"),
+    }
+}
+
+fn with(mut base: Value, changes: Value) -> Value {
+    for (key, value) in changes.as_object().unwrap() {
+        base[key] = value.clone();
+    }
+    base
+}
+
+fn bert_json() -> Value {
+    json!({ "model_type": "bert", "vocab_size": 100, "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "intermediate_size": 48, "max_position_embeddings": 32 })
+}
+
+fn llama_json() -> Value {
+    json!({ "model_type": "llama", "vocab_size": 100, "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "intermediate_size": 48 })
+}
+
+#[test]
+fn absent_keys_have_the_defaults_of_transformers() {
+    let bert = read(bert_json()).unwrap();
+    assert_eq!((bert.norm_eps, bert.hidden_dropout, bert.classifier_dropout), (1e-12, 0.1, 0.1));
+    assert_eq!((bert.type_vocab_size, bert.pad_token_id, bert.head_dim), (2, Some(0), 6));
+    let llama = read(llama_json()).unwrap();
+    assert_eq!((llama.norm_eps, llama.rope_theta, llama.max_position_embeddings), (1e-6, 10_000.0, 2048));
+    assert_eq!((llama.num_key_value_heads, llama.pad_token_id, llama.tie_word_embeddings), (4, None, false));
+}
+
+#[test]
+fn both_spellings_of_the_rotary_settings_are_read() {
+    let old = read(with(llama_json(), json!({ "rope_theta": 5e5, "rope_scaling": null }))).unwrap();
+    let new = read(with(llama_json(), json!({ "rope_parameters": { "rope_theta": 5e5, "rope_type": "default" } }))).unwrap();
+    assert_eq!((old.rope_theta, new.rope_theta), (5e5, 5e5));
+}
+
+#[test]
+fn what_would_give_other_numbers_is_refused_by_name() {
+    for (base, changes, message) in [
+        (bert_json(), json!({ "hidden_act": "mish" }), "base/config.json: `hidden_act`: `mish` is not supported"),
+        (bert_json(), json!({ "position_embedding_type": "relative_key" }), "`position_embedding_type`: `relative_key` is not supported; supported: absolute"),
+        (bert_json(), json!({ "is_decoder": true }), "`is_decoder`: true is not supported"),
+        (bert_json(), json!({ "num_attention_heads": 5 }), "5 heads do not divide hidden_size 24"),
+        (bert_json(), json!({ "vocab_size": "many" }), "`vocab_size`: expected a whole number, found \"many\""),
+        (bert_json(), json!({ "vocab_size": null }), "`vocab_size`: it is missing"),
+        (bert_json(), json!({ "vocab_size": 0 }), "`vocab_size`: it must be positive"),
+        (bert_json(), json!({ "hidden_dropout_prob": 1.0 }), "`hidden_dropout_prob`: expected a probability below 1"),
+        (bert_json(), json!({ "id2label": { "1": "a" } }), "`id2label`: its keys must be"),
+        (bert_json(), json!({ "model_type": "gpt2" }), "`gpt2` is not supported; supported are `bert` and `llama`"),
+        (llama_json(), json!({ "hidden_act": "gelu" }), "`hidden_act`: `gelu` is not supported; supported: silu, swish"),
+        (llama_json(), json!({ "rope_scaling": { "type": "linear", "factor": 2.0 } }), "`rope_scaling.type`: `linear` is not supported"),
+        (llama_json(), json!({ "rope_parameters": { "rope_type": "llama3" } }), "`rope_parameters.rope_type`: `llama3` is not supported"),
+        (llama_json(), json!({ "num_key_value_heads": 3 }), "3 does not divide num_attention_heads 4"),
+        (llama_json(), json!({ "head_dim": 7 }), "`head_dim`: 7 is odd"),
+        (llama_json(), json!({ "rms_norm_eps": -1.0 }), "`rms_norm_eps`: expected a positive number"),
+        (llama_json(), json!({ "quantization_config": { "bits": 4 } }), "quantised checkpoints are not supported"),
+    ] {
+        match read(with(base, changes)) {
+            Err(error) => assert!(error.to_string().contains(message), "{error}\n  lacks: {message}"),
+            Ok(_) => panic!("accepted: {message}"),
+        }
+    }
+}
+
+#[test]
+fn labels_come_in_the_order_of_their_numbers() {
+    let labels: Map<String, Value> = (0..12).rev().map(|i| (i.to_string(), json!(format!("l{i}")))).collect();
+    let config = read(with(bert_json(), json!({ "id2label": labels }))).unwrap();
+    assert_eq!(config.labels.unwrap()[10], "l10");
+}

@@ -1,1 +1,214 @@
 //! A trained model as a Hugging Face directory that transformers loads.
+//!
+//! `config.json` is the base's, with the task's architecture and labels;
+//! `model.safetensors` holds every parameter under its own name. No number changes
+//! on the way out: a parameter goes back to the format it was stored in when that
+//! loses nothing, so what did not train keeps its bytes, and is float32 otherwise.
+//! The directory is written beside its place and renamed into it, so that nobody
+//! ever sees half of one.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::Dtype;
+use safetensors::View;
+use serde_json::{Map, Value, json};
+
+use super::{Architecture, Model, ModelError, StoredDtype, Task};
+
+/// What makes up a tokenizer; those that are there are copied.
+const TOKENIZER_FILES: [&str; 9] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.model",
+    "chat_template.jinja",
+];
+
+/// One parameter, ready to be written.
+struct Stored {
+    dtype: StoredDtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl View for &Stored {
+    fn dtype(&self) -> Dtype {
+        match self.dtype {
+            StoredDtype::Float32 => Dtype::F32,
+            StoredDtype::Float16 => Dtype::F16,
+            StoredDtype::Bfloat16 => Dtype::BF16,
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.bytes)
+    }
+
+    fn data_len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+impl Model {
+    /// Writes `directory`, replacing one that is there: `config.json`,
+    /// `model.safetensors` and the tokenizer's files from `tokenizer`.
+    ///
+    /// # Errors
+    /// When something cannot be read or written, or `directory` is there and is
+    /// not a model; it is then left as it was.
+    pub fn export(&self, directory: &Path, tokenizer: Option<&Path>) -> Result<(), ModelError> {
+        if directory.exists() && !directory.join("config.json").is_file() && !is_empty(directory) {
+            return Err(ModelError::file(directory, "it is there already and holds something that is not a model; choose another place"));
+        }
+        let parent = match directory.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        std::fs::create_dir_all(&parent).map_err(ModelError::io(&parent, "cannot be created"))?;
+        let staging = tempfile::Builder::new()
+            .prefix(".retune-export-")
+            .tempdir_in(&parent)
+            .map_err(ModelError::io(&parent, "cannot be written to"))?;
+
+        // Inside the private directory, so that the model's own has the usual permissions.
+        let staged = staging.path().join("model");
+        std::fs::create_dir(&staged).map_err(ModelError::io(&staged, "cannot be created"))?;
+
+        let widest = self.write_weights(&staged.join("model.safetensors"))?;
+        let config = serde_json::to_string_pretty(&self.exported_config(widest))
+            .map_err(|e| ModelError::file(directory, format!("config.json cannot be written: {e}")))?;
+        let path = staged.join("config.json");
+        std::fs::write(&path, config + "\n").map_err(ModelError::io(&path, "cannot be written"))?;
+        if let Some(source) = tokenizer {
+            copy_tokenizer(source, &staged)?;
+        }
+        put_in_place(&staged, &staging.path().join("replaced"), directory)
+    }
+
+    /// Writes every parameter; gives the widest format among them.
+    fn write_weights(&self, path: &Path) -> Result<StoredDtype, ModelError> {
+        let mut tensors = Vec::with_capacity(self.parameters.len());
+        for parameter in &self.parameters {
+            let (dtype, bytes) = encode(&parameter.value.to_float32()?, parameter.stored);
+            tensors.push((parameter.name.as_str(), Stored { dtype, shape: parameter.shape.clone(), bytes }));
+        }
+        let first = tensors.first().map_or(StoredDtype::Float32, |(_, t)| t.dtype);
+        let uniform = tensors.iter().all(|(_, t)| t.dtype == first);
+        let metadata = [("format".to_owned(), "pt".to_owned())].into();
+        safetensors::serialize_to_file(tensors.iter().map(|(name, t)| (*name, t)), Some(metadata), path)
+            .map_err(|e| ModelError::file(path, format!("it cannot be written: {e}")))?;
+        Ok(if uniform { first } else { StoredDtype::Float32 })
+    }
+
+    fn exported_config(&self, dtype: StoredDtype) -> Map<String, Value> {
+        let mut config = self.config.raw.clone();
+        let family = match self.config.architecture {
+            Architecture::Bert => "Bert",
+            Architecture::Llama => "Llama",
+        };
+        // transformers 4 reads `torch_dtype`, 5 reads both.
+        config.remove("dtype");
+        config.insert("torch_dtype".into(), json!(name(dtype)));
+        match &self.task {
+            Task::SequenceClassification { labels } => {
+                let by_id: Map<String, Value> = labels.iter().enumerate().map(|(i, l)| (i.to_string(), json!(l))).collect();
+                let by_label: Map<String, Value> = labels.iter().enumerate().map(|(i, l)| (l.clone(), json!(i))).collect();
+                config.insert("architectures".into(), json!([format!("{family}ForSequenceClassification")]));
+                config.insert("id2label".into(), Value::Object(by_id));
+                config.insert("label2id".into(), Value::Object(by_label));
+                config.insert("problem_type".into(), json!("single_label_classification"));
+                config.remove("num_labels");
+            }
+            Task::CausalLm => {
+                config.insert("architectures".into(), json!([format!("{family}ForCausalLM")]));
+            }
+        }
+        config
+    }
+}
+
+/// Back to the stored format when every value survives it, else float32.
+fn encode(values: &[f32], stored: StoredDtype) -> (StoredDtype, Vec<u8>) {
+    let halves: Option<Vec<u8>> = match stored {
+        StoredDtype::Float32 => None,
+        StoredDtype::Bfloat16 => narrow(values, |x| {
+            let half = burn::tensor::bf16::from_f32(x);
+            (half.to_f32(), half.to_le_bytes())
+        }),
+        StoredDtype::Float16 => narrow(values, |x| {
+            let half = burn::tensor::f16::from_f32(x);
+            (half.to_f32(), half.to_le_bytes())
+        }),
+    };
+    match halves {
+        Some(bytes) => (stored, bytes),
+        None => (StoredDtype::Float32, values.iter().flat_map(|x| x.to_le_bytes()).collect()),
+    }
+}
+
+fn narrow(values: &[f32], round: impl Fn(f32) -> (f32, [u8; 2])) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(values.len() * 2);
+    for value in values {
+        let (back, half) = round(*value);
+        if back.to_bits() != value.to_bits() {
+            return None;
+        }
+        bytes.extend_from_slice(&half);
+    }
+    Some(bytes)
+}
+
+fn name(dtype: StoredDtype) -> &'static str {
+    match dtype {
+        StoredDtype::Float32 => "float32",
+        StoredDtype::Float16 => "float16",
+        StoredDtype::Bfloat16 => "bfloat16",
+    }
+}
+
+fn is_empty(directory: &Path) -> bool {
+    std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+fn copy_tokenizer(source: &Path, target: &Path) -> Result<(), ModelError> {
+    let mut copied = 0;
+    for name in TOKENIZER_FILES {
+        let from = source.join(name);
+        if from.is_file() {
+            std::fs::copy(&from, target.join(name)).map_err(ModelError::io(&from, "cannot be copied"))?;
+            copied += 1;
+        }
+    }
+    if copied == 0 {
+        return Err(ModelError::file(source, "there are no tokenizer files to export with the model"));
+    }
+    Ok(())
+}
+
+/// Syncs what was written, and swaps it with what is there by way of `aside`.
+fn put_in_place(staged: &Path, aside: &Path, directory: &Path) -> Result<(), ModelError> {
+    for entry in std::fs::read_dir(staged).map_err(ModelError::io(staged, "cannot be read"))? {
+        let path = entry.map_err(ModelError::io(staged, "cannot be read"))?.path();
+        std::fs::File::open(&path).and_then(|f| f.sync_all()).map_err(ModelError::io(&path, "cannot be written"))?;
+    }
+    let replaces = directory.exists();
+    if replaces {
+        std::fs::rename(directory, aside).map_err(ModelError::io(directory, "cannot be replaced"))?;
+    }
+    std::fs::rename(staged, directory).map_err(|error| {
+        if replaces {
+            // Put back what was there; the first error is the one to report.
+            let _ = std::fs::rename(aside, directory);
+        }
+        ModelError::io(directory, "cannot be written")(error)
+    })
+}

@@ -23,6 +23,7 @@ mod bert;
 mod config;
 mod dropout;
 mod error;
+mod export;
 mod fingerprint;
 mod initial;
 mod input;

@@ -1,0 +1,229 @@
+//! Three ways to the same numbers: fused, composed, and the textbook's formulas.
+#![allow(clippy::unwrap_used)]
+
+use burn::backend::Flex;
+use burn::backend::ops::FloatTensorOps;
+use burn::tensor::{Tensor, TensorData};
+use retune_tensor::Device;
+
+use super::*;
+
+/// The textbook's formulas, differentiated by burn.
+mod formula {
+    use super::*;
+
+    pub fn gelu(x: Tensor<2>) -> Tensor<2> {
+        burn::tensor::activation::gelu(x)
+    }
+
+    pub fn layer_norm(x: Tensor<2>, scale: Tensor<1>, shift: Tensor<1>, epsilon: f32) -> Tensor<2> {
+        let centred = x.clone() - x.mean_dim(1);
+        let deviation = (centred.clone().powf_scalar(2.0).mean_dim(1) + epsilon).sqrt();
+        centred / deviation * scale.unsqueeze() + shift.unsqueeze()
+    }
+
+    pub fn rms_norm(x: Tensor<2>, scale: Tensor<1>, epsilon: f32) -> Tensor<2> {
+        let root = (x.clone().powf_scalar(2.0).mean_dim(1) + epsilon).sqrt();
+        x / root * scale.unsqueeze()
+    }
+
+    pub fn swiglu(gate: Tensor<2>, up: Tensor<2>) -> Tensor<2> {
+        burn::tensor::activation::silu(gate) * up
+    }
+
+    pub fn attention_softmax(scores: Tensor<4>, mask: Tensor<4>, factor: f32) -> Tensor<4> {
+        burn::tensor::activation::softmax(scores * factor + mask, 3)
+    }
+
+    pub fn rope(x: Tensor<4>, cos: Tensor<2>, sin: Tensor<2>) -> Tensor<4> {
+        let [_, seq, _, width] = x.dims();
+        let (low, high) = (x.clone().narrow(3, 0, width / 2), x.narrow(3, width / 2, width / 2));
+        let (cos, sin) = (cos.reshape([1, seq, 1, width / 2]), sin.reshape([1, seq, 1, width / 2]));
+        Tensor::cat(vec![low.clone() * cos.clone() - high.clone() * sin.clone(), high * cos + low * sin], 3)
+    }
+}
+
+fn numbers(count: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    };
+    (0..count).map(|_| next() * 2.5).collect()
+}
+
+fn leaf<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
+    let device = Device::flex().autodiff();
+    Tensor::from_data(TensorData::new(numbers(shape.iter().product(), seed), shape), &device).require_grad()
+}
+
+fn list<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_into_vec().unwrap()
+}
+
+/// Values of `out`, and gradients of a weighted sum of it for each leaf.
+fn with_gradients<const D: usize>(out: Tensor<D>, matrices: &[Tensor<2>], vectors: &[Tensor<1>], wide: &[Tensor<4>]) -> Vec<Vec<f32>> {
+    let shape = out.dims();
+    let coefficients = Tensor::<D>::from_data(TensorData::new(numbers(shape.iter().product(), 99), shape), &out.device());
+    let values = list(out.clone().inner());
+    let gradients = (out * coefficients).sum().backward();
+    let mut all = vec![values];
+    all.extend(matrices.iter().map(|t| list(t.grad(&gradients).unwrap())));
+    all.extend(vectors.iter().map(|t| list(t.grad(&gradients).unwrap())));
+    all.extend(wide.iter().map(|t| list(t.grad(&gradients).unwrap())));
+    all
+}
+
+fn assert_close(fused: &[Vec<f32>], composed: &[Vec<f32>], tolerance: f32) {
+    assert_eq!(fused.len(), composed.len());
+    for (part, (a, b)) in fused.iter().zip(composed).enumerate() {
+        assert_eq!(a.len(), b.len());
+        let scale = b.iter().fold(1.0f32, |m, x| m.max(x.abs()));
+        for (i, (x, y)) in a.iter().zip(b).enumerate() {
+            assert!((x - y).abs() <= tolerance * scale, "part {part}, element {i}: {x} and {y}");
+        }
+    }
+}
+
+#[test]
+fn projection_and_bias_agree_with_matmul() {
+    let run = |fused: bool| {
+        let (x, w, b) = (leaf([150, 20], 1), leaf([33, 20], 2), leaf([33], 3));
+        let out = if fused {
+            add_bias(project(x.clone(), w.clone()), b.clone())
+        } else {
+            x.clone().matmul(w.clone().transpose()) + b.clone().unsqueeze()
+        };
+        with_gradients(out, &[x, w], &[b], &[])
+    };
+    assert_close(&run(true), &run(false), 1e-6);
+}
+
+#[test]
+fn gelu_agrees_with_burns_in_value_and_gradient() {
+    let run = |op: fn(Tensor<2>) -> Tensor<2>| {
+        let x = leaf([120, 37], 1) * 2.0;
+        let leaf = x.clone().inner().autodiff().require_grad();
+        with_gradients(op(leaf.clone()), &[leaf], &[], &[])
+    };
+    assert_close(&run(gelu), &run(formula::gelu), 5e-7);
+}
+
+#[test]
+fn layer_norm_agrees_with_its_formula_in_value_and_gradient() {
+    type Op = fn(Tensor<2>, Tensor<1>, Tensor<1>, f32) -> Tensor<2>;
+    let run = |op: Op| {
+        let (x, scale, shift) = (leaf([150, 37], 1), leaf([37], 2), leaf([37], 3));
+        with_gradients(op(x.clone(), scale.clone(), shift.clone(), 1e-5), &[x], &[scale, shift], &[])
+    };
+    assert_close(&run(layer_norm), &run(formula::layer_norm), 2e-6);
+}
+
+#[test]
+fn rms_norm_agrees_with_its_formula_in_value_and_gradient() {
+    let run = |op: fn(Tensor<2>, Tensor<1>, f32) -> Tensor<2>| {
+        let (x, scale) = (leaf([150, 37], 1), leaf([37], 2));
+        with_gradients(op(x.clone(), scale.clone(), 1e-5), &[x], &[scale], &[])
+    };
+    assert_close(&run(rms_norm), &run(formula::rms_norm), 2e-6);
+}
+
+#[test]
+fn swiglu_agrees_with_its_formula_in_value_and_gradient() {
+    let run = |op: fn(Tensor<2>, Tensor<2>) -> Tensor<2>| {
+        let (gate, up) = (leaf([150, 37], 1), leaf([150, 37], 2));
+        with_gradients(op(gate.clone(), up.clone()), &[gate, up], &[], &[])
+    };
+    assert_close(&run(swiglu), &run(formula::swiglu), 1e-6);
+}
+
+#[test]
+fn softmax_agrees_with_its_formula_for_every_shape_of_mask() {
+    for (shape, seed) in [([3, 1, 1, 19], 5), ([1, 1, 7, 19], 6), ([3, 4, 7, 19], 7)] {
+        let run = |op: fn(Tensor<4>, Tensor<4>, f32) -> Tensor<4>| {
+            let scores = leaf([3, 4, 7, 19], 1);
+            let hidden: Vec<f32> = numbers(shape.iter().product(), seed)
+                .iter()
+                .enumerate()
+                .map(|(i, x)| if *x > 1.0 && i % 19 != 0 { -1e9 } else { *x })
+                .collect();
+            let mask = Tensor::from_data(TensorData::new(hidden, shape), &Device::flex());
+            with_gradients(op(scores.clone(), mask, 0.7), &[], &[], &[scores])
+        };
+        assert_close(&run(attention_softmax), &run(formula::attention_softmax), 1e-6);
+    }
+}
+
+#[test]
+fn rope_agrees_with_its_formula_and_turns_back() {
+    let angles = |f: fn(f32) -> f32| {
+        let values: Vec<f32> = (0..5 * 4).map(|i| f(i as f32 * 0.37)).collect();
+        Tensor::<2>::from_data(TensorData::new(values, [5, 4]), &Device::flex())
+    };
+    let run = |op: fn(Tensor<4>, Tensor<2>, Tensor<2>) -> Tensor<4>| {
+        let x = leaf([3, 5, 2, 8], 1);
+        with_gradients(op(x.clone(), angles(f32::cos), angles(f32::sin)), &[], &[], &[x])
+    };
+    assert_close(&run(rope), &run(formula::rope), 1e-6);
+    let x = leaf([3, 5, 2, 8], 1);
+    let there = rope(x.clone(), angles(f32::cos), angles(f32::sin));
+    let back = rope(there, angles(f32::cos), -angles(f32::sin));
+    assert_close(&[list(back.inner())], &[list(x.inner())], 1e-6);
+}
+
+#[test]
+fn results_are_the_same_bits_for_any_number_of_threads() {
+    let run = || {
+        let (x, scale, shift) = (leaf([700, 48], 1), leaf([48], 2), leaf([48], 3));
+        with_gradients(layer_norm(gelu(x.clone()), scale.clone(), shift.clone(), 1e-5), &[x], &[scale, shift], &[])
+    };
+    let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    assert_eq!(pool(1).install(run), pool(3).install(run));
+}
+
+/// The composed bodies are what a GPU runs; here they run on the CPU.
+#[test]
+fn composed_bodies_agree_with_the_fused_ones() {
+    let flat = |shape: &[usize], seed| {
+        let data = TensorData::new(numbers(shape.iter().product(), seed), shape.to_vec());
+        Flex::float_from_data(data, &Default::default())
+    };
+    let list = |tensor: FloatTensor<Flex>| tensor.into_data().try_into_vec::<f32>().unwrap();
+    let (x, y, z) = (flat(&[150, 37], 1), flat(&[150, 37], 2), flat(&[150, 37], 3));
+    let (scale, shift) = (flat(&[37], 4), flat(&[37], 5));
+    let (scores, mask, wide) = (flat(&[3, 4, 7, 19], 6), flat(&[3, 1, 1, 19], 7), flat(&[3, 4, 7, 19], 8));
+    let probabilities = Flex::masked_softmax(scores.clone(), mask.clone(), 0.7);
+    let (turned, cos, sin) = (flat(&[3, 5, 2, 8], 9), flat(&[5, 4], 10), flat(&[5, 4], 11));
+
+    let mut pairs = vec![
+        (Flex::add_bias(x.clone(), shift.clone()), composed::add_bias::<Flex>(x.clone(), shift.clone())),
+        (Flex::column_sum(x.clone()), composed::column_sum::<Flex>(x.clone())),
+        (Flex::exact_gelu(x.clone()), composed::exact_gelu::<Flex>(x.clone())),
+        (Flex::exact_gelu_backward(x.clone(), y.clone()), composed::exact_gelu_backward::<Flex>(x.clone(), y.clone())),
+        (
+            Flex::affine_norm(x.clone(), scale.clone(), shift.clone(), 1e-5),
+            composed::affine_norm::<Flex>(x.clone(), scale.clone(), shift, 1e-5),
+        ),
+        (Flex::root_norm(x.clone(), scale.clone(), 1e-5), composed::root_norm::<Flex>(x.clone(), scale.clone(), 1e-5)),
+        (Flex::gated_silu(x.clone(), y.clone()), composed::gated_silu::<Flex>(x.clone(), y.clone())),
+        (probabilities.clone(), composed::masked_softmax::<Flex>(scores, mask, 0.7)),
+        (
+            Flex::masked_softmax_backward(probabilities.clone(), wide.clone(), 0.7),
+            composed::masked_softmax_backward::<Flex>(probabilities, wide, 0.7),
+        ),
+        (Flex::turn_pairs(turned.clone(), cos.clone(), sin.clone()), composed::turn_pairs::<Flex>(turned, cos, sin)),
+    ];
+    let fused = Flex::affine_norm_backward(x.clone(), scale.clone(), y.clone(), 1e-5);
+    let plain = composed::affine_norm_backward::<Flex>(x.clone(), scale.clone(), y.clone(), 1e-5);
+    pairs.extend([(fused.0, plain.0), (fused.1, plain.1), (fused.2, plain.2)]);
+    let fused = Flex::root_norm_backward(x.clone(), scale.clone(), y.clone(), 1e-5);
+    let plain = composed::root_norm_backward::<Flex>(x.clone(), scale, y.clone(), 1e-5);
+    pairs.extend([(fused.0, plain.0), (fused.1, plain.1)]);
+    let fused = Flex::gated_silu_backward(x.clone(), y.clone(), z.clone());
+    let plain = composed::gated_silu_backward::<Flex>(x, y, z);
+    pairs.extend([(fused.0, plain.0), (fused.1, plain.1)]);
+
+    for (fused, plain) in pairs {
+        assert_close(&[list(fused)], &[list(plain)], 3e-6);
+    }
+}

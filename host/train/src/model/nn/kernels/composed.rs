@@ -1,0 +1,139 @@
+//! The kernels as burn's own operations: what a GPU runs, and the definition the
+//! fused ones are tested against.
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, TensorMetadata};
+use burn::tensor::{Shape, Slice};
+
+pub(super) fn project<B: Backend>(x: FloatTensor<B>, weight: FloatTensor<B>) -> FloatTensor<B> {
+    B::float_matmul(x, B::float_swap_dims(weight, 0, 1))
+}
+
+pub(super) fn add_bias<B: Backend>(x: FloatTensor<B>, bias: FloatTensor<B>) -> FloatTensor<B> {
+    let width = bias.shape()[0];
+    B::float_add(x, B::float_reshape(bias, Shape::new([1, width])))
+}
+
+pub(super) fn column_sum<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    let width = x.shape()[1];
+    B::float_reshape(B::float_sum_dim(x, 0), Shape::new([width]))
+}
+
+pub(super) fn exact_gelu<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    B::float_mul(x.clone(), normal_distribution::<B>(x))
+}
+
+pub(super) fn exact_gelu_backward<B: Backend>(x: FloatTensor<B>, grad: FloatTensor<B>) -> FloatTensor<B> {
+    let density = B::float_exp(B::float_mul_scalar(B::float_mul(x.clone(), x.clone()), (-0.5f32).into()));
+    let density = B::float_mul_scalar(density, (1.0 / std::f64::consts::TAU.sqrt()).into());
+    let slope = B::float_add(normal_distribution::<B>(x.clone()), B::float_mul(x, density));
+    B::float_mul(grad, slope)
+}
+
+pub(super) fn affine_norm<B: Backend>(x: FloatTensor<B>, scale: FloatTensor<B>, shift: FloatTensor<B>, epsilon: f32) -> FloatTensor<B> {
+    let (standard, _) = standardise::<B>(x, epsilon);
+    add_bias::<B>(B::float_mul(standard, row::<B>(scale)), shift)
+}
+
+pub(super) fn affine_norm_backward<B: Backend>(
+    x: FloatTensor<B>,
+    scale: FloatTensor<B>,
+    grad: FloatTensor<B>,
+    epsilon: f32,
+) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
+    let (standard, inverse) = standardise::<B>(x, epsilon);
+    let scale_grad = column_sum::<B>(B::float_mul(grad.clone(), standard.clone()));
+    let shift_grad = column_sum::<B>(grad.clone());
+    let inner = B::float_mul(grad, row::<B>(scale));
+    let along = B::float_mean_dim(B::float_mul(inner.clone(), standard.clone()), 1);
+    let mean = B::float_mean_dim(inner.clone(), 1);
+    let rest = B::float_sub(B::float_sub(inner, mean), B::float_mul(standard, along));
+    (B::float_mul(rest, inverse), scale_grad, shift_grad)
+}
+
+pub(super) fn root_norm<B: Backend>(x: FloatTensor<B>, scale: FloatTensor<B>, epsilon: f32) -> FloatTensor<B> {
+    let inverse = inverse_root::<B>(x.clone(), epsilon);
+    B::float_mul(B::float_mul(x, inverse), row::<B>(scale))
+}
+
+pub(super) fn root_norm_backward<B: Backend>(
+    x: FloatTensor<B>,
+    scale: FloatTensor<B>,
+    grad: FloatTensor<B>,
+    epsilon: f32,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let inverse = inverse_root::<B>(x.clone(), epsilon);
+    let standard = B::float_mul(x, inverse.clone());
+    let scale_grad = column_sum::<B>(B::float_mul(grad.clone(), standard.clone()));
+    let inner = B::float_mul(grad, row::<B>(scale));
+    let along = B::float_mean_dim(B::float_mul(inner.clone(), standard.clone()), 1);
+    let rest = B::float_sub(inner, B::float_mul(standard, along));
+    (B::float_mul(rest, inverse), scale_grad)
+}
+
+pub(super) fn gated_silu<B: Backend>(gate: FloatTensor<B>, up: FloatTensor<B>) -> FloatTensor<B> {
+    let silu = B::float_mul(gate.clone(), B::sigmoid(gate));
+    B::float_mul(silu, up)
+}
+
+pub(super) fn gated_silu_backward<B: Backend>(
+    gate: FloatTensor<B>,
+    up: FloatTensor<B>,
+    grad: FloatTensor<B>,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let sigmoid = B::sigmoid(gate.clone());
+    let silu = B::float_mul(gate, sigmoid.clone());
+    let rest = B::float_sub(silu.clone(), B::float_mul(silu.clone(), sigmoid.clone()));
+    let slope = B::float_add(sigmoid, rest);
+    (B::float_mul(B::float_mul(grad.clone(), up), slope), B::float_mul(grad, silu))
+}
+
+pub(super) fn masked_softmax<B: Backend>(scores: FloatTensor<B>, mask: FloatTensor<B>, factor: f32) -> FloatTensor<B> {
+    B::softmax(B::float_add(B::float_mul_scalar(scores, factor.into()), mask), 3)
+}
+
+pub(super) fn masked_softmax_backward<B: Backend>(probabilities: FloatTensor<B>, grad: FloatTensor<B>, factor: f32) -> FloatTensor<B> {
+    let along = B::float_sum_dim(B::float_mul(grad.clone(), probabilities.clone()), 3);
+    let inner = B::float_mul(probabilities, B::float_sub(grad, along));
+    B::float_mul_scalar(inner, factor.into())
+}
+
+pub(super) fn turn_pairs<B: Backend>(x: FloatTensor<B>, cos: FloatTensor<B>, sin: FloatTensor<B>) -> FloatTensor<B> {
+    let [batch, seq, heads, width] = x.shape().dims();
+    let half = width / 2;
+    let part = |from: usize| {
+        let whole = [batch, seq, heads].map(|n| Slice::from(0..n));
+        B::float_slice(x.clone(), &[whole[0], whole[1], whole[2], Slice::from(from..from + half)])
+    };
+    let (low, high) = (part(0), part(half));
+    let angles = |t| B::float_reshape(t, Shape::new([1, seq, 1, half]));
+    let (cos, sin) = (angles(cos), angles(sin));
+    let turned_low =
+        B::float_sub(B::float_mul(low.clone(), cos.clone()), B::float_mul(high.clone(), sin.clone()));
+    let turned_high = B::float_add(B::float_mul(high, cos), B::float_mul(low, sin));
+    B::float_cat(vec![turned_low, turned_high], 3)
+}
+
+/// `[width]` as `[1, width]`.
+fn row<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    let width = x.shape()[0];
+    B::float_reshape(x, Shape::new([1, width]))
+}
+
+fn normal_distribution<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    let erf = B::float_erf(B::float_mul_scalar(x, std::f64::consts::FRAC_1_SQRT_2.into()));
+    B::float_mul_scalar(B::float_add_scalar(erf, 1f32.into()), 0.5f32.into())
+}
+
+/// `1 / sqrt(mean(x²) + epsilon)` of each row, `[rows, 1]`.
+fn inverse_root<B: Backend>(x: FloatTensor<B>, epsilon: f32) -> FloatTensor<B> {
+    let square = B::float_mean_dim(B::float_mul(x.clone(), x), 1);
+    B::float_recip(B::float_sqrt(B::float_add_scalar(square, epsilon.into())))
+}
+
+/// Rows to mean zero and variance one, and the inverse deviation of each.
+fn standardise<B: Backend>(x: FloatTensor<B>, epsilon: f32) -> (FloatTensor<B>, FloatTensor<B>) {
+    let centred = B::float_sub(x.clone(), B::float_mean_dim(x, 1));
+    let inverse = inverse_root::<B>(centred.clone(), epsilon);
+    (B::float_mul(centred, inverse.clone()), inverse)
+}

@@ -1,0 +1,120 @@
+//! An exported model is the model: it loads again, and what did not train keeps its bytes.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::path::{Path, PathBuf};
+
+use retune_roles::{Example, InitScheme, Target};
+use retune_tensor::Device;
+use retune_train::model::{Base, Input, Model, Task};
+use safetensors::{Dtype, SafeTensors};
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures").join(name)
+}
+
+fn load(directory: &Path, task: &Task) -> Model {
+    Model::load(&Base::Directory(directory.to_owned()), task, 1, &Device::flex()).unwrap().0
+}
+
+fn classes() -> Task {
+    Task::SequenceClassification { labels: ["a", "b", "c", "d", "e"].map(str::to_owned).to_vec() }
+}
+
+fn logits(model: &Model) -> Vec<f32> {
+    let example = Example { key: "a".into(), input_ids: vec![3, 4, 5, 6], token_type_ids: Vec::new(), target: Target::None, extra: Vec::new() };
+    let input = Input::from_examples(&[&example], model.config(), model.device()).unwrap();
+    model.forward(&model.weights(false), &input, None).unwrap().logits.to_float32().unwrap()
+}
+
+#[test]
+fn an_exported_model_loads_again_and_gives_the_same_logits() {
+    for (name, task) in [("bert-tiny", classes()), ("llama-tiny", Task::CausalLm), ("llama-classifier-tiny", {
+        Task::SequenceClassification { labels: ["x", "y", "z"].map(str::to_owned).to_vec() }
+    })] {
+        let mut model = load(&fixture(name), &task);
+        (0..model.parameters().len()).step_by(4).for_each(|i| model.reinitialize(i, InitScheme::Normal(0.1), 3).unwrap());
+        let place = tempfile::tempdir().unwrap();
+        let directory = place.path().join("model");
+        model.export(&directory, None).unwrap();
+        assert_eq!(Task::of_checkpoint(&directory).unwrap(), task);
+        let again = load(&directory, &task);
+        assert_eq!(logits(&model), logits(&again), "{name}");
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1, "nothing is left beside the model");
+    }
+}
+
+#[test]
+fn the_config_names_the_task_and_its_labels() {
+    let place = tempfile::tempdir().unwrap();
+    load(&fixture("bert-tiny"), &classes()).export(&place.path().join("model"), None).unwrap();
+    let config: serde_json::Value = serde_json::from_slice(&std::fs::read(place.path().join("model/config.json")).unwrap()).unwrap();
+    assert_eq!(config["architectures"][0], "BertForSequenceClassification");
+    assert_eq!((&config["id2label"]["4"], &config["label2id"]["e"]), (&"e".into(), &4.into()));
+    assert_eq!((&config["torch_dtype"], &config["vocab_size"]), (&"float32".into(), &200.into()));
+}
+
+#[test]
+fn what_did_not_train_keeps_its_bytes_and_its_format() {
+    let mut model = load(&fixture("llama-tiny-bf16-sharded"), &Task::CausalLm);
+    let trained = model.parameters().index_of("lm_head.weight").unwrap();
+    let moved = model.parameters().get("lm_head.weight").unwrap().value.mul_scalar(1.001).unwrap();
+    model.parameters_mut().set_value(trained, moved).unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path().join("model");
+    model.export(&directory, None).unwrap();
+
+    let bytes = std::fs::read(directory.join("model.safetensors")).unwrap();
+    let exported = SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(SafeTensors::read_metadata(&bytes).unwrap().1.metadata().as_ref().unwrap()["format"], "pt");
+    let mut compared = 0;
+    for shard in 1..=3 {
+        let bytes = std::fs::read(fixture("llama-tiny-bf16-sharded").join(format!("model-0000{shard}-of-00003.safetensors"))).unwrap();
+        for (name, before) in SafeTensors::deserialize(&bytes).unwrap().iter() {
+            let after = exported.tensor(name).unwrap();
+            if name == "lm_head.weight" {
+                assert_eq!(after.dtype(), Dtype::F32, "a trained weight loses nothing");
+            } else {
+                assert_eq!((after.dtype(), after.data()), (before.dtype(), before.data()), "{name}");
+                compared += 1;
+            }
+        }
+    }
+    assert_eq!(compared + 1, model.parameters().len());
+    assert_eq!(logits(&model), logits(&load(&directory, &Task::CausalLm)));
+}
+
+#[test]
+fn a_model_is_replaced_whole_and_anything_else_is_left_alone() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path().join("model");
+    let mut model = load(&fixture("bert-tiny"), &classes());
+    model.export(&directory, None).unwrap();
+    std::fs::write(directory.join("old.txt"), "old").unwrap();
+    model.reinitialize(0, InitScheme::Zeros, 0).unwrap();
+    model.export(&directory, None).unwrap();
+    assert!(!directory.join("old.txt").exists());
+    assert_eq!(logits(&model), logits(&load(&directory, &classes())));
+
+    let other = place.path().join("thesis");
+    std::fs::create_dir(&other).unwrap();
+    std::fs::write(other.join("chapter.txt"), "words").unwrap();
+    let error = model.export(&other, None).unwrap_err().to_string();
+    assert!(error.contains("not a model; choose another place"), "{error}");
+    assert_eq!(std::fs::read_to_string(other.join("chapter.txt")).unwrap(), "words");
+}
+
+#[test]
+fn the_tokenizers_files_go_with_the_model() {
+    let place = tempfile::tempdir().unwrap();
+    let tokenizer = place.path().join("tokenizer");
+    std::fs::create_dir(&tokenizer).unwrap();
+    std::fs::write(tokenizer.join("tokenizer.json"), "{}").unwrap();
+    std::fs::write(tokenizer.join("README.md"), "not a part of it").unwrap();
+    let directory = place.path().join("model");
+    let model = load(&fixture("bert-tiny"), &classes());
+    model.export(&directory, Some(&tokenizer)).unwrap();
+    assert_eq!(std::fs::read_to_string(directory.join("tokenizer.json")).unwrap(), "{}");
+    assert!(!directory.join("README.md").exists());
+    let error = model.export(&directory, Some(&fixture("minilm"))).unwrap_err().to_string();
+    assert!(error.contains("no tokenizer files"), "{error}");
+}
