@@ -92,16 +92,14 @@ impl AnyTensor {
         Self { inner, scalar: self.scalar }
     }
 
-    /// The same values with no gradient flowing back. Stays on its device.
+    /// The same values with no gradient flowing back; what [`AnyTensor::untracked`]
+    /// gives. (burn's own `detach` makes a leaf that wants a gradient into another
+    /// such leaf.)
     ///
     /// # Errors
-    /// None that is known; the signature is that of every operation.
+    /// None; the signature is that of every operation.
     pub fn detach(&self) -> Result<Self> {
-        if !self.is_tracked() {
-            return Ok(self.clone());
-        }
-        let inner = guard("detach", || Dispatch::float_detach(self.inner.clone()))?;
-        Ok(Self { inner, scalar: self.scalar })
+        guard("detach", || self.untracked())
     }
 }
 

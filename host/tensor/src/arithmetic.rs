@@ -16,12 +16,21 @@ use crate::geometry::{admit, broadcast};
 type Binary = fn(DispatchTensor, DispatchTensor) -> DispatchTensor;
 type ByScalar = fn(DispatchTensor, Scalar) -> DispatchTensor;
 
-/// `value` in the type `dtype`: truncated towards zero for integers.
+/// `value` in the type `dtype`: truncated towards zero for integers, in whose
+/// range it must lie.
 pub(crate) fn scalar_of(op: &'static str, value: f64, dtype: Dtype) -> Result<Scalar> {
     match dtype.kind() {
         Kind::Float => Ok(Scalar::Float(value)),
-        Kind::Int if value.is_finite() => Ok(Scalar::Int(value as i64)),
-        Kind::Int => fail!(op, "{value} has no {dtype}"),
+        Kind::Int => {
+            let (low, high) = match dtype {
+                Dtype::Uint8 => (0, i64::from(u8::MAX)),
+                Dtype::Int32 => (i64::from(i32::MIN), i64::from(i32::MAX)),
+                _ => (i64::MIN, i64::MAX),
+            };
+            let fits = value.is_finite() && (low as f64..=high as f64).contains(&value.trunc());
+            ensure!(fits, op, "{value} has no {dtype}");
+            Ok(Scalar::Int(value as i64))
+        }
         Kind::Bool => fail!(op, "needs numbers, got a boolean tensor; cast it first"),
     }
 }
@@ -188,7 +197,7 @@ impl AnyTensor {
 
     /// `[.., n, k] x [.., k, m] -> [.., n, m]`; leading dimensions broadcast. A
     /// vector on the left is a row, on the right a column, and drops out of the
-    /// result.
+    /// result. Integers give int64.
     ///
     /// # Errors
     /// When the inner sizes differ, the leading ones do not broadcast, or a side
@@ -196,6 +205,7 @@ impl AnyTensor {
     pub fn matmul(&self, rhs: &Self) -> Result<Self> {
         let op = "matmul";
         let dtype = self.dtype().promote(rhs.dtype(), op)?;
+        let dtype = if dtype.is_int() { Dtype::Int64 } else { dtype };
         self.need_number(op)?;
         let (ls, rs) = (self.shape(), rhs.shape());
         ensure!(!ls.is_empty() && !rs.is_empty(), op, "shapes {ls:?} and {rs:?}: a scalar has no rows; use mul");
@@ -210,7 +220,6 @@ impl AnyTensor {
         let mut shape = broadcast(op, lead_l, lead_r)?;
         shape.extend([*n, *m]);
         admit(op, &shape, dtype)?;
-        let (lhs, right) = (lhs.cast(dtype)?.padded(op, shape.len())?, right.cast(dtype)?.padded(op, shape.len())?);
         let mut shown = shape.clone();
         if column {
             shown.pop();
@@ -218,6 +227,10 @@ impl AnyTensor {
         if row {
             shown.remove(shape.len() - 2);
         }
+        if shape.contains(&0) || *k == 0 {
+            return crate::full(&shown, 0.0, dtype, &self.device());
+        }
+        let (lhs, right) = (lhs.cast(dtype)?.padded(op, shape.len())?, right.cast(dtype)?.padded(op, shape.len())?);
         Self::make(op, &shown, || match dtype.kind() {
             Kind::Float => Dispatch::float_matmul(lhs.raw(), right.raw()),
             _ => Dispatch::int_matmul(lhs.raw(), right.raw()),

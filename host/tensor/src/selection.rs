@@ -5,6 +5,8 @@
 //! the host. On the CPU that is a fraction of the operation; on a GPU it waits
 //! for the device once a call, because a kernel would read out of bounds
 //! silently.
+//!
+//! Booleans are chosen as bytes: flex's operations would give bytes back.
 
 use burn::backend::Dispatch;
 use burn::backend::ops::{BoolTensorOps, FloatTensorOps, IntTensorOps};
@@ -57,12 +59,19 @@ impl AnyTensor {
 
     /// Without reading the indices back: they are known to be inside.
     pub(crate) fn gather_unchecked(&self, op: &'static str, axis: usize, index: &Self) -> Result<Self> {
-        let at = index.as_index(op)?;
-        Self::make(
-            op,
-            &index.shape(),
-            || by_kind!(self.kind(); float_gather, int_gather, bool_gather; axis, self.raw(), at.raw()),
-        )
+        if self.dtype() == Dtype::Boolean {
+            return self.cast(Dtype::Uint8)?.gather_unchecked(op, axis, index)?.cast(Dtype::Boolean);
+        }
+        let (shape, at) = (index.shape(), index.as_index(op)?);
+        // burn wants equal sizes in the other dimensions.
+        let mut source = self.clone();
+        for (k, size) in shape.iter().enumerate().filter(|(k, _)| *k != axis) {
+            source = source.slice(k as i32, 0, *size as i64, 1)?;
+        }
+        Self::make(op, &shape, || match self.kind() {
+            Kind::Float => Dispatch::float_gather(axis, source.raw(), at.raw()),
+            _ => Dispatch::int_gather(axis, source.raw(), at.raw()),
+        })
     }
 
     /// The slices `index` names along `dim`; `index` has one dimension.
@@ -77,25 +86,35 @@ impl AnyTensor {
         check_indices(op, index, shape[axis])?;
         shape[axis] = index.shape()[0];
         admit(op, &shape, self.dtype())?;
-        Self::make(
-            op,
-            &shape,
-            || by_kind!(self.kind(); float_select, int_select, bool_select; self.raw(), axis, at.raw()),
-        )
+        if self.dtype() == Dtype::Boolean {
+            return self.cast(Dtype::Uint8)?.index_select(dim, index)?.cast(Dtype::Boolean);
+        }
+        Self::make(op, &shape, || match self.kind() {
+            Kind::Float => Dispatch::float_select(self.raw(), axis, at.raw()),
+            _ => Dispatch::int_select(self.raw(), axis, at.raw()),
+        })
     }
 
     /// This tensor with `src` added at the places `index` names along `dim`; an
     /// index that occurs twice adds twice.
     ///
     /// # Errors
-    /// When `index` and `src` differ in shape, do not fit this tensor, or an
-    /// index points outside `dim`; for booleans.
+    /// When `index` and `src` differ in shape, their sizes outside `dim` are not
+    /// this tensor's, or an index points outside `dim`; for booleans.
     pub fn scatter_add(&self, dim: i32, index: &Self, src: &Self) -> Result<Self> {
         let op = "scatter-add";
         self.need_number(op)?;
         let axis = self.check_gather(op, dim, index)?;
         let (at, from) = (index.shape(), src.shape());
         ensure!(at == from, op, "index and src must have one shape, they have {at:?} and {from:?}");
+        let mut fitting = self.shape();
+        fitting[axis] = at[axis];
+        ensure!(
+            at == fitting,
+            op,
+            "an index of shape {at:?} does not fit a tensor of shape {:?}; expected {fitting:?}",
+            self.shape()
+        );
         let dtype = self.dtype().promote(src.dtype(), op)?;
         check_indices(op, index, self.shape()[axis])?;
         let (to, src, at) = (self.cast(dtype)?, src.cast(dtype)?, index.as_index(op)?);
@@ -114,14 +133,17 @@ impl AnyTensor {
         self.need_bool(op, "the condition")?;
         let dtype = then.dtype().promote(otherwise.dtype(), op)?;
         let shape = broadcast(op, &self.shape(), &broadcast(op, &then.shape(), &otherwise.shape())?)?;
+        if dtype == Dtype::Boolean {
+            let (then, otherwise) = (then.cast(Dtype::Uint8)?, otherwise.cast(Dtype::Uint8)?);
+            return self.where_(&then, &otherwise)?.cast(Dtype::Boolean);
+        }
         let mask = self.spread(op, &shape)?;
         let then = then.cast(dtype)?.spread(op, &shape)?;
         let otherwise = otherwise.cast(dtype)?.spread(op, &shape)?;
-        Self::make(
-            op,
-            &shape,
-            || by_kind!(dtype.kind(); float_mask_where, int_mask_where, bool_mask_where; otherwise.raw(), mask.raw(), then.raw()),
-        )
+        Self::make(op, &shape, || match dtype.kind() {
+            Kind::Float => Dispatch::float_mask_where(otherwise.raw(), mask.raw(), then.raw()),
+            _ => Dispatch::int_mask_where(otherwise.raw(), mask.raw(), then.raw()),
+        })
     }
 
     /// `value` where `mask` is true, this tensor elsewhere.

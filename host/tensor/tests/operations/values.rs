@@ -1,0 +1,499 @@
+//! Values and shapes on small data.
+
+use retune_tensor::{AnyTensor, Device, Dtype, Result, arange, cat, eye, full, stack};
+
+use crate::{assert_near, b, f, i};
+
+type Operation = fn(&[AnyTensor]) -> Result<AnyTensor>;
+
+/// An operation, what it is given, and what must come out.
+struct Case(&'static str, Operation, Vec<AnyTensor>, Vec<usize>, Vec<f64>);
+
+/// Checks each case on plain tensors and, where inputs are floats, on tracked ones.
+fn check(cases: Vec<Case>) {
+    for Case(name, operation, inputs, shape, expected) in cases {
+        let tracked: Vec<_> =
+            inputs.iter().map(|t| if t.dtype().is_float() { t.leaf().unwrap() } else { t.clone() }).collect();
+        let mixed: Vec<_> =
+            inputs.iter().zip(&tracked).enumerate().map(|(k, (p, t))| if k == 0 { t } else { p }.clone()).collect();
+        for (how, given) in [("plain", inputs), ("tracked", tracked), ("mixed", mixed)] {
+            let out = operation(&given).unwrap_or_else(|error| panic!("{name}, {how}: {error}"));
+            assert_eq!(out.shape(), shape, "{name}, {how}");
+            assert_near(&format!("{name}, {how}"), &out.to_float64().unwrap(), &expected, 1e-12);
+        }
+    }
+}
+
+fn six() -> AnyTensor {
+    f(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[2, 3])
+}
+
+#[test]
+fn shapes_are_changed_without_changing_the_elements() {
+    let all = vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    check(vec![
+        Case("reshape", |t| t[0].reshape(&[3, -1]), vec![six()], vec![3, 2], all.clone()),
+        Case("reshape to a scalar", |t| t[0].reshape(&[]), vec![f(&[7.0], &[1, 1])], vec![], vec![7.0]),
+        Case("permute", |t| t[0].permute(&[-1, 0]), vec![six()], vec![3, 2], vec![1.0, 4.0, 2.0, 5.0, 3.0, 6.0]),
+        Case("transpose", |t| t[0].transpose(0, 1), vec![six()], vec![3, 2], vec![1.0, 4.0, 2.0, 5.0, 3.0, 6.0]),
+        Case(
+            "expand",
+            |t| t[0].expand(&[2, -1, 2]),
+            vec![f(&[1.0, 2.0], &[2, 1])],
+            vec![2, 2, 2],
+            vec![1.0, 1.0, 2.0, 2.0, 1.0, 1.0, 2.0, 2.0],
+        ),
+        Case("expand a scalar", |t| t[0].expand(&[2, 1]), vec![f(&[3.0], &[])], vec![2, 1], vec![3.0, 3.0]),
+        Case("squeeze", |t| t[0].squeeze(-2), vec![f(&[1.0, 2.0], &[2, 1, 1])], vec![2, 1], vec![1.0, 2.0]),
+        Case("squeeze to a scalar", |t| t[0].squeeze(0), vec![f(&[1.0], &[1])], vec![], vec![1.0]),
+        Case("unsqueeze", |t| t[0].unsqueeze(-1), vec![six()], vec![2, 3, 1], all.clone()),
+        Case("unsqueeze a scalar", |t| t[0].unsqueeze(0), vec![f(&[2.0], &[])], vec![1], vec![2.0]),
+        Case("slice", |t| t[0].slice(1, 0, 3, 2), vec![six()], vec![2, 2], vec![1.0, 3.0, 4.0, 6.0]),
+        Case(
+            "slice from the end",
+            |t| t[0].slice(-1, -2, i64::MAX, 1),
+            vec![six()],
+            vec![2, 2],
+            vec![2.0, 3.0, 5.0, 6.0],
+        ),
+        Case("slice of nothing", |t| t[0].slice(1, 2, 1, 1), vec![six()], vec![2, 0], vec![]),
+        Case("flip", |t| t[0].flip(&[1]), vec![six()], vec![2, 3], vec![3.0, 2.0, 1.0, 6.0, 5.0, 4.0]),
+        Case("flip all", |t| t[0].flip(&[]), vec![six()], vec![2, 3], vec![6.0, 5.0, 4.0, 3.0, 2.0, 1.0]),
+        Case("repeat", |t| t[0].repeat(1, 2), vec![f(&[1.0, 2.0], &[2, 1])], vec![2, 2], vec![1.0, 1.0, 2.0, 2.0]),
+        Case("repeat of integers", |t| t[0].repeat(0, 2), vec![i(&[1, 2], &[2])], vec![4], vec![1.0, 2.0, 1.0, 2.0]),
+        Case("flip of booleans", |t| t[0].flip(&[]), vec![b(&[1, 0, 0], &[3])], vec![3], vec![0.0, 0.0, 1.0]),
+        Case("transpose of integers", |t| t[0].transpose(0, -1), vec![i(&[1, 2], &[1, 2])], vec![2, 1], vec![1.0, 2.0]),
+    ]);
+}
+
+#[test]
+fn elements_are_chosen_by_index_mask_and_order() {
+    check(vec![
+        Case("gather", |t| t[0].gather(1, &t[1]), vec![six(), i(&[2, 0], &[2, 1])], vec![2, 1], vec![3.0, 4.0]),
+        Case(
+            "gather of integers",
+            |t| t[0].gather(0, &t[1]),
+            vec![i(&[5, 6], &[2]), i(&[1, 1, 0], &[3])],
+            vec![3],
+            vec![6.0, 6.0, 5.0],
+        ),
+        Case(
+            "gather of booleans",
+            |t| t[0].gather(0, &t[1]),
+            vec![b(&[1, 0], &[2]), i(&[1, 0], &[2])],
+            vec![2],
+            vec![0.0, 1.0],
+        ),
+        Case(
+            "gather, narrower elsewhere",
+            |t| t[0].gather(1, &t[1]),
+            vec![six(), i(&[1, 2, 0, 1], &[1, 4])],
+            vec![1, 4],
+            vec![2.0, 3.0, 1.0, 2.0],
+        ),
+        Case(
+            "index-select",
+            |t| t[0].index_select(-1, &t[1]),
+            vec![six(), i(&[2, 2, 0], &[3])],
+            vec![2, 3],
+            vec![3.0, 3.0, 1.0, 6.0, 6.0, 4.0],
+        ),
+        Case(
+            "scatter-add",
+            |t| t[0].scatter_add(0, &t[1], &t[2]),
+            vec![f(&[1.0, 1.0, 1.0], &[3]), i(&[2, 0, 2], &[3]), f(&[5.0, 6.0, 7.0], &[3])],
+            vec![3],
+            vec![7.0, 1.0, 13.0],
+        ),
+        Case(
+            "scatter-add of integers",
+            |t| t[0].scatter_add(0, &t[1], &t[2]),
+            vec![i(&[0, 0], &[2]), i(&[1, 1], &[2]), i(&[3, 4], &[2])],
+            vec![2],
+            vec![0.0, 7.0],
+        ),
+        Case(
+            "where",
+            |t| t[0].where_(&t[1], &t[2]),
+            vec![b(&[1, 0, 1], &[3]), six(), f(&[-1.0], &[])],
+            vec![2, 3],
+            vec![1.0, -1.0, 3.0, 4.0, -1.0, 6.0],
+        ),
+        Case(
+            "where of booleans",
+            |t| t[0].where_(&t[1], &t[2]),
+            vec![b(&[1, 0], &[2]), b(&[0, 0], &[2]), b(&[1, 1], &[2])],
+            vec![2],
+            vec![0.0, 1.0],
+        ),
+        Case(
+            "masked-fill",
+            |t| t[0].masked_fill(&t[1], -9.0),
+            vec![six(), b(&[1, 0], &[2, 1])],
+            vec![2, 3],
+            vec![-9.0, -9.0, -9.0, 4.0, 5.0, 6.0],
+        ),
+        Case(
+            "masked-fill of integers",
+            |t| t[0].masked_fill(&t[1], 0.9),
+            vec![i(&[-100, 3], &[2]), b(&[1, 0], &[2])],
+            vec![2],
+            vec![0.0, 3.0],
+        ),
+        Case("one-hot", |t| t[0].one_hot(3), vec![i(&[2, 0], &[2])], vec![2, 3], vec![0.0, 0.0, 1.0, 1.0, 0.0, 0.0]),
+        Case(
+            "top-k, values",
+            |t| Ok(t[0].top_k(2, 1)?.0),
+            vec![f(&[3.0, 9.0, 5.0, 1.0, 0.0, 2.0], &[2, 3])],
+            vec![2, 2],
+            vec![9.0, 5.0, 2.0, 1.0],
+        ),
+        Case(
+            "top-k, places",
+            |t| Ok(t[0].top_k(2, -1)?.1),
+            vec![f(&[3.0, 9.0, 5.0, 1.0, 0.0, 2.0], &[2, 3])],
+            vec![2, 2],
+            vec![1.0, 2.0, 2.0, 0.0],
+        ),
+        Case("top-k of integers", |t| Ok(t[0].top_k(1, 0)?.0), vec![i(&[3, 9, 5], &[3])], vec![1], vec![9.0]),
+        Case("sort", |t| Ok(t[0].sort(0, false)?.0), vec![f(&[3.0, 1.0, 2.0], &[3])], vec![3], vec![1.0, 2.0, 3.0]),
+        Case(
+            "sort, places",
+            |t| Ok(t[0].sort(0, true)?.1),
+            vec![f(&[3.0, 1.0, 2.0], &[3])],
+            vec![3],
+            vec![0.0, 2.0, 1.0],
+        ),
+    ]);
+}
+
+#[test]
+fn arithmetic_broadcasts_and_computes() {
+    let (row, column) = (|| f(&[1.0, 2.0, 4.0], &[3]), || f(&[8.0, -6.0], &[2, 1]));
+    check(vec![
+        Case("add", |t| t[0].add(&t[1]), vec![row(), column()], vec![2, 3], vec![9.0, 10.0, 12.0, -5.0, -4.0, -2.0]),
+        Case("sub", |t| t[0].sub(&t[1]), vec![column(), row()], vec![2, 3], vec![7.0, 6.0, 4.0, -7.0, -8.0, -10.0]),
+        Case("mul", |t| t[0].mul(&t[1]), vec![row(), column()], vec![2, 3], vec![8.0, 16.0, 32.0, -6.0, -12.0, -24.0]),
+        Case("div", |t| t[0].div(&t[1]), vec![column(), row()], vec![2, 3], vec![8.0, 4.0, 2.0, -6.0, -3.0, -1.5]),
+        Case("div of integers", |t| t[0].div(&t[1]), vec![i(&[7, -7], &[2]), i(&[2], &[])], vec![2], vec![3.0, -3.0]),
+        Case("pow", |t| t[0].pow(&t[1]), vec![f(&[2.0, 9.0], &[2]), f(&[3.0, 0.5], &[2])], vec![2], vec![8.0, 3.0]),
+        Case(
+            "pow of integers",
+            |t| t[0].pow(&t[1]),
+            vec![i(&[2, -3], &[2]), i(&[10, 3], &[2])],
+            vec![2],
+            vec![1024.0, -27.0],
+        ),
+        Case(
+            "maximum",
+            |t| t[0].maximum(&t[1]),
+            vec![f(&[1.0, f64::NAN, 3.0], &[3]), f(&[2.0, 2.0, f64::NAN], &[3])],
+            vec![3],
+            vec![2.0, f64::NAN, f64::NAN],
+        ),
+        Case(
+            "minimum",
+            |t| t[0].minimum(&t[1]),
+            vec![row(), column()],
+            vec![2, 3],
+            vec![1.0, 2.0, 4.0, -6.0, -6.0, -6.0],
+        ),
+        Case(
+            "maximum of integers",
+            |t| t[0].maximum(&t[1]),
+            vec![i(&[1, 5], &[2]), i(&[3], &[1])],
+            vec![2],
+            vec![3.0, 5.0],
+        ),
+        Case("scalars with scalars", |t| t[0].add(&t[1]), vec![f(&[1.0], &[]), f(&[2.0], &[])], vec![], vec![3.0]),
+        Case("maximum of scalars", |t| t[0].maximum(&t[1]), vec![f(&[1.0], &[]), f(&[2.0], &[])], vec![], vec![2.0]),
+        Case("add-scalar", |t| t[0].add_scalar(0.5), vec![row()], vec![3], vec![1.5, 2.5, 4.5]),
+        Case("add-scalar to integers", |t| t[0].add_scalar(-1.9), vec![i(&[5], &[1])], vec![1], vec![4.0]),
+        Case("mul-scalar", |t| t[0].mul_scalar(-2.0), vec![row()], vec![3], vec![-2.0, -4.0, -8.0]),
+        Case("pow-scalar", |t| t[0].pow_scalar(2.0), vec![column()], vec![2, 1], vec![64.0, 36.0]),
+        Case("pow-scalar, broken", |t| t[0].pow_scalar(-0.5), vec![f(&[4.0], &[])], vec![], vec![0.5]),
+        Case("pow-scalar of integers", |t| t[0].pow_scalar(3.0), vec![i(&[-2, 5], &[2])], vec![2], vec![-8.0, 125.0]),
+        Case("clamp", |t| t[0].clamp(Some(1.5), Some(3.0)), vec![row()], vec![3], vec![1.5, 2.0, 3.0]),
+        Case("clamp below", |t| t[0].clamp(Some(2.0), None), vec![row()], vec![3], vec![2.0, 2.0, 4.0]),
+        Case("clamp of integers", |t| t[0].clamp(None, Some(2.7)), vec![i(&[1, 9], &[2])], vec![2], vec![1.0, 2.0]),
+    ]);
+}
+
+#[test]
+fn matrices_multiply_with_leading_dimensions_broadcast() {
+    let two = || f(&[1.0, 2.0, 3.0, 4.0], &[2, 2]);
+    check(vec![
+        Case(
+            "matrices",
+            |t| t[0].matmul(&t[1]),
+            vec![two(), six()],
+            vec![2, 3],
+            vec![9.0, 12.0, 15.0, 19.0, 26.0, 33.0],
+        ),
+        Case(
+            "matrix and vector",
+            |t| t[0].matmul(&t[1]),
+            vec![six(), f(&[1.0, 0.0, -1.0], &[3])],
+            vec![2],
+            vec![-2.0, -2.0],
+        ),
+        Case(
+            "vector and matrix",
+            |t| t[0].matmul(&t[1]),
+            vec![f(&[1.0, -1.0], &[2]), six()],
+            vec![3],
+            vec![-3.0, -3.0, -3.0],
+        ),
+        Case("vectors", |t| t[0].matmul(&t[1]), vec![f(&[1.0, 2.0], &[2]), f(&[3.0, 4.0], &[2])], vec![], vec![11.0]),
+        Case(
+            "batch and matrix",
+            |t| t[0].matmul(&t[1]),
+            vec![f(&[1.0, 2.0, 3.0, 4.0], &[2, 1, 2]), two()],
+            vec![2, 1, 2],
+            vec![7.0, 10.0, 15.0, 22.0],
+        ),
+        Case(
+            "integers",
+            |t| t[0].matmul(&t[1]),
+            vec![i(&[1, 2], &[1, 2]), i(&[3, 4], &[2, 1])],
+            vec![1, 1],
+            vec![11.0],
+        ),
+    ]);
+}
+
+#[test]
+fn functions_of_one_element_have_their_values() {
+    // Reference values from the C library's functions, in double precision.
+    let x = || f(&[-1.5, 0.0, 0.5, 2.0], &[4]);
+    let positive = || f(&[0.25, 1.0, 4.0], &[3]);
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    let at = |g: &dyn Fn(f64) -> f64| [-1.5, 0.0, 0.5, 2.0].map(g).to_vec();
+    let erf = [-0.966_105_146_475_310_8, 0.0, 0.520_499_877_813_046_5, 0.995_322_265_018_952_7];
+    let normal_cdf = [0.066_807_201_268_858_09, 0.5, 0.691_462_461_274_013_1, 0.977_249_868_051_820_8];
+    check(vec![
+        Case("neg", |t| t[0].neg(), vec![x()], vec![4], vec![1.5, 0.0, -0.5, -2.0]),
+        Case("abs", |t| t[0].abs(), vec![x()], vec![4], vec![1.5, 0.0, 0.5, 2.0]),
+        Case("abs of integers", |t| t[0].abs(), vec![i(&[-3, 4], &[2])], vec![2], vec![3.0, 4.0]),
+        Case("neg of integers", |t| t[0].neg(), vec![i(&[-3, 4], &[2])], vec![2], vec![3.0, -4.0]),
+        Case("sign", |t| t[0].sign(), vec![x()], vec![4], vec![-1.0, 0.0, 1.0, 1.0]),
+        Case("sign of integers", |t| t[0].sign(), vec![i(&[-3, 0, 4], &[3])], vec![3], vec![-1.0, 0.0, 1.0]),
+        Case("recip", |t| t[0].recip(), vec![positive()], vec![3], vec![4.0, 1.0, 0.25]),
+        Case("exp", |t| t[0].exp(), vec![x()], vec![4], at(&f64::exp)),
+        Case("log", |t| t[0].log(), vec![positive()], vec![3], vec![0.25f64.ln(), 0.0, 4f64.ln()]),
+        Case("log1p", |t| t[0].log1p(), vec![f(&[1e-12, 1.0], &[2])], vec![2], vec![1e-12f64.ln_1p(), 2f64.ln()]),
+        Case("sqrt", |t| t[0].sqrt(), vec![positive()], vec![3], vec![0.5, 1.0, 2.0]),
+        Case("rsqrt", |t| t[0].rsqrt(), vec![positive()], vec![3], vec![2.0, 1.0, 0.5]),
+        Case("floor", |t| t[0].floor(), vec![x()], vec![4], vec![-2.0, 0.0, 0.0, 2.0]),
+        Case("ceil", |t| t[0].ceil(), vec![x()], vec![4], vec![-1.0, 0.0, 1.0, 2.0]),
+        Case("round", |t| t[0].round(), vec![f(&[-1.5, 0.5, 1.5, 2.4], &[4])], vec![4], vec![-2.0, 0.0, 2.0, 2.0]),
+        Case("floor of integers", |t| t[0].floor(), vec![i(&[-3], &[])], vec![], vec![-3.0]),
+        Case("tanh", |t| t[0].tanh(), vec![x()], vec![4], at(&f64::tanh)),
+        Case("sigmoid", |t| t[0].sigmoid(), vec![x()], vec![4], at(&sigmoid)),
+        Case("log-sigmoid", |t| t[0].log_sigmoid(), vec![x()], vec![4], at(&|x| sigmoid(x).ln())),
+        Case(
+            "log-sigmoid, far out",
+            |t| t[0].log_sigmoid(),
+            vec![f(&[-1000.0, 1000.0], &[2])],
+            vec![2],
+            vec![-1000.0, 0.0],
+        ),
+        Case("softplus", |t| t[0].softplus(), vec![x()], vec![4], at(&|x| x.exp().ln_1p())),
+        Case("softplus, far out", |t| t[0].softplus(), vec![f(&[-1000.0, 1000.0], &[2])], vec![2], vec![0.0, 1000.0]),
+        Case("relu", |t| t[0].relu(), vec![x()], vec![4], vec![0.0, 0.0, 0.5, 2.0]),
+        Case("silu", |t| t[0].silu(), vec![x()], vec![4], at(&|x| x * sigmoid(x))),
+    ]);
+    let near = |name: &str, out: Result<AnyTensor>, expected: &[f64]| {
+        assert_near(name, &out.unwrap().to_float64().unwrap(), expected, 5e-7)
+    };
+    near("erf", x().erf(), &erf);
+    let gelu: Vec<_> = [-1.5, 0.0, 0.5, 2.0].iter().zip(normal_cdf).map(|(x, p)| x * p).collect();
+    near("gelu", x().gelu(), &gelu);
+}
+
+#[test]
+fn comparisons_and_logic_give_booleans() {
+    let (l, r) = (|| f(&[1.0, 2.0, f64::NAN], &[3]), || f(&[2.0], &[]));
+    let (p, q) = (|| b(&[1, 1, 0, 0], &[4]), || b(&[1, 0, 1, 0], &[4]));
+    let cases = vec![
+        Case("eq", |t| t[0].eq(&t[1]), vec![l(), r()], vec![3], vec![0.0, 1.0, 0.0]),
+        Case("ne", |t| t[0].ne(&t[1]), vec![l(), r()], vec![3], vec![1.0, 0.0, 1.0]),
+        Case("lt", |t| t[0].lt(&t[1]), vec![l(), r()], vec![3], vec![1.0, 0.0, 0.0]),
+        Case("le", |t| t[0].le(&t[1]), vec![l(), r()], vec![3], vec![1.0, 1.0, 0.0]),
+        Case("gt", |t| t[0].gt(&t[1]), vec![r(), l()], vec![3], vec![1.0, 0.0, 0.0]),
+        Case("ge", |t| t[0].ge(&t[1]), vec![r(), l()], vec![3], vec![1.0, 1.0, 0.0]),
+        Case("eq of integers", |t| t[0].eq(&t[1]), vec![i(&[1, 2], &[2]), i(&[2], &[1])], vec![2], vec![0.0, 1.0]),
+        Case("lt of integers", |t| t[0].lt(&t[1]), vec![i(&[1, 2], &[2]), i(&[2], &[1])], vec![2], vec![1.0, 0.0]),
+        Case("eq of booleans", |t| t[0].eq(&t[1]), vec![p(), q()], vec![4], vec![1.0, 0.0, 0.0, 1.0]),
+        Case("ne of booleans", |t| t[0].ne(&t[1]), vec![p(), b(&[1], &[])], vec![4], vec![0.0, 0.0, 1.0, 1.0]),
+        Case("eq-scalar", |t| t[0].eq_scalar(2.0), vec![l()], vec![3], vec![0.0, 1.0, 0.0]),
+        Case("gt-scalar", |t| t[0].gt_scalar(1.5), vec![l()], vec![3], vec![0.0, 1.0, 0.0]),
+        Case("lt-scalar", |t| t[0].lt_scalar(1.5), vec![l()], vec![3], vec![1.0, 0.0, 0.0]),
+        Case("gt-scalar of integers", |t| t[0].gt_scalar(0.9), vec![i(&[0, 1], &[2])], vec![2], vec![0.0, 1.0]),
+        Case("logical-and", |t| t[0].logical_and(&t[1]), vec![p(), q()], vec![4], vec![1.0, 0.0, 0.0, 0.0]),
+        Case("logical-or", |t| t[0].logical_or(&t[1]), vec![p(), q()], vec![4], vec![1.0, 1.0, 1.0, 0.0]),
+        Case(
+            "logical-and, broadcast",
+            |t| t[0].logical_and(&t[1]),
+            vec![p(), b(&[1], &[1])],
+            vec![4],
+            vec![1.0, 1.0, 0.0, 0.0],
+        ),
+        Case("logical-not", |t| t[0].logical_not(), vec![p()], vec![4], vec![0.0, 0.0, 1.0, 1.0]),
+        Case(
+            "is-finite",
+            |t| t[0].is_finite(),
+            vec![f(&[1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY], &[4])],
+            vec![4],
+            vec![1.0, 0.0, 0.0, 0.0],
+        ),
+        Case("is-finite of integers", |t| t[0].is_finite(), vec![i(&[5], &[1])], vec![1], vec![1.0]),
+    ];
+    for Case(name, operation, inputs, ..) in &cases {
+        assert_eq!(operation(inputs).unwrap().dtype(), Dtype::Boolean, "{name}");
+    }
+    check(cases);
+}
+
+#[test]
+fn reductions_fold_the_dimensions_they_name() {
+    let cube = || f(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], &[2, 2, 2]);
+    let two = || f(&[1.0, 2.0, 3.0, 6.0], &[2, 2]);
+    check(vec![
+        Case("sum", |t| t[0].sum(&[], false), vec![cube()], vec![], vec![36.0]),
+        Case("sum, kept", |t| t[0].sum(&[], true), vec![cube()], vec![1, 1, 1], vec![36.0]),
+        Case("sum of some", |t| t[0].sum(&[0, -1], false), vec![cube()], vec![2], vec![14.0, 22.0]),
+        Case("sum of some, kept", |t| t[0].sum(&[1], true), vec![cube()], vec![2, 1, 2], vec![4.0, 6.0, 12.0, 14.0]),
+        Case("sum of a scalar", |t| t[0].sum(&[], false), vec![f(&[4.0], &[])], vec![], vec![4.0]),
+        Case("sum of integers", |t| t[0].sum(&[1], false), vec![i(&[1, 2, 3, 4], &[2, 2])], vec![2], vec![3.0, 7.0]),
+        Case("sum of nothing", |t| t[0].sum(&[1], false), vec![f(&[], &[2, 0])], vec![2], vec![0.0, 0.0]),
+        Case("mean", |t| t[0].mean(&[0], false), vec![two()], vec![2], vec![2.0, 4.0]),
+        Case("mean of all", |t| t[0].mean(&[], false), vec![two()], vec![], vec![3.0]),
+        Case("max", |t| t[0].max(&[], false), vec![cube()], vec![], vec![8.0]),
+        Case("max of some", |t| t[0].max(&[0, 2], false), vec![cube()], vec![2], vec![6.0, 8.0]),
+        Case("min, kept", |t| t[0].min(&[1], true), vec![two()], vec![2, 1], vec![1.0, 3.0]),
+        Case("max of integers", |t| t[0].max(&[0], false), vec![i(&[-3, -5], &[2])], vec![], vec![-3.0]),
+        Case("variance", |t| t[0].variance(&[1], false), vec![two()], vec![2], vec![0.25, 2.25]),
+        Case("variance of one", |t| t[0].variance(&[], false), vec![f(&[3.0], &[])], vec![], vec![0.0]),
+        Case(
+            "log-sum-exp",
+            |t| t[0].log_sum_exp(&[1], false),
+            vec![f(&[0.0, 0.0, 1000.0, 1000.0], &[2, 2])],
+            vec![2],
+            vec![2f64.ln(), 1000.0 + 2f64.ln()],
+        ),
+        Case(
+            "log-sum-exp of nothing likely",
+            |t| t[0].log_sum_exp(&[], false),
+            vec![f(&[f64::NEG_INFINITY; 2], &[2])],
+            vec![],
+            vec![f64::NEG_INFINITY],
+        ),
+        Case("l2-norm", |t| t[0].l2_norm(&[], false), vec![f(&[3.0, -4.0], &[2])], vec![], vec![5.0]),
+        Case("l2-norm of zeros", |t| t[0].l2_norm(&[1], true), vec![f(&[0.0, 0.0], &[1, 2])], vec![1, 1], vec![0.0]),
+        Case(
+            "arg-max",
+            |t| t[0].arg_max(-1, false),
+            vec![f(&[1.0, 9.0, 4.0, 8.0, 2.0, 1.0], &[2, 3])],
+            vec![2],
+            vec![1.0, 0.0],
+        ),
+        Case(
+            "arg-min, kept",
+            |t| t[0].arg_min(0, true),
+            vec![f(&[1.0, 9.0, 4.0, 0.0, 2.0, 5.0], &[2, 3])],
+            vec![1, 3],
+            vec![1.0, 1.0, 0.0],
+        ),
+        Case("arg-max of integers", |t| t[0].arg_max(0, false), vec![i(&[3, 7, 5], &[3])], vec![], vec![1.0]),
+        Case("any", |t| t[0].any(&[1], false), vec![b(&[0, 1, 0, 0], &[2, 2])], vec![2], vec![1.0, 0.0]),
+        Case("all", |t| t[0].all(&[], false), vec![b(&[1, 1, 1, 0], &[2, 2])], vec![], vec![0.0]),
+        Case("all of nothing", |t| t[0].all(&[], false), vec![b(&[], &[0])], vec![], vec![1.0]),
+        Case("cum-sum", |t| t[0].cum_sum(1), vec![six()], vec![2, 3], vec![1.0, 3.0, 6.0, 4.0, 9.0, 15.0]),
+        Case("cum-sum of integers", |t| t[0].cum_sum(0), vec![i(&[1, 2, 3], &[3])], vec![3], vec![1.0, 3.0, 6.0]),
+        Case(
+            "histogram",
+            |t| t[0].histogram(4, 0.0, 1.0, None),
+            vec![f(&[-5.0, 0.0, 0.24, 0.25, 0.5, 0.99, 1.0, f64::INFINITY], &[2, 4])],
+            vec![4],
+            vec![3.0, 1.0, 1.0, 3.0],
+        ),
+        Case(
+            "histogram of weights",
+            |t| t[0].histogram(2, 0.0, 2.0, Some(&t[1])),
+            vec![f(&[0.5, 1.5, 0.5], &[3]), f(&[1.0, 10.0, 100.0], &[3])],
+            vec![2],
+            vec![101.0, 10.0],
+        ),
+        Case(
+            "histogram of integers",
+            |t| t[0].histogram(3, 0.0, 3.0, None),
+            vec![i(&[0, 1, 1, 2], &[4])],
+            vec![3],
+            vec![1.0, 2.0, 1.0],
+        ),
+    ]);
+}
+
+#[test]
+fn normalised_rows_sum_to_one() {
+    let x = || f(&[0.0, 3f64.ln(), 1000.0, 1000.0], &[2, 2]);
+    check(vec![
+        Case("softmax", |t| t[0].softmax(-1), vec![x()], vec![2, 2], vec![0.25, 0.75, 0.5, 0.5]),
+        Case("softmax of columns", |t| t[0].softmax(0), vec![f(&[0.0, 0.0], &[2, 1])], vec![2, 1], vec![0.5, 0.5]),
+        Case(
+            "log-softmax",
+            |t| t[0].log_softmax(1),
+            vec![x()],
+            vec![2, 2],
+            vec![0.25f64.ln(), 0.75f64.ln(), 0.5f64.ln(), 0.5f64.ln()],
+        ),
+    ]);
+}
+
+#[test]
+fn tensors_are_made_from_numbers_and_from_one_another() {
+    let device = Device::flex();
+    let values = |t: AnyTensor| (t.shape(), t.to_float64().unwrap());
+    assert_eq!(values(full(&[2, 1], 2.9, Dtype::Int64, &device).unwrap()), (vec![2, 1], vec![2.0, 2.0]));
+    assert_eq!(values(full(&[], 2.5, Dtype::Float32, &device).unwrap()), (vec![], vec![2.5]));
+    assert_eq!(values(full(&[2], 7.0, Dtype::Boolean, &device).unwrap()), (vec![2], vec![1.0, 1.0]));
+    assert_eq!(values(arange(2, 9, 3, &device).unwrap()), (vec![3], vec![2.0, 5.0, 8.0]));
+    assert_eq!(values(arange(3, 0, -1, &device).unwrap()), (vec![3], vec![3.0, 2.0, 1.0]));
+    assert_eq!(values(arange(3, 3, 1, &device).unwrap()), (vec![0], vec![]));
+    assert_eq!(values(eye(2, Dtype::Float16, &device).unwrap()), (vec![2, 2], vec![1.0, 0.0, 0.0, 1.0]));
+    check(vec![
+        Case(
+            "cat",
+            |t| cat(&[&t[0], &t[1]], 1),
+            vec![f(&[1.0, 2.0], &[2, 1]), six()],
+            vec![2, 4],
+            vec![1.0, 1.0, 2.0, 3.0, 2.0, 4.0, 5.0, 6.0],
+        ),
+        Case(
+            "stack",
+            |t| stack(&[&t[0], &t[1]], -1),
+            vec![f(&[1.0, 2.0], &[2]), f(&[3.0, 4.0], &[2])],
+            vec![2, 2],
+            vec![1.0, 3.0, 2.0, 4.0],
+        ),
+        Case("stack of scalars", |t| stack(&[&t[0], &t[0]], 0), vec![f(&[5.0], &[])], vec![2], vec![5.0, 5.0]),
+    ]);
+}
+
+#[test]
+fn facts_describe_the_tensor() {
+    let t = six();
+    assert_eq!((t.rank(), t.numel(), t.byte_len(), t.dtype()), (2, 6, 48, Dtype::Float64));
+    assert!(!t.is_tracked());
+    let leaf = t.leaf().unwrap();
+    let doubled = leaf.mul_scalar(2.0).unwrap();
+    assert!(leaf.is_tracked() && doubled.is_tracked());
+    assert!(!doubled.detach().unwrap().is_tracked());
+    assert!(doubled.device().is_autodiff() && !doubled.untracked().device().is_autodiff());
+    assert_eq!(doubled.untracked().to_float64().unwrap(), [2.0, 4.0, 6.0, 8.0, 10.0, 12.0]);
+    assert_eq!(t.typed::<2, burn::tensor::Float>().unwrap().dims(), [2, 3]);
+    assert_eq!(AnyTensor::from(t.typed::<2, burn::tensor::Float>().unwrap()).shape(), [2, 3]);
+    assert_eq!(f(&[1.0], &[]).typed::<1, burn::tensor::Float>().unwrap().dims(), [1]);
+    assert_eq!(f(&[4.25], &[]).item().unwrap(), 4.25);
+}
