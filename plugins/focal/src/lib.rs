@@ -59,7 +59,8 @@ impl Loss for Focal {
         if !(gamma >= 0.0 && gamma.is_finite()) {
             return Err(Error::config(format!("gamma must be a finite number of at least 0, it is {gamma}")));
         }
-        if let Some((class, weight)) = alpha.iter().flatten().enumerate().find(|(_, w)| !(**w >= 0.0 && w.is_finite())) {
+        if let Some((class, weight)) = alpha.iter().flatten().enumerate().find(|(_, w)| !(**w >= 0.0 && w.is_finite()))
+        {
             return Err(Error::config(format!("alpha[{class}] must be a finite number of at least 0, it is {weight}")));
         }
         let alpha = alpha.map(|weights| {
@@ -99,3 +100,96 @@ fn weights(alpha: &Tensor, logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
 }
 
 retune_sdk::export!(loss: Focal);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use retune_sdk::testing::{BatchBuilder, batch};
+
+    const LOGITS: [f64; 6] = [2.0, -1.0, 0.5, 0.3, 0.7, -2.0];
+
+    fn two_rows(logits: &[f64]) -> BatchBuilder {
+        batch().doubles("logits", &[2, 3], logits).ints("labels", &[2], &[0, 2])
+    }
+
+    fn compute(gamma: f64, alpha: Option<Vec<f64>>, batch: BatchBuilder) -> (f64, f64) {
+        let mut focal = Focal::new(Config { gamma, alpha }, 0).unwrap();
+        let output = focal.compute(&batch.build(), Progress::START).unwrap();
+        (output.numerator.item().unwrap(), output.denominator.item().unwrap())
+    }
+
+    fn softmax(row: &[f64]) -> Vec<f64> {
+        let total: f64 = row.iter().map(|x| x.exp()).sum();
+        row.iter().map(|x| x.exp() / total).collect()
+    }
+
+    #[test]
+    fn it_gives_the_numbers_of_its_formula_in_torch() {
+        // -((1 - p)**gamma * log p).sum() with float64 log_softmax.
+        let (plain, count) = compute(2.0, None, two_rows(&LOGITS));
+        assert!((plain - 3.0168175549962606).abs() < 1e-9, "{plain}");
+        assert_eq!(count, 2.0);
+        let (weighted, count) = compute(0.5, Some(vec![0.5, 1.0, 2.0]), two_rows(&LOGITS));
+        assert!((weighted - 6.43374990025542).abs() < 1e-9, "{weighted}");
+        assert_eq!(count, 2.0, "alpha does not change what the sum is divided by");
+    }
+
+    #[test]
+    fn gamma_zero_is_cross_entropy() {
+        let expected: f64 = -softmax(&LOGITS[..3])[0].ln() - softmax(&LOGITS[3..])[2].ln();
+        let (loss, _) = compute(0.0, None, two_rows(&LOGITS));
+        assert!((loss - expected).abs() < 1e-12, "{loss} is not {expected}");
+    }
+
+    /// Appendix B of the paper, for the softmax: with t the true class,
+    /// dFL/dz_k = (γ (1-p)^(γ-1) p log p - (1-p)^γ) (δ_kt - p_k).
+    #[test]
+    fn its_slope_is_the_papers_gradient() {
+        for gamma in [0.0, 0.5, 1.0, 2.0, 5.0] {
+            let p = softmax(&LOGITS[..3]);
+            let (pt, h) = (p[0], 1e-6);
+            let factor = gamma * (1.0 - pt).powf(gamma - 1.0) * pt * pt.ln() - (1.0 - pt).powf(gamma);
+            for k in 0..3 {
+                let moved = |by: f64| {
+                    let mut logits = LOGITS;
+                    logits[k] += by;
+                    compute(gamma, None, two_rows(&logits)).0
+                };
+                let slope = (moved(h) - moved(-h)) / (2.0 * h);
+                let expected = factor * (f64::from(u8::from(k == 0)) - p[k]);
+                assert!((slope - expected).abs() < 1e-8, "γ {gamma}, logit {k}: {slope} is not {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_that_is_certain_costs_nothing_and_is_a_number() {
+        let certain = batch().floats("logits", &[1, 2], &[200.0, 0.0]).ints("labels", &[1], &[0]);
+        let (loss, _) = compute(0.5, None, certain);
+        assert_eq!(loss, 0.0);
+    }
+
+    #[test]
+    fn tokens_are_rows_and_ignored_ones_cost_nothing() {
+        let alpha = Some(vec![0.5, 1.0, 2.0]);
+        let tokens = batch().doubles("logits", &[1, 2, 3], &LOGITS).ints("labels", &[1, 2], &[-100, 2]);
+        let row = batch().doubles("logits", &[1, 3], &LOGITS[3..]).ints("labels", &[1], &[2]);
+        let tokens = compute(2.0, alpha.clone(), tokens);
+        assert_eq!(tokens, compute(2.0, alpha, row));
+        assert_eq!(tokens.1, 1.0);
+    }
+
+    #[test]
+    fn weights_that_do_not_fit_the_model_are_refused() {
+        let mut focal = Focal::new(Config { gamma: 2.0, alpha: Some(vec![1.0, 2.0]) }, 0).unwrap();
+        let error = focal.compute(&two_rows(&LOGITS).build(), Progress::START).unwrap_err();
+        assert_eq!(error.message, "alpha has 2 weights and the model 3 classes");
+    }
+
+    #[test]
+    fn settings_that_make_no_loss_are_refused() {
+        assert!(Focal::new(Config { gamma: -1.0, alpha: None }, 0).is_err());
+        assert!(Focal::new(Config { gamma: f64::NAN, alpha: None }, 0).is_err());
+        assert!(Focal::new(Config { gamma: 1.0, alpha: Some(vec![-1.0]) }, 0).is_err());
+    }
+}

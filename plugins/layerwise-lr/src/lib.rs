@@ -83,15 +83,20 @@ mod tests {
     use retune_sdk::Progress;
 
     fn layers() -> Vec<Layer> {
-        [("embeddings", 0, "embedding"), ("encoder.0", 1, "attention"), ("encoder.1", 2, "mlp"), ("classifier", 3, "head")]
-            .map(|(name, depth, kind)| Layer {
-                name: name.into(),
-                depth,
-                kind: kind.into(),
-                parameters: 1,
-                trainable: true,
-            })
-            .into()
+        [
+            ("embeddings", 0, "embedding"),
+            ("encoder.0", 1, "attention"),
+            ("encoder.1", 2, "mlp"),
+            ("classifier", 3, "head"),
+        ]
+        .map(|(name, depth, kind)| Layer {
+            name: name.into(),
+            depth,
+            kind: kind.into(),
+            parameters: 1,
+            trainable: true,
+        })
+        .into()
     }
 
     fn event(trigger: Trigger) -> Event {

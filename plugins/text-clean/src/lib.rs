@@ -16,7 +16,7 @@ use std::borrow::Cow;
 use retune_sdk::{BatchResult, Error, Preprocessor, PreprocessorContract, Result, Sample};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use unicode_normalization::{UnicodeNormalization, is_nfc_quick, is_nfkc_quick, IsNormalized};
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick, is_nfkc_quick};
 
 /// A Unicode normal form (UAX #15).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -74,8 +74,21 @@ pub struct TextClean {
 }
 
 impl TextClean {
-    /// The text, cleaned.
+    /// The text, cleaned: steps can make work for one another (`<` and `b>` meet when the control
+    /// character between them goes), so they run until nothing changes.
     fn clean(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        loop {
+            let next = self.pass(&text);
+            if next == text {
+                return next;
+            }
+            text = next;
+        }
+    }
+
+    /// Every step once.
+    fn pass(&self, text: &str) -> String {
         let config = &self.config;
         let text = if config.markup { markup::strip(text) } else { Cow::Borrowed(text) };
         let text = match config.unicode {
@@ -161,3 +174,104 @@ impl Preprocessor for TextClean {
 }
 
 retune_sdk::export!(preprocessor: TextClean);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use retune_sdk::testing::{run_rows, texts};
+
+    fn clean(config: Config, text: &str) -> Result<String, String> {
+        let mut plugin = TextClean::new(config, 0).unwrap();
+        let fates = run_rows(&mut plugin, &texts("text", &[text]), 1).unwrap();
+        fates[0].text("text").map(String::from).ok_or_else(|| fates[0].reason().unwrap().into())
+    }
+
+    fn default(text: &str) -> String {
+        clean(Config::default(), text).unwrap()
+    }
+
+    #[test]
+    fn scraped_text_becomes_text() {
+        assert_eq!(default("  <p>My&nbsp;card <b>hasn&#39;t</b>\r\n\tarrived</p>\u{0} "), "My card hasn't arrived");
+        assert_eq!(default("zero\u{200B}width\u{FEFF}"), "zerowidth");
+    }
+
+    #[test]
+    fn decomposed_letters_become_one_and_compatible_ones_only_when_asked() {
+        assert_eq!(default("cafe\u{301} ﬁne"), "café ﬁne");
+        let nfkc = Config { unicode: Form::Nfkc, ..Config::default() };
+        assert_eq!(clean(nfkc, "cafe\u{301} ﬁne Ａ①").unwrap(), "café fine A1");
+        let none = Config { unicode: Form::None, ..Config::default() };
+        assert_eq!(clean(none, "cafe\u{301}").unwrap(), "cafe\u{301}");
+    }
+
+    #[test]
+    fn each_step_can_be_left_out() {
+        let only = |whitespace, control, markup| {
+            let config = Config { unicode: Form::None, whitespace, control, markup, ..Config::default() };
+            clean(config, " <b>a</b>\u{1}  b ").unwrap()
+        };
+        assert_eq!(only(false, false, false), " <b>a</b>\u{1}  b ");
+        assert_eq!(only(true, false, false), "<b>a</b>\u{1} b");
+        assert_eq!(only(false, true, false), " <b>a</b>  b ");
+        assert_eq!(only(false, false, true), " a\u{1}  b ");
+    }
+
+    #[test]
+    fn lines_stay_when_they_are_asked_to() {
+        let config = Config { keep_newlines: true, ..Config::default() };
+        assert_eq!(clean(config, "\n\na  b \r\n\r\n  c\td\n").unwrap(), "a b\nc d");
+    }
+
+    #[test]
+    fn rows_outside_the_bounds_are_dropped_with_the_reason() {
+        let config = Config { min_chars: 3, max_chars: Some(5), ..Config::default() };
+        let mut plugin = TextClean::new(config, 0).unwrap();
+        let rows = texts("text", &["<p> </p>", "ab", "äöü", "abcde", "abcdef"]);
+        let fates = run_rows(&mut plugin, &rows, 2).unwrap();
+        let reasons: Vec<_> = fates.iter().map(|fate| fate.reason()).collect();
+        assert_eq!(reasons, [Some("empty"), Some("too-short"), None, None, Some("too-long")]);
+    }
+
+    #[test]
+    fn cleaning_twice_changes_nothing_more() {
+        for text in [
+            "&amp;lt;b&amp;gt; x",
+            "e\u{200B}\u{301} \u{FB01} <i>b</i>",
+            "x ＜b＞ y",
+            "x <\u{0}b> y",
+            "1 &lt; 2 &amp;&amp; 3",
+        ] {
+            for unicode in [Form::Nfc, Form::Nfkc, Form::None] {
+                let config = Config { unicode, ..Config::default() };
+                let once = clean(config.clone(), text).unwrap();
+                assert_eq!(clean(config, &once).unwrap(), once, "{text:?} as {unicode:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn batches_and_other_columns_do_not_matter() {
+        let mut rows = texts("text", &["a  b", "", "c", "<b>d</b>"]);
+        rows[0].set("label", "x");
+        let mut plugin = TextClean::new(Config::default(), 0).unwrap();
+        let whole = run_rows(&mut plugin, &rows, 64).unwrap();
+        assert_eq!(run_rows(&mut plugin, &rows, 1).unwrap(), whole);
+        assert_eq!(plugin.process(rows).unwrap().outputs[0].fields[1].0, "label");
+    }
+
+    #[test]
+    fn bounds_that_no_text_fits_are_refused() {
+        let config = Config { min_chars: 10, max_chars: Some(5), ..Config::default() };
+        let error = TextClean::new(config, 0).map(|_| ()).unwrap_err();
+        assert_eq!(error.message, "max_chars is 5 and min_chars 10: no text fits between them");
+        assert!(TextClean::new(Config { max_chars: Some(0), ..Config::default() }, 0).is_err());
+    }
+
+    #[test]
+    fn a_field_that_is_missing_or_no_text_is_refused_by_its_row() {
+        let mut plugin = TextClean::new(Config { field: "body".into(), ..Config::default() }, 0).unwrap();
+        let error = plugin.process(texts("text", &["a"])).unwrap_err();
+        assert_eq!(error.message, "test:1 has no field `body`; it has `text`");
+    }
+}

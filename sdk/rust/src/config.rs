@@ -16,7 +16,9 @@ use crate::{Error, Result};
 
 /// The JSON Schema (2020-12) of a configuration.
 pub fn schema<C: JsonSchema>() -> Value {
-    let mut schema: Schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<C>();
+    // Without references: a reader of the schema sees every key where it stands.
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    let mut schema: Schema = settings.into_generator().into_root_schema_for::<C>();
     if let Some(object) = schema.as_object_mut()
         && object.get("type") == Some(&Value::from("null"))
     {

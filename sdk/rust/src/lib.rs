@@ -124,9 +124,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use loss::{Loss, LossOutput, Reported};
 pub use metric::{Metric, ValueSpec};
 pub use policy::{Action, Change, Event, InitScheme, Layer, LayerStats, Policy, PolicyContract, Trigger};
-pub use preprocessor::{
-    BatchResult, Fields, Output, Preprocessor, PreprocessorContract, Rejection, Sample, Value,
-};
+pub use preprocessor::{BatchResult, Fields, Output, Preprocessor, PreprocessorContract, Rejection, Sample, Value};
 pub use progress::Progress;
 pub use state::Checkpoint;
 pub use tensor::Tensor;

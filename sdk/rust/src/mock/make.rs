@@ -40,7 +40,8 @@ pub fn arange(start: i64, end: i64, step: i64) -> Tensor {
         violation("arange", "a step of zero never arrives");
     }
     let goes_on = |x: &i64| if step > 0 { *x < end } else { *x > end };
-    let data: Vec<f64> = std::iter::successors(Some(start), |x| x.checked_add(step)).take_while(goes_on).map(|x| x as f64).collect();
+    let data: Vec<f64> =
+        std::iter::successors(Some(start), |x| x.checked_add(step)).take_while(goes_on).map(|x| x as f64).collect();
     Tensor::make(vec![data.len()], data, Dtype::Int64)
 }
 

@@ -44,7 +44,10 @@ impl Tensor {
     pub fn scatter_add(&self, dim: i32, index: &Self, src: &Self) -> Self {
         self.must_be_number("scatter-add");
         if index.shape != src.shape {
-            violation("scatter-add", format_args!("an index of shape {:?} for a source of {:?}", index.shape, src.shape));
+            violation(
+                "scatter-add",
+                format_args!("an index of shape {:?} for a source of {:?}", index.shape, src.shape),
+            );
         }
         let mut data = self.data.to_vec();
         for (place, x) in self.pairs("scatter-add", dim, index).into_iter().zip(src.data.iter()) {

@@ -1,0 +1,122 @@
+//! How often each class was taken for each.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Counts of (true class, predicted class). Only cells that occurred are kept, so
+/// that the state grows with the mistakes a model makes and not with the square of the classes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Cells", into = "Cells")]
+pub struct Confusion {
+    cells: BTreeMap<(u32, u32), u64>,
+}
+
+/// The state as JSON knows it: keys of objects there are strings.
+type Cells = Vec<(u32, u32, u64)>;
+
+impl From<Cells> for Confusion {
+    fn from(cells: Cells) -> Self {
+        let mut confusion = Self::default();
+        cells.into_iter().for_each(|(actual, predicted, count)| confusion.add(actual, predicted, count));
+        confusion
+    }
+}
+
+impl From<Confusion> for Cells {
+    fn from(confusion: Confusion) -> Self {
+        confusion.cells.into_iter().map(|((actual, predicted), count)| (actual, predicted, count)).collect()
+    }
+}
+
+/// What is known of one class.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClassCounts {
+    /// Rows of this class that were taken for it.
+    pub hits: u64,
+    /// Rows of this class.
+    pub actual: u64,
+    /// Rows that were taken for it.
+    pub predicted: u64,
+}
+
+impl ClassCounts {
+    /// Hits over predictions; 0 when it was never predicted.
+    pub fn precision(&self) -> f64 {
+        ratio(self.hits, self.predicted)
+    }
+
+    /// Hits over rows; 0 when it has none.
+    pub fn recall(&self) -> f64 {
+        ratio(self.hits, self.actual)
+    }
+
+    /// The harmonic mean of both.
+    pub fn f1(&self) -> f64 {
+        ratio(2 * self.hits, self.actual + self.predicted)
+    }
+}
+
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+/// Values over all classes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Averages {
+    /// Hits over rows.
+    pub accuracy: f64,
+    /// Mean of the classes' F1.
+    pub macro_f1: f64,
+    /// The same, weighted by the classes' rows.
+    pub weighted_f1: f64,
+    /// Mean of the classes' precision.
+    pub macro_precision: f64,
+    /// Mean of the classes' recall.
+    pub macro_recall: f64,
+}
+
+impl Confusion {
+    /// Counts rows of class `actual` that were taken for `predicted`.
+    pub fn add(&mut self, actual: u32, predicted: u32, count: u64) {
+        if count > 0 {
+            *self.cells.entry((actual, predicted)).or_default() += count;
+        }
+    }
+
+    /// Adds another part of the evaluation set.
+    pub fn merge(&mut self, other: &Self) {
+        other.cells.iter().for_each(|((actual, predicted), count)| self.add(*actual, *predicted, *count));
+    }
+
+    /// What is known of each class that occurred.
+    fn classes(&self) -> BTreeMap<u32, ClassCounts> {
+        let mut classes: BTreeMap<u32, ClassCounts> = BTreeMap::new();
+        for ((actual, predicted), count) in &self.cells {
+            classes.entry(*actual).or_default().actual += count;
+            let taken = classes.entry(*predicted).or_default();
+            taken.predicted += count;
+            taken.hits += if actual == predicted { *count } else { 0 };
+        }
+        classes
+    }
+
+    /// What is known of one class, if it occurred.
+    pub fn class(&self, class: u32) -> Option<ClassCounts> {
+        self.classes().get(&class).copied()
+    }
+
+    /// Values over all classes; all NaN when nothing was seen.
+    pub fn averages(&self) -> Averages {
+        let classes: Vec<ClassCounts> = self.classes().into_values().collect();
+        let rows: f64 = classes.iter().map(|class| class.actual as f64).sum();
+        let mean = |f: &dyn Fn(&ClassCounts) -> f64| classes.iter().map(f).sum::<f64>() / classes.len() as f64;
+        Averages {
+            accuracy: classes.iter().map(|class| class.hits as f64).sum::<f64>() / rows,
+            macro_f1: mean(&ClassCounts::f1),
+            weighted_f1: classes.iter().map(|class| class.actual as f64 * class.f1()).sum::<f64>() / rows,
+            macro_precision: mean(&ClassCounts::precision),
+            macro_recall: mean(&ClassCounts::recall),
+        }
+    }
+}

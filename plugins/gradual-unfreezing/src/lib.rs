@@ -1,0 +1,353 @@
+//! Gradual unfreezing (Howard and Ruder 2018, "Universal Language Model
+//! Fine-tuning for Text Classification", section 3.3): at first only the head
+//! learns, then the layers below join it from the top down, one depth at a time,
+//! so that what the lower layers know is not lost while the head still guesses.
+//!
+//! A depth joins on a [`Schedule`]: every so many epochs, every so many steps, or
+//! whenever an evaluation has not improved for a while. Layers that the recipe froze stay
+//! frozen: this policy governs only what would learn without it.
+//!
+//! Its state, the layers it governs and how far it has come, travels in checkpoints. At
+//! the start, and again after a restart, it says all that holds, so that a resumed run
+//! learns with the same layers as one that was never stopped.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
+mod schedule;
+
+use retune_sdk::{
+    Action, Change, Checkpoint, Error, Event, Layer, Policy, PolicyContract, Result, Trigger, logging, state,
+};
+use serde::{Deserialize, Serialize};
+
+pub use schedule::{Config, Mode, Plateau, Schedule, Watch};
+
+/// Gradual unfreezing.
+pub struct GradualUnfreezing {
+    schedule: Schedule,
+    state: State,
+}
+
+/// What a resumed run has to know.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct State {
+    /// The layers below the head by depth, deepest first; empty before `attach`.
+    depths: Vec<Depth>,
+    /// How many of them learn.
+    open: usize,
+    /// The evaluations, for a plateau.
+    watch: Watch,
+}
+
+/// The layers of one depth.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Depth {
+    depth: u32,
+    layers: Vec<String>,
+}
+
+impl Depth {
+    fn changes(&self, action: Action, reason: &str) -> impl Iterator<Item = Change> {
+        self.layers.iter().map(move |layer| Change::new(layer, action, reason))
+    }
+}
+
+impl GradualUnfreezing {
+    /// Lets depths join until `target` of them learn.
+    fn advance(&mut self, target: usize, why: &str) -> Vec<Change> {
+        let target = target.min(self.state.depths.len());
+        let Some(joining) = self.state.depths.get(self.state.open..target) else { return Vec::new() };
+        let changes = joining
+            .iter()
+            .flat_map(|depth| {
+                depth.changes(Action::Unfreeze, &format!("{why}: depth {} joins", depth.depth)).collect::<Vec<_>>()
+            })
+            .collect();
+        self.state.open = target;
+        changes
+    }
+
+    /// All that holds now.
+    fn everything(&self) -> Vec<Change> {
+        let (open, closed) = self.state.depths.split_at(self.state.open);
+        let open = open.iter().flat_map(|depth| depth.changes(Action::Unfreeze, "has joined"));
+        open.chain(closed.iter().flat_map(|depth| depth.changes(Action::Freeze, "waits for its turn"))).collect()
+    }
+}
+
+/// The layers that learn below the head, by depth, deepest first.
+fn below_the_head(layers: &[Layer]) -> Vec<Depth> {
+    let deepest = layers.iter().map(|layer| layer.depth).max();
+    let has_head = layers.iter().any(|layer| layer.kind == "head");
+    let is_head = |layer: &Layer| if has_head { layer.kind == "head" } else { Some(layer.depth) == deepest };
+    let mut depths: Vec<Depth> = Vec::new();
+    for layer in layers.iter().filter(|layer| layer.trainable && !is_head(layer)) {
+        match depths.iter_mut().find(|depth| depth.depth == layer.depth) {
+            Some(depth) => depth.layers.push(layer.name.clone()),
+            None => depths.push(Depth { depth: layer.depth, layers: vec![layer.name.clone()] }),
+        }
+    }
+    depths.sort_by_key(|depth| std::cmp::Reverse(depth.depth));
+    depths
+}
+
+impl Policy for GradualUnfreezing {
+    type Config = Config;
+
+    fn new(config: Config, _seed: u64) -> Result<Self> {
+        Ok(Self { schedule: config.schedule()?, state: State::default() })
+    }
+
+    fn describe(&self) -> PolicyContract {
+        PolicyContract {
+            every_epoch: matches!(self.schedule, Schedule::Epochs(_)),
+            every_steps: match self.schedule {
+                Schedule::Steps(every) => Some(every),
+                _ => None,
+            },
+            after_evaluation: matches!(self.schedule, Schedule::Plateau(_)),
+            stats: false,
+        }
+    }
+
+    fn attach(&mut self, layers: &[Layer]) -> Result<()> {
+        // A state that was loaded first stays: by then this policy's own freezing shows in `layers`.
+        let lost = self
+            .state
+            .depths
+            .iter()
+            .flat_map(|depth| &depth.layers)
+            .find(|name| layers.iter().all(|layer| layer.name != **name));
+        if let Some(name) = lost {
+            return Err(Error::input(format!(
+                "the checkpoint was written for a model with a layer `{name}`, this one has none"
+            )));
+        }
+        if self.state.depths.is_empty() {
+            self.state.depths = below_the_head(layers);
+            if self.state.depths.is_empty() {
+                logging::warn("gradual-unfreezing has nothing to do: no layer below the head learns");
+            }
+        }
+        Ok(())
+    }
+
+    fn decide(&mut self, event: &Event) -> Result<Vec<Change>> {
+        let at = &event.at;
+        Ok(match (&self.schedule, &event.trigger) {
+            (_, Trigger::Start) => self.everything(),
+            (Schedule::Epochs(every), Trigger::Epoch) => {
+                self.advance((at.epoch / every) as usize, &format!("epoch {}", at.epoch))
+            }
+            (Schedule::Steps(every), Trigger::Steps) => {
+                self.advance((at.step / u64::from(*every)) as usize, &format!("step {}", at.step))
+            }
+            (Schedule::Plateau(plateau), Trigger::Evaluation(values)) => {
+                let value = plateau.value(values)?;
+                match self.state.watch.stalls(plateau, value) {
+                    true => {
+                        let why = format!("{} has stopped improving at {value}", plateau.metric);
+                        self.advance(self.state.open + 1, &why)
+                    }
+                    false => Vec::new(),
+                }
+            }
+            _ => Vec::new(),
+        })
+    }
+}
+
+impl Checkpoint for GradualUnfreezing {
+    fn save(&mut self) -> Result<Vec<u8>> {
+        state::encode(&self.state)
+    }
+
+    fn load(&mut self, bytes: &[u8]) -> Result<()> {
+        let state: State = state::decode(bytes)?;
+        if state.open > state.depths.len() {
+            return Err(Error::input("the saved state has more open depths than depths").context("reading the state"));
+        }
+        self.state = state;
+        Ok(())
+    }
+}
+
+retune_sdk::export!(policy: GradualUnfreezing, checkpoint: GradualUnfreezing);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use retune_sdk::Progress;
+
+    fn model() -> Vec<Layer> {
+        [
+            ("embeddings", 0, "embedding"),
+            ("layer.0.attention", 1, "attention"),
+            ("layer.0.mlp", 1, "mlp"),
+            ("layer.1.attention", 2, "attention"),
+            ("layer.1.mlp", 2, "mlp"),
+            ("pooler", 3, "head"),
+            ("classifier", 4, "head"),
+        ]
+        .map(|(name, depth, kind)| Layer {
+            name: name.into(),
+            depth,
+            kind: kind.into(),
+            parameters: 1,
+            trainable: true,
+        })
+        .into()
+    }
+
+    fn policy(config: Config) -> GradualUnfreezing {
+        let mut policy = GradualUnfreezing::new(config, 0).unwrap();
+        policy.attach(&model()).unwrap();
+        policy
+    }
+
+    fn epochs(every: u32) -> Config {
+        Config { every_epochs: Some(every), ..Config::default() }
+    }
+
+    fn ask(policy: &mut GradualUnfreezing, trigger: Trigger, epoch: u32, step: u64) -> Vec<String> {
+        let at = Progress { epoch, step, total_steps: None };
+        let event = Event { trigger, at, train_loss: None, layers: Vec::new() };
+        let line = |change: Change| match change.action {
+            Action::Freeze => format!("-{}", change.layers),
+            Action::Unfreeze => format!("+{}", change.layers),
+            other => panic!("{other:?}"),
+        };
+        policy.decide(&event).unwrap().into_iter().map(line).collect()
+    }
+
+    #[test]
+    fn at_the_start_everything_but_the_head_is_frozen() {
+        let changes = ask(&mut policy(epochs(1)), Trigger::Start, 0, 0);
+        assert_eq!(
+            changes,
+            ["-layer.1.attention", "-layer.1.mlp", "-layer.0.attention", "-layer.0.mlp", "-embeddings"]
+        );
+    }
+
+    #[test]
+    fn one_depth_joins_from_the_top_down_each_time() {
+        let mut policy = policy(epochs(2));
+        ask(&mut policy, Trigger::Start, 0, 0);
+        assert!(ask(&mut policy, Trigger::Epoch, 1, 10).is_empty());
+        assert_eq!(ask(&mut policy, Trigger::Epoch, 2, 20), ["+layer.1.attention", "+layer.1.mlp"]);
+        assert!(ask(&mut policy, Trigger::Epoch, 3, 30).is_empty());
+        assert_eq!(ask(&mut policy, Trigger::Epoch, 4, 40), ["+layer.0.attention", "+layer.0.mlp"]);
+        assert_eq!(ask(&mut policy, Trigger::Epoch, 6, 60), ["+embeddings"]);
+        assert!(ask(&mut policy, Trigger::Epoch, 8, 80).is_empty(), "there is nothing left to join");
+    }
+
+    #[test]
+    fn steps_count_as_epochs_do() {
+        let mut policy = policy(Config { every_steps: Some(50), ..Config::default() });
+        assert_eq!(policy.describe(), PolicyContract { every_steps: Some(50), ..PolicyContract::default() });
+        ask(&mut policy, Trigger::Start, 0, 0);
+        assert_eq!(ask(&mut policy, Trigger::Steps, 0, 50), ["+layer.1.attention", "+layer.1.mlp"]);
+        assert!(ask(&mut policy, Trigger::Epoch, 1, 70).is_empty(), "epochs are not its business");
+    }
+
+    #[test]
+    fn a_plateau_lets_one_depth_join_and_then_waits_again() {
+        let plateau = Plateau { metric: "macro_f1".into(), mode: Mode::Max, patience: 2, min_delta: 0.01 };
+        let mut policy = policy(Config { plateau: Some(plateau), ..Config::default() });
+        assert!(policy.describe().after_evaluation);
+        ask(&mut policy, Trigger::Start, 0, 0);
+        let mut evaluate = |f1: f64| ask(&mut policy, Trigger::Evaluation(vec![("macro_f1".into(), f1)]), 0, 0);
+        assert!(evaluate(0.5).is_empty());
+        assert!(evaluate(0.6).is_empty());
+        assert!(evaluate(0.605).is_empty(), "first evaluation without enough gain");
+        assert_eq!(evaluate(0.6), ["+layer.1.attention", "+layer.1.mlp"]);
+        assert!(evaluate(0.6).is_empty(), "patience begins again");
+        assert_eq!(evaluate(0.6), ["+layer.0.attention", "+layer.0.mlp"]);
+        assert!(evaluate(0.7).is_empty());
+    }
+
+    #[test]
+    fn an_evaluation_without_the_watched_value_is_refused_with_the_values_there_are() {
+        let plateau = Plateau { metric: "f1".into(), ..Plateau::default() };
+        let mut policy = policy(Config { plateau: Some(plateau), ..Config::default() });
+        let values = vec![("loss".into(), 1.0), ("accuracy".into(), 0.5)];
+        let event =
+            Event { trigger: Trigger::Evaluation(values), at: Progress::START, train_loss: None, layers: vec![] };
+        assert_eq!(
+            policy.decide(&event).unwrap_err().message,
+            "the evaluation gives no `f1`; `plateau.metric` can be `loss`, `accuracy`"
+        );
+    }
+
+    #[test]
+    fn layers_the_recipe_froze_stay_frozen() {
+        let mut layers = model();
+        layers[0].trainable = false;
+        layers[3].trainable = false;
+        let mut policy = GradualUnfreezing::new(epochs(1), 0).unwrap();
+        policy.attach(&layers).unwrap();
+        assert_eq!(ask(&mut policy, Trigger::Start, 0, 0), ["-layer.1.mlp", "-layer.0.attention", "-layer.0.mlp"]);
+        assert_eq!(ask(&mut policy, Trigger::Epoch, 9, 0), ["+layer.1.mlp", "+layer.0.attention", "+layer.0.mlp"]);
+    }
+
+    #[test]
+    fn without_a_layer_called_head_the_deepest_is_one() {
+        let mut layers = model();
+        layers.truncate(5);
+        let mut policy = GradualUnfreezing::new(epochs(1), 0).unwrap();
+        policy.attach(&layers).unwrap();
+        assert_eq!(ask(&mut policy, Trigger::Start, 0, 0), ["-layer.0.attention", "-layer.0.mlp", "-embeddings"]);
+    }
+
+    /// The model as a resumed run finds it: frozen as the recipe says, or as the policy left it.
+    #[test]
+    fn a_resumed_run_learns_with_the_same_layers() {
+        let mut whole = policy(epochs(1));
+        ask(&mut whole, Trigger::Start, 0, 0);
+        ask(&mut whole, Trigger::Epoch, 1, 10);
+        let saved = whole.save().unwrap();
+
+        let mut frozen = model();
+        frozen.iter_mut().filter(|layer| layer.depth < 2).for_each(|layer| layer.trainable = false);
+        for (load_first, layers) in [(true, model()), (true, frozen.clone()), (false, frozen)] {
+            let mut resumed = GradualUnfreezing::new(epochs(1), 0).unwrap();
+            if load_first {
+                resumed.load(&saved).unwrap();
+            }
+            resumed.attach(&layers).unwrap();
+            if !load_first {
+                resumed.load(&saved).unwrap();
+            }
+            let expected = ["+layer.1.attention", "+layer.1.mlp", "-layer.0.attention", "-layer.0.mlp", "-embeddings"];
+            assert_eq!(ask(&mut resumed, Trigger::Start, 1, 10), expected);
+            assert_eq!(ask(&mut resumed, Trigger::Start, 1, 10), expected, "saying it twice changes nothing");
+            assert_eq!(ask(&mut resumed, Trigger::Epoch, 2, 20), ["+layer.0.attention", "+layer.0.mlp"]);
+        }
+    }
+
+    #[test]
+    fn a_plateau_that_was_half_waited_for_is_not_forgotten() {
+        let config = Config { plateau: Some(Plateau { patience: 3, ..Plateau::default() }), ..Config::default() };
+        let evaluate = |policy: &mut GradualUnfreezing, loss: f64| {
+            ask(policy, Trigger::Evaluation(vec![("loss".into(), loss)]), 0, 0)
+        };
+        let mut first = policy(config.clone());
+        assert!([1.0, 1.0, 1.0].iter().all(|loss| evaluate(&mut first, *loss).is_empty()));
+        let mut resumed = GradualUnfreezing::new(config, 0).unwrap();
+        resumed.load(&first.save().unwrap()).unwrap();
+        resumed.attach(&model()).unwrap();
+        assert_eq!(evaluate(&mut resumed, 1.0), ["+layer.1.attention", "+layer.1.mlp"]);
+    }
+
+    #[test]
+    fn a_checkpoint_of_another_model_or_another_plugin_is_refused() {
+        let mut other = GradualUnfreezing::new(epochs(1), 0).unwrap();
+        other.load(&policy(epochs(1)).save().unwrap()).unwrap();
+        let error = other.attach(&model()[2..]).unwrap_err();
+        assert!(
+            error.message.contains("a layer `layer.0.attention`") || error.message.contains("`embeddings`"),
+            "{error}"
+        );
+        assert!(other.load(b"[]").is_err());
+    }
+}
