@@ -99,11 +99,6 @@ impl Complaint {
         Some(first)
     }
 
-    /// The sentence.
-    pub fn message(&self) -> &str {
-        &self.0.message
-    }
-
     /// How many things are wrong, this one included.
     pub fn count(&self) -> usize {
         1 + self.0.also.iter().map(Self::count).sum::<usize>()

@@ -3,26 +3,50 @@
 //! Exit codes: 0 success, 1 something is wrong with the recipe, the data, a
 //! plugin or the machine, 2 the command line cannot be read, 130 interrupted.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
+mod assembly;
 mod complaint;
+mod console;
+mod course;
+mod events;
+mod interrupt;
+mod machine;
+mod manifest;
 mod nearest;
+mod plan;
 mod recipe;
+mod report;
+mod roster;
+mod rundir;
+mod settings;
+mod summary;
+mod trouble;
 mod verb;
+mod watcher;
+mod words;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
 
+use complaint::Complaint;
 use verb::Cli;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
     match cli.run() {
         Ok(code) => code,
         Err(complaint) => {
-            eprint!("{}", complaint.render(color, 100));
+            eprint!("{}", rendered(&complaint));
             ExitCode::from(1)
         }
     }
+}
+
+/// A complaint for this process's standard error.
+fn rendered(complaint: &Complaint) -> String {
+    let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    complaint.render(color, 100)
 }

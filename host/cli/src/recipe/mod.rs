@@ -17,6 +17,7 @@ pub mod sections;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use retune_data::Format;
 use serde_json::Value as Json;
 
 pub use at::At;
@@ -108,12 +109,10 @@ pub struct Data {
     pub validation: Validation,
     /// What judges the chosen one.
     pub test: Option<At<PathBuf>>,
-    /// Which column holds the text.
-    pub text: At<String>,
-    /// Which holds the second text.
-    pub text_pair: Option<At<String>>,
-    /// Which holds the label; none for causal-lm.
-    pub label: Option<At<String>>,
+    /// How the files are written; none means by extension.
+    pub format: Option<Format>,
+    /// Which column holds what.
+    pub columns: Columns,
     /// Numeric columns for roles.
     pub extra_columns: Vec<At<String>>,
     /// The label set, when given.
@@ -128,6 +127,21 @@ pub struct Data {
     pub workers: Option<u64>,
     /// Preprocessors, in order.
     pub preprocess: Vec<RoleRef>,
+}
+
+/// Which column holds what.
+#[derive(Clone, Debug)]
+pub struct Columns {
+    /// The text.
+    pub text: At<String>,
+    /// The second text of a pair.
+    pub text_pair: Option<At<String>>,
+    /// The label; none for causal-lm, unless a limit counts by it.
+    pub label: Option<At<String>>,
+    /// Shown, not learnt.
+    pub prompt: Option<At<String>>,
+    /// Learnt, in place of the text.
+    pub completion: Option<At<String>>,
 }
 
 /// Where the validation set comes from.

@@ -82,7 +82,23 @@ fn data(out: &mut String, recipe: &Recipe) {
         line(out, "test", path(test));
     }
     let text = |column: &super::At<String>| Value::from(column.as_str());
-    line(out, "columns", table([("text", Some(text(&data.text))), ("text_pair", data.text_pair.as_ref().map(text)), ("label", data.label.as_ref().map(text))]));
+    if let Some(format) = data.format {
+        let name = super::sections::FORMATS.iter().find(|(_, f)| *f == format).map_or("csv", |(name, _)| *name);
+        line(out, "format", name);
+    }
+    let c = &data.columns;
+    let maybe = |column: &Option<super::At<String>>| column.as_ref().map(text);
+    line(
+        out,
+        "columns",
+        table([
+            ("text", Some(text(&c.text))),
+            ("text_pair", maybe(&c.text_pair)),
+            ("label", maybe(&c.label)),
+            ("prompt", maybe(&c.prompt)),
+            ("completion", maybe(&c.completion)),
+        ]),
+    );
     if !data.extra_columns.is_empty() {
         line(out, "extra_columns", data.extra_columns.iter().map(text).collect::<Vec<_>>());
     }

@@ -1,20 +1,28 @@
 //! The section `data`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use retune_data::Format;
 
 use super::super::reader::{Section, kind};
-use super::super::{At, Data, TaskName, Validation, roles};
+use super::super::{At, Columns, Data, TaskName, Validation, roles};
 use super::{is_table, path, resolve};
 
-const FORMATS: &[&str] = &["csv", "tsv", "jsonl", "ndjson", "txt"];
+/// The names of the formats.
+pub(in crate::recipe) const FORMATS: &[(&str, Format)] =
+    &[("csv", Format::Csv), ("tsv", Format::Tsv), ("jsonl", Format::Jsonl), ("text", Format::Text), ("lines", Format::Lines)];
+
+/// Extensions that say the format.
+const EXTENSIONS: &[&str] = &["csv", "tsv", "jsonl", "ndjson", "txt", "text"];
 
 pub(super) fn data(mut section: Section<'_, '_>, folder: &Path, task: Option<TaskName>) -> Option<Data> {
-    let train = source(&mut section, "train", folder);
+    let format = section.choice("format", FORMATS).map(At::into_inner);
+    let train = source(&mut section, "train", folder, format);
     if train.is_none() && section.node("train").is_none() {
         section.missing("train", "write train = \"file.csv\" (or .jsonl, .txt)");
     }
-    let validation = validation(&mut section, folder);
-    let test = source(&mut section, "test", folder);
+    let validation = validation(&mut section, folder, format);
+    let test = source(&mut section, "test", folder, format);
     let columns = columns(&mut section, task);
     let extra_columns = section.strings("extra_columns", false).map(At::into_inner).unwrap_or_default();
     let labels = section.strings("labels", false);
@@ -30,10 +38,10 @@ pub(super) fn data(mut section: Section<'_, '_>, folder: &Path, task: Option<Tas
     }
     let limit_per_label = section.whole("limit_per_label", 1);
     if let Some(limit) = &limit_per_label
-        && task == Some(TaskName::CausalLm)
+        && columns.label.is_none()
     {
         let span = limit.span().unwrap_or_default();
-        section.problems().add(span, "`data.limit_per_label` needs labels, and causal-lm has none", "remove this", None);
+        section.problems().add(span, "`data.limit_per_label` needs a label column", "no label to count by", Some("name one: columns = { label = \"…\" }, or remove this".to_owned()));
     }
     let workers = section.whole("workers", 1);
     let problems = section.problems();
@@ -43,14 +51,12 @@ pub(super) fn data(mut section: Section<'_, '_>, folder: &Path, task: Option<Tas
         .filter_map(|(path, node)| roles::role(path, node, folder, true, problems))
         .collect();
     section.close();
-    let (text, text_pair, label) = columns;
     Some(Data {
         train: train?,
         validation,
         test,
-        text,
-        text_pair,
-        label,
+        format,
+        columns,
         extra_columns,
         labels,
         max_length,
@@ -61,31 +67,31 @@ pub(super) fn data(mut section: Section<'_, '_>, folder: &Path, task: Option<Tas
     })
 }
 
-fn source(section: &mut Section<'_, '_>, key: &'static str, folder: &Path) -> Option<At<std::path::PathBuf>> {
+fn source(section: &mut Section<'_, '_>, key: &'static str, folder: &Path, format: Option<Format>) -> Option<At<PathBuf>> {
     let file = path(section, key, folder)?;
-    check_format(section, key, &file);
+    check_format(section, key, &file, format);
     Some(file)
 }
 
-fn check_format(section: &Section<'_, '_>, key: &str, file: &At<std::path::PathBuf>) {
+fn check_format(section: &Section<'_, '_>, key: &str, file: &At<PathBuf>, format: Option<Format>) {
     let extension = file.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
-    if !FORMATS.contains(&extension.as_str()) {
+    if format.is_none() && !EXTENSIONS.contains(&extension.as_str()) {
         let span = file.span().unwrap_or_default();
         section.problems().add(
             span,
             format!("`{}` has no extension retune reads", section.full(key)),
             if extension.is_empty() { "no extension".to_owned() } else { format!("`.{extension}`") },
-            Some("allowed: `.csv`, `.tsv`, `.jsonl`, `.ndjson`, `.txt`".to_owned()),
+            Some("allowed: `.csv`, `.tsv`, `.jsonl`, `.ndjson`, `.txt`; or say it: format = \"csv\"".to_owned()),
         );
     }
 }
 
-fn validation(section: &mut Section<'_, '_>, folder: &Path) -> Validation {
+fn validation(section: &mut Section<'_, '_>, folder: &Path, format: Option<Format>) -> Validation {
     let Some(node) = section.node("validation") else { return Validation::None };
     let value = node.get_ref();
     if let Some(text) = value.as_str() {
         let file = resolve(section, "validation", At::new(text.to_owned(), node.span()), folder);
-        check_format(section, "validation", &file);
+        check_format(section, "validation", &file, format);
         return Validation::File(file);
     }
     if !is_table(value) {
@@ -101,24 +107,42 @@ fn validation(section: &mut Section<'_, '_>, folder: &Path) -> Validation {
     split.map_or(Validation::None, |share| Validation::Split(*share))
 }
 
-type Columns = (At<String>, Option<At<String>>, Option<At<String>>);
-
 fn columns(section: &mut Section<'_, '_>, task: Option<TaskName>) -> Columns {
-    let default_text = At::default_of("text".to_owned());
     let labelled = task != Some(TaskName::CausalLm);
-    let default_label = labelled.then(|| At::default_of("label".to_owned()));
-    let Some(mut table) = section.section("columns", "data.columns") else { return (default_text, None, default_label) };
-    let text = table.string("text").unwrap_or(default_text);
-    let pair = table.string("text_pair");
-    let label = table.string("label");
-    if let (Some(label), false) = (&label, labelled) {
-        table.problems().add(label.span().unwrap_or_default(), "`data.columns.label` has no meaning for causal-lm", "remove this", None);
+    let mut columns = Columns {
+        text: At::default_of("text".to_owned()),
+        text_pair: None,
+        label: labelled.then(|| At::default_of("label".to_owned())),
+        prompt: None,
+        completion: None,
+    };
+    let Some(mut table) = section.section("columns", "data.columns") else { return columns };
+    if let Some(text) = table.string("text") {
+        columns.text = text;
     }
-    if let (Some(pair), false) = (&pair, labelled) {
-        table.problems().add(pair.span().unwrap_or_default(), "`data.columns.text_pair` has no meaning for causal-lm", "remove this", None);
+    columns.text_pair = table.string("text_pair");
+    if let Some(label) = table.string("label") {
+        columns.label = Some(label);
+    }
+    columns.prompt = table.string("prompt");
+    columns.completion = table.string("completion");
+    let wrong = |column: &Option<At<String>>, name: &str, task: &str| {
+        if let Some(column) = column {
+            table.problems().add(column.span().unwrap_or_default(), format!("`data.columns.{name}` has no meaning for {task}"), "remove this", None);
+        }
+    };
+    if labelled {
+        wrong(&columns.prompt, "prompt", "sequence-classification");
+        wrong(&columns.completion, "completion", "sequence-classification");
+    } else {
+        wrong(&columns.text_pair, "text_pair", "causal-lm");
+        if let (Some(prompt), None) = (&columns.prompt, &columns.completion) {
+            let span = prompt.span().unwrap_or_default();
+            table.problems().add(span, "`data.columns.prompt` needs `completion` beside it", "nothing would be learnt", Some("write columns = { prompt = \"…\", completion = \"…\" }".to_owned()));
+        }
     }
     table.close();
-    (text, pair, label.or(default_label))
+    columns
 }
 
 fn check_labels(section: &Section<'_, '_>, labels: Option<&At<Vec<At<String>>>>, task: Option<TaskName>) {

@@ -33,6 +33,8 @@ pub fn recipe(text: Text, folder: &Path, stem: &str) -> Result<Recipe> {
     }
 }
 
+pub(super) use data::FORMATS;
+
 type Build = Box<dyn FnOnce(Text) -> Recipe>;
 
 fn root<'a>(table: &'a DeTable<'a>, folder: &Path, stem: &str, problems: &Problems<'_>) -> Option<Build> {

@@ -21,7 +21,7 @@ impl Default for Training {
             dropout: true,
             checkpoint_every_steps: None,
             checkpoint_keep: 2,
-            logging_steps: 10,
+            logging_steps: 1,
         }
     }
 }

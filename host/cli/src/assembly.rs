@@ -1,0 +1,142 @@
+//! From a recipe to everything a run needs, checked: files, roles, tokenizer,
+//! labels, model, data. The order is that of the price of finding out: what can
+//! be seen at a glance is complained about first, all of it together.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use retune_data::{DataSpec, Prepared, SplitName, Tokenization, label_set, prepare, prepare_source};
+use retune_roles::{Example, Tokenizer};
+use retune_tensor::Device;
+use retune_tensor::device::DeviceChoice;
+use retune_train::model::{Base, LoadReport, Model};
+
+use crate::complaint::{Complaint, Result, nearest_path};
+use crate::console::Console;
+use crate::machine;
+use crate::recipe::{At, BaseRef, Recipe, Validation};
+use crate::roster::Roster;
+use crate::{settings, trouble};
+
+/// What a run is made of.
+pub struct Assembly {
+    /// Where it computes.
+    pub device: Device,
+    /// Who plays what.
+    pub roster: Roster,
+    /// Text to tokens.
+    pub tokenizer: Arc<Tokenization>,
+    /// What the data room is to do.
+    pub data: DataSpec,
+}
+
+impl Assembly {
+    /// Everything but the model and the rows.
+    pub fn new(recipe: &Recipe) -> Result<Self> {
+        let cache = machine::cache_directory();
+        let files = missing_files(recipe);
+        let roster = Roster::cast(recipe, cache.as_deref());
+        let roster = match (Complaint::all(files), roster) {
+            (None, roster) => roster?,
+            (Some(files), Ok(_)) => return Err(files),
+            (Some(files), Err(roles)) => return Err(Complaint::all(vec![files, roles]).unwrap_or_else(|| Complaint::new("the recipe cannot be used"))),
+        };
+        let tokenizer = Tokenization::open(&recipe.model.tokenizer).map_err(|e| trouble::data(recipe, e))?;
+        let device = device(recipe)?;
+        Ok(Self { device, roster, tokenizer: Arc::new(tokenizer), data: settings::data(recipe, cache) })
+    }
+
+    /// The model a run starts from, and what its files had to say.
+    pub fn base(&self, recipe: &Recipe) -> Result<(Model, LoadReport)> {
+        let labels = label_set(&self.data).map_err(|e| trouble::data(recipe, e))?;
+        self.load(recipe, &settings::base(recipe), labels)
+    }
+
+    /// A model from `base`, known to fit tokenizer and lengths.
+    pub fn load(&self, recipe: &Recipe, base: &Base, labels: Vec<String>) -> Result<(Model, LoadReport)> {
+        let task = settings::task(recipe, labels);
+        let (model, report) = Model::load(base, &task, recipe.seed, &self.device).map_err(|e| trouble::model(recipe, &e))?;
+        let config = model.config();
+        let fits = self.tokenizer.check_fits(config.vocab_size).and_then(|()| self.data.check_positions(config.max_position_embeddings));
+        fits.map_err(|e| trouble::data(recipe, e))?;
+        Ok((model, report))
+    }
+
+    /// All splits.
+    pub fn prepare(&self, recipe: &Recipe, console: &mut Console) -> Result<Prepared> {
+        let stages = self.roster.stages(&self.lent_tokenizer());
+        let prepared = prepare(&self.data, &stages, &self.tokenizer, &mut |at| console.data(at));
+        console.clear();
+        prepared.map_err(|e| trouble::data(recipe, e))
+    }
+
+    /// One file, as rows of `split` with these labels.
+    pub fn prepare_file(&self, recipe: &Recipe, path: PathBuf, labels: &[String], console: &mut Console) -> Result<Vec<Example>> {
+        let stages = self.roster.stages(&self.lent_tokenizer());
+        let labels = (!labels.is_empty()).then_some(labels);
+        let source = retune_data::Source { path, format: self.data.train.format };
+        let prepared = prepare_source(&self.data, SplitName::Test, &source, labels, &stages, &self.tokenizer, &mut |at| console.data(at));
+        console.clear();
+        prepared.map(|(examples, _)| examples).map_err(|e| trouble::data(recipe, e))
+    }
+
+    fn lent_tokenizer(&self) -> Arc<dyn Tokenizer> {
+        self.tokenizer.clone()
+    }
+}
+
+fn device(recipe: &Recipe) -> Result<Device> {
+    // The reader has refused what is no device.
+    let choice: DeviceChoice = recipe.device.parse().unwrap_or(DeviceChoice::Auto);
+    choice.resolve().map_err(|e| {
+        let complaint = recipe.complaint(e.summary(), recipe.device.span(), "asked for here");
+        let complaint = e.details().iter().fold(complaint, |complaint, detail| complaint.help(detail.clone()));
+        complaint.help("`retune doctor` shows what this machine has; device = \"cpu\" always works")
+    })
+}
+
+/// Every file and folder the recipe names that is not there.
+fn missing_files(recipe: &Recipe) -> Vec<Complaint> {
+    let mut complaints = Vec::new();
+    let mut check = |key: &str, path: &At<PathBuf>, wants: Wants| {
+        if let Some(problem) = wants.problem(path) {
+            let shown = path.display();
+            let complaint = recipe.complaint(format!("{key}: `{shown}` {problem}"), path.span(), "named here");
+            let help = if path.exists() { None } else { nearest_path(path) };
+            complaints.push(complaint.help_some(help).help("paths are relative to the recipe's folder"));
+        }
+    };
+    match &recipe.model.base {
+        BaseRef::Directory(path) => check("model.base", path, Wants::Folder),
+        BaseRef::Config(path) => check("model.config", path, Wants::File),
+    }
+    let same = recipe.model.tokenizer.as_path() == recipe.model.base.path().as_path();
+    if !same {
+        check("model.tokenizer", &recipe.model.tokenizer, Wants::Folder);
+    }
+    check("data.train", &recipe.data.train, Wants::File);
+    if let Validation::File(path) = &recipe.data.validation {
+        check("data.validation", path, Wants::File);
+    }
+    if let Some(path) = &recipe.data.test {
+        check("data.test", path, Wants::File);
+    }
+    complaints
+}
+
+#[derive(Clone, Copy)]
+enum Wants {
+    File,
+    Folder,
+}
+
+impl Wants {
+    fn problem(self, path: &Path) -> Option<&'static str> {
+        match self {
+            _ if !path.exists() => Some("does not exist"),
+            Self::File if !path.is_file() => Some("is a folder, not a file"),
+            Self::Folder if !path.is_dir() => Some("is a file, not a folder"),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Progress for a person: a bar on a terminal, plain lines elsewhere, nothing when quiet.
+//!
+//! Everything goes to standard error; standard output is for results. Plain lines
+//! come at most every few seconds, so that a log file stays readable; the event
+//! log has every number in any case.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use retune_data::DataProgress;
+use retune_train::TrainEvent;
+
+use crate::report::svg::short;
+use crate::words::{amount, count, duration};
+
+/// How long a plain line waits for the next.
+const PLAIN_EVERY: Duration = Duration::from_secs(5);
+
+/// Where progress goes.
+pub struct Console {
+    mode: Mode,
+    bar: Option<ProgressBar>,
+    /// What the bar counts, so that another stage gets its own.
+    stage: String,
+    last_line: Option<Instant>,
+    began: Instant,
+    total: u64,
+    first: u64,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Mode {
+    Quiet,
+    Plain,
+    Terminal,
+}
+
+impl Console {
+    /// For this process's standard error.
+    pub fn new(quiet: bool) -> Self {
+        let mode = match quiet {
+            true => Mode::Quiet,
+            false if std::io::stderr().is_terminal() => Mode::Terminal,
+            false => Mode::Plain,
+        };
+        Self { mode, bar: None, stage: String::new(), last_line: None, began: Instant::now(), total: 0, first: 0 }
+    }
+
+    /// A line that stays.
+    pub fn line(&self, text: &str) {
+        match (&self.mode, &self.bar) {
+            (Mode::Quiet, _) => {}
+            (_, Some(bar)) => bar.println(text),
+            (_, None) => eprintln!("{text}"),
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        self.stage.clear();
+    }
+
+    /// Reading a file.
+    pub fn data(&mut self, at: &DataProgress) {
+        let stage = format!("prepare {} ({})", at.file, at.split);
+        self.count(&stage, at.bytes_read, at.bytes_total, &format!("{} rows", count(at.rows)));
+    }
+
+    /// Anything that is counted.
+    fn count(&mut self, stage: &str, done: u64, total: u64, more: &str) {
+        if self.mode != Mode::Terminal {
+            return;
+        }
+        if self.stage != stage {
+            self.clear();
+            self.stage = stage.to_owned();
+            let bar = ProgressBar::new(total);
+            bar.set_style(style("{msg:40!} {bar:30} {percent:>3} %  {eta}"));
+            self.bar = Some(bar);
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_length(total);
+            bar.set_position(done);
+            bar.set_message(format!("{stage}, {more}"));
+        }
+    }
+
+    /// What happens in training.
+    pub fn event(&mut self, event: &TrainEvent) {
+        match event {
+            TrainEvent::RunStart { train_rows, validation_rows, total_steps, parameters, trainable_parameters, resumed_from, .. } => {
+                self.clear();
+                self.total = *total_steps;
+                self.first = resumed_from.unwrap_or(0);
+                self.began = Instant::now();
+                self.last_line = None;
+                let rows = match validation_rows {
+                    0 => format!("{} rows", count(*train_rows as u64)),
+                    some => format!("{} rows, {} for validation", count(*train_rows as u64), count(*some as u64)),
+                };
+                let learning = format!("{} of {} parameters learn", amount(*trainable_parameters), amount(*parameters));
+                self.line(&format!("train     {} steps on {rows}; {learning}", count(*total_steps)));
+                if let Some(step) = resumed_from {
+                    self.line(&format!("resume    from the checkpoint of step {step}"));
+                }
+            }
+            TrainEvent::Step { step, smoothed_loss, learning_rate, examples_per_second, .. } => self.step(*step, *smoothed_loss, *learning_rate, *examples_per_second),
+            TrainEvent::Evaluation { step, epoch, values, best, .. } => {
+                self.unstage();
+                let shown: Vec<String> = values.iter().filter(|(name, _)| !name.contains(['.', '/', '['])).map(|(name, value)| format!("{name} {}", short(*value))).collect();
+                let best = if *best == Some(true) { "  (best so far)" } else { "" };
+                self.line(&format!("evaluate  step {step}, epoch {epoch:.1}: {}{best}", shown.join("  ")));
+            }
+            TrainEvent::PolicyChange { step, policy, layers, action, reason, .. } => {
+                self.line(&format!("policy    step {step}: {policy}: {action} {layers} ({reason})"));
+            }
+            TrainEvent::EarlyStop { step, metric, best, patience } => {
+                let best = best.map(|best| format!(" on {}", short(best))).unwrap_or_default();
+                self.line(&format!("stop      step {step}: {metric} has not improved{best} for {patience} evaluations"));
+            }
+            TrainEvent::Warning { message, .. } => self.line(&format!("warning   {message}")),
+            TrainEvent::Progress { stage, done, total } => {
+                if self.mode == Mode::Terminal && (self.bar.is_none() || self.stage != "train") {
+                    self.count(stage, *done as u64, *total as u64, &format!("{} rows", count(*done as u64)));
+                }
+            }
+            TrainEvent::RunEnd { .. } => self.clear(),
+            TrainEvent::Layers { .. } | TrainEvent::Checkpoint { .. } => {}
+        }
+    }
+
+    /// Ends a stage that is not training's own bar.
+    fn unstage(&mut self) {
+        if self.stage != "train" {
+            self.clear();
+        }
+    }
+
+    fn step(&mut self, step: u64, loss: f64, learning_rate: f64, rate: f64) {
+        let done = step.saturating_sub(self.first).max(1);
+        let left = self.began.elapsed().as_secs_f64() / done as f64 * self.total.saturating_sub(step) as f64;
+        match self.mode {
+            Mode::Quiet => {}
+            Mode::Terminal => {
+                if self.stage != "train" {
+                    self.clear();
+                    self.stage = "train".to_owned();
+                    let bar = ProgressBar::new(self.total);
+                    bar.set_style(style("train     {bar:30} {pos}/{len}  {msg}"));
+                    self.bar = Some(bar);
+                }
+                if let Some(bar) = &self.bar {
+                    bar.set_position(step);
+                    bar.set_message(format!("loss {}  lr {learning_rate:.2e}  {rate:.0} rows/s  {} left", short(loss), duration(left)));
+                }
+            }
+            Mode::Plain => {
+                let due = self.last_line.is_none_or(|at| at.elapsed() >= PLAIN_EVERY) || step == self.total;
+                if due {
+                    self.last_line = Some(Instant::now());
+                    self.line(&format!("step      {step}/{}  loss {}  lr {learning_rate:.2e}  {rate:.0} rows/s  {} left", self.total, short(loss), duration(left)));
+                }
+            }
+        }
+    }
+}
+
+/// A style; an invalid template, which the tests would show, is the plain bar.
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸ ")
+}

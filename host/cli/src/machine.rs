@@ -1,0 +1,72 @@
+//! What this machine has: processors, memory, directories.
+
+use std::path::PathBuf;
+
+use crate::manifest::Hardware;
+
+/// Processors this process may use.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Bytes of memory in all, and bytes free for new work, where Linux says.
+pub fn memory() -> Option<(u64, u64)> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    Some((field(&text, "MemTotal:")?, field(&text, "MemAvailable:")?))
+}
+
+/// Most memory this process ever held, in bytes, where Linux says.
+pub fn peak_memory() -> Option<u64> {
+    field(&std::fs::read_to_string("/proc/self/status").ok()?, "VmHWM:")
+}
+
+/// The processor's own name, where Linux says.
+pub fn processor() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+/// For the manifest.
+pub fn hardware(device: String) -> Hardware {
+    Hardware {
+        device,
+        system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+        cores: cores(),
+        memory: memory().map(|(total, _)| total),
+    }
+}
+
+/// Where prepared data and compiled plugins are kept: `RETUNE_CACHE`, else the
+/// user's cache directory; none when neither is known.
+pub fn cache_directory() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    if let Some(directory) = set("RETUNE_CACHE") {
+        return Some(directory);
+    }
+    let base = if cfg!(windows) {
+        set("LOCALAPPDATA")
+    } else if cfg!(target_os = "macos") {
+        set("HOME").map(|home| home.join("Library/Caches"))
+    } else {
+        set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")))
+    };
+    base.map(|base| base.join("retune"))
+}
+
+/// A line of `/proc` in kB, as bytes.
+fn field(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_proc_is_read_in_kilobytes() {
+        assert_eq!(field("MemTotal:       16 kB\nMemAvailable: 8 kB\n", "MemAvailable:"), Some(8192));
+        assert_eq!(field("MemTotal: x kB", "MemTotal:"), None);
+    }
+}

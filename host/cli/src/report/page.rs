@@ -1,0 +1,304 @@
+//! The page: sections in the order a reader asks.
+
+use std::fmt::Write;
+
+use retune_data::{DataReport, SplitName};
+
+use super::history::{History, Measured};
+use super::svg::{Series, bars, escape, lines, short};
+use super::{confusion, strip};
+use crate::manifest::{FileFacts, Manifest};
+use crate::words::{bytes, count, date, duration};
+
+const STYLE: &str = include_str!("style.css");
+const COLOURS: [&str; 6] = ["s0", "s1", "s2", "s3", "s4", "s5"];
+
+/// The whole page.
+pub fn page(manifest: &Manifest, history: &History, recipe: &str) -> String {
+    let mut body = head(manifest, history);
+    section(&mut body, "Result", &result(history));
+    section(&mut body, "Loss", &loss(history));
+    let metrics = metrics(history);
+    if !metrics.is_empty() {
+        section(&mut body, "Metrics on the validation set", &metrics);
+    }
+    section(&mut body, "Learning rate", &learning_rate(history));
+    section(&mut body, "What learned when", &layers(history));
+    let confused = confused(manifest, history);
+    if !confused.is_empty() {
+        section(&mut body, "Confusion matrix", &confused);
+    }
+    if let Some(report) = &history.data {
+        section(&mut body, "Data", &data(report));
+    }
+    section(&mut body, "Roles", &roles(manifest));
+    if !history.warnings.is_empty() {
+        let items: String = history.warnings.iter().map(|w| format!("<li>{}</li>", escape(w))).collect();
+        section(&mut body, "Warnings", &format!("<ul>{items}</ul>"));
+    }
+    section(&mut body, "Configuration", &configuration(manifest, recipe));
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{} · retune</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n",
+        escape(&manifest.name)
+    )
+}
+
+fn section(body: &mut String, title: &str, content: &str) {
+    // Writing to a String does not fail, here and below.
+    let _ = writeln!(body, "<section>\n<h2>{}</h2>\n{content}\n</section>", escape(title));
+}
+
+fn head(manifest: &Manifest, history: &History) -> String {
+    let steps = history.last_step();
+    let ended = match (&history.end, &history.failed, history.interrupted) {
+        (_, Some(why), _) => format!("<p class=\"banner\">The run failed after step {steps}: {}</p>", escape(why)),
+        (_, _, true) => format!("<p class=\"banner\">The run was stopped after step {steps}. <code>retune run --resume</code> goes on from the last checkpoint.</p>"),
+        (Some(end), _, _) if end.reason == "early_stop" => format!("<p class=\"lead\">Stopped early after step {steps}: the validation set no longer improved.</p>"),
+        (Some(_), _, _) => String::new(),
+        (None, _, _) => format!("<p class=\"banner\">The run has not ended; the last step here is {steps}.</p>"),
+    };
+    format!(
+        "<h1>{}</h1>\n<p class=\"lead\">{} · {} · {} of {} parameters learn at the start · {} steps{} · {}</p>\n{ended}\n",
+        escape(&manifest.name),
+        escape(&manifest.task),
+        escape(&manifest.model.architecture),
+        count(manifest.model.trainable),
+        count(manifest.model.parameters),
+        steps,
+        if history.seconds > 0.0 { format!(" in {}", duration(history.seconds)) } else { String::new() },
+        date(manifest.started),
+    )
+}
+
+fn result(history: &History) -> String {
+    let before = history.measured("before");
+    let after = history.measured("after");
+    let test = history.measured("test");
+    let mut names: Vec<&str> = Vec::new();
+    for measured in [before, after, test].into_iter().flatten() {
+        for (name, _) in &measured.values {
+            // A value a class is for the table below, not for the summary.
+            if !names.contains(&name.as_str()) && !name.contains(['.', '/', '[']) {
+                names.push(name);
+            }
+        }
+    }
+    if names.is_empty() {
+        return "<p class=\"empty\">Nothing was measured.</p>".to_owned();
+    }
+    let title = |m: Option<&Measured>, word: &str| m.map(|m| format!("<th class=\"n\">{word}, {} ({})</th>", escape(&m.split), count(m.rows))).unwrap_or_default();
+    let mut out = format!("<table><thead><tr><th>value</th>{}{}{}</tr></thead><tbody>", title(before, "before"), title(after, "after"), title(test, "test, opened once"));
+    for name in names {
+        let _ = write!(out, "<tr><td>{}</td>", escape(name));
+        for measured in [before, after, test].into_iter().flatten() {
+            let value = measured.values.iter().find(|(n, _)| n == name).map(|(_, v)| short(*v));
+            let _ = write!(out, "<td class=\"n\">{}</td>", value.unwrap_or_default());
+        }
+        out.push_str("</tr>");
+    }
+    out.push_str("</tbody></table>");
+    if let Some(end) = &history.end {
+        let _ = write!(out, "<p class=\"note\">The result has the weights of step {}.", end.weights_from);
+        if end.frozen_unchanged > 0 {
+            let _ = write!(out, " {} frozen parameters were compared byte for byte and are unchanged.", end.frozen_unchanged);
+        }
+        out.push_str("</p>");
+    }
+    if let Some(peak) = history.peak_memory {
+        let _ = write!(out, "<p class=\"note\">Most memory held: {}.</p>", bytes(peak));
+    }
+    for step in &history.resumed_from {
+        let _ = write!(out, "<p class=\"note\">Resumed from the checkpoint of step {step}.</p>");
+    }
+    let per_class = per_class(test.or(after));
+    out + &per_class
+}
+
+/// Values of single classes, folded away.
+fn per_class(measured: Option<&Measured>) -> String {
+    let rows: String = measured
+        .map(|m| m.values.iter().filter(|(name, _)| name.contains(['.', '/', '['])).map(|(name, value)| format!("<tr><td>{}</td><td class=\"n\">{}</td></tr>", escape(name), short(*value))).collect())
+        .unwrap_or_default();
+    if rows.is_empty() { rows } else { format!("<details><summary>by class</summary><table><tbody>{rows}</tbody></table></details>") }
+}
+
+fn loss(history: &History) -> String {
+    let point = |f: fn(&super::history::Step) -> f64| history.steps.iter().map(|s| (s.step as f64, f(s))).collect::<Vec<_>>();
+    let mut series = vec![
+        Series { name: "training, each step".into(), class: "s0", points: point(|s| s.loss), marks: false, faint: true },
+        Series { name: "training, smoothed".into(), class: "s0", points: point(|s| s.smoothed), marks: false, faint: false },
+    ];
+    let validation: Vec<_> = evaluated(history, "loss");
+    if !validation.is_empty() {
+        series.push(Series { name: "validation".into(), class: "s1", points: validation, marks: true, faint: false });
+    }
+    lines("Loss by step", "step", &series)
+}
+
+fn evaluated(history: &History, name: &str) -> Vec<(f64, f64)> {
+    history.evaluations.iter().filter_map(|e| Some((e.step as f64, e.values.iter().find(|(n, _)| n == name)?.1))).collect()
+}
+
+fn metrics(history: &History) -> String {
+    let Some(last) = history.evaluations.last() else { return String::new() };
+    let names: Vec<&String> = last.values.iter().map(|(n, _)| n).filter(|n| *n != "loss" && !n.contains(['.', '/', '['])).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    let series: Vec<Series> = names
+        .iter()
+        .zip(COLOURS.iter().cycle())
+        .map(|(name, class)| Series { name: (*name).clone(), class, points: evaluated(history, name), marks: true, faint: false })
+        .collect();
+    let mut out = lines("Metrics by step", "step", &series);
+    out.push_str("<details><summary>numbers</summary><table><thead><tr><th class=\"n\">step</th><th class=\"n\">loss</th>");
+    for name in &names {
+        let _ = write!(out, "<th class=\"n\">{}</th>", escape(name));
+    }
+    out.push_str("<th></th></tr></thead><tbody>");
+    for e in &history.evaluations {
+        let value = |name: &str| e.values.iter().find(|(n, _)| n == name).map(|(_, v)| short(*v)).unwrap_or_default();
+        let _ = write!(out, "<tr><td class=\"n\">{}</td><td class=\"n\">{}</td>", e.step, value("loss"));
+        for name in &names {
+            let _ = write!(out, "<td class=\"n\">{}</td>", value(name));
+        }
+        let _ = write!(out, "<td>{}</td></tr>", if e.best { "best so far" } else { "" });
+    }
+    out.push_str("</tbody></table></details>");
+    out
+}
+
+fn learning_rate(history: &History) -> String {
+    let rate = history.steps.iter().map(|s| (s.step as f64, s.learning_rate)).collect();
+    let norm = history.steps.iter().map(|s| (s.step as f64, s.grad_norm)).collect();
+    let mut out = lines("Learning rate by step", "step", &[Series { name: "learning rate".into(), class: "s2", points: rate, marks: false, faint: false }]);
+    out.push_str("<details><summary>gradient norm, before clipping</summary>");
+    out.push_str(&lines("Gradient norm by step", "step", &[Series { name: "gradient norm".into(), class: "s3", points: norm, marks: false, faint: false }]));
+    out.push_str("</details>");
+    out
+}
+
+fn layers(history: &History) -> String {
+    let mut out = strip::strip(&history.layers, history.last_step());
+    if !history.changes.is_empty() {
+        out.push_str("<details><summary>what the policies decided</summary><table><thead><tr><th class=\"n\">after step</th><th>policy</th><th>layers</th><th>action</th><th>reason</th></tr></thead><tbody>");
+        for c in &history.changes {
+            let _ = write!(
+                out,
+                "<tr><td class=\"n\">{}</td><td>{}</td><td><code>{}</code> ({})</td><td>{}</td><td>{}</td></tr>",
+                c.step, escape(&c.policy), escape(&c.layers), c.selected, escape(&c.action), escape(&c.reason)
+            );
+        }
+        out.push_str("</tbody></table></details>");
+    }
+    out
+}
+
+fn confused(manifest: &Manifest, history: &History) -> String {
+    let measured = history.measured("test").or_else(|| history.measured("after"));
+    let Some((measured, matrix)) = measured.and_then(|m| Some((m, m.confusion.as_ref()?))) else { return String::new() };
+    let mut out = format!("<p class=\"note\">On the {} set; rows are labels, columns are predictions, the colour is the share of the row.</p>", escape(&measured.split));
+    out.push_str(&confusion::heat(matrix, &manifest.labels));
+    match confusion::worst(matrix, &manifest.labels) {
+        Some(worst) => {
+            let _ = write!(out, "<h3>Most frequent confusions</h3>{worst}");
+        }
+        None => out.push_str("<p>Every row was labelled correctly.</p>"),
+    }
+    out
+}
+
+fn data(report: &DataReport) -> String {
+    let mut out = String::from("<table><thead><tr><th>file</th><th>for</th><th class=\"n\">read</th><th class=\"n\">left out</th><th class=\"n\">dropped</th><th class=\"n\">kept</th></tr></thead><tbody>");
+    for s in &report.sources {
+        let _ = write!(
+            out,
+            "<tr><td><code>{}</code></td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
+            escape(&s.path), s.split, count(s.read), count(s.limited), count(s.dropped_rows()), count(s.rows)
+        );
+    }
+    out.push_str("</tbody></table>");
+    let dropped: String = report
+        .sources
+        .iter()
+        .flat_map(|s| s.dropped.iter().map(move |d| (s, d)))
+        .map(|(s, d)| format!("<tr><td>{}</td><td>{}</td><td>{}</td><td class=\"n\">{}</td><td>{}</td></tr>", s.split, escape(&d.stage), escape(&d.reason), count(d.count), escape(&d.keys.join(", "))))
+        .collect();
+    if !dropped.is_empty() {
+        let _ = write!(out, "<h3>Dropped rows</h3><table><thead><tr><th>from</th><th>by</th><th>reason</th><th class=\"n\">rows</th><th>for example</th></tr></thead><tbody>{dropped}</tbody></table>");
+    }
+    out.push_str("<h3>Splits</h3><table><thead><tr><th>split</th><th class=\"n\">rows</th><th class=\"n\">examples</th><th class=\"n\">tokens</th><th class=\"n\">cut</th><th class=\"n\">longest</th></tr></thead><tbody>");
+    for s in &report.splits {
+        let _ = write!(
+            out,
+            "<tr><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
+            s.split, count(s.rows), count(s.examples), count(s.tokens), count(s.truncated), s.longest
+        );
+    }
+    out.push_str("</tbody></table>");
+    for o in &report.overlaps {
+        let _ = write!(out, "<p class=\"banner\">{} rows of the {} set also stand in the {} set.</p>", count(o.count), o.split, o.with);
+    }
+    for w in &report.warnings {
+        let _ = write!(out, "<p class=\"note\">{}</p>", escape(w));
+    }
+    if let Some(train) = report.split(SplitName::Train) {
+        out.push_str("<h3>Tokens of a training example</h3>");
+        let lengths: Vec<(String, u64)> = train.lengths.iter().map(|b| (format!("{}–{}", b.from, b.to), b.count)).collect();
+        out.push_str(&bars("Tokens of a training example", &lengths));
+        if !train.labels.is_empty() {
+            let rows: String = train.labels.iter().map(|l| format!("<tr><td>{}</td><td class=\"n\">{}</td></tr>", escape(&l.label), count(l.count))).collect();
+            let _ = write!(out, "<details><summary>rows of each label</summary><table><tbody>{rows}</tbody></table></details>");
+        }
+    }
+    out
+}
+
+fn roles(manifest: &Manifest) -> String {
+    let mut out = String::from("<table><thead><tr><th>role</th><th>who</th><th>sha256</th><th>settings</th></tr></thead><tbody>");
+    for r in &manifest.roles {
+        let (origin, digest) = match &r.plugin {
+            Some(file) => (format!("<br><span class=\"note\">plugin, {}</span>", bytes(file.bytes)), short_digest(file)),
+            None => ("<br><span class=\"note\">built in</span>".to_owned(), String::new()),
+        };
+        let _ = write!(
+            out,
+            "<tr><td>{}<br><span class=\"note\">{}</span></td><td>{}{origin}</td><td><code>{digest}</code></td><td><code>{}</code></td></tr>",
+            escape(&r.role), escape(&r.path), escape(&r.name), escape(&r.config.to_string())
+        );
+    }
+    out.push_str("</tbody></table>");
+    out
+}
+
+fn configuration(manifest: &Manifest, recipe: &str) -> String {
+    let mut out = format!(
+        "<p>retune {}, seed {}, {}, {} cores, {}.</p>",
+        escape(&manifest.retune), manifest.seed, escape(&manifest.hardware.device), manifest.hardware.cores, escape(&manifest.hardware.system)
+    );
+    let files: String = manifest
+        .base
+        .iter()
+        .chain(&manifest.data)
+        .map(|f| format!("<tr><td><code>{}</code></td><td class=\"n\">{}</td><td><code>{}</code></td></tr>", escape(&f.path.display().to_string()), bytes(f.bytes), short_digest(f)))
+        .collect();
+    let _ = write!(out, "<table><thead><tr><th>file</th><th class=\"n\">size</th><th>sha256</th></tr></thead><tbody>{files}</tbody></table>");
+    if !manifest.model.new.is_empty() {
+        let _ = write!(out, "<p class=\"note\">Not in the base, drawn from the seed: {}.</p>", escape(&some(&manifest.model.new)));
+    }
+    if !manifest.model.unused.is_empty() {
+        let _ = write!(out, "<p class=\"note\">In the base and not used: {}.</p>", escape(&some(&manifest.model.unused)));
+    }
+    let _ = write!(out, "<details open><summary>the recipe, every default filled in</summary><pre>{}</pre></details>", escape(recipe));
+    out
+}
+
+/// The first few names and how many more.
+fn some(names: &[String]) -> String {
+    let shown = names.iter().take(6).cloned().collect::<Vec<_>>().join(", ");
+    if names.len() > 6 { format!("{shown} and {} more", names.len() - 6) } else { shown }
+}
+
+fn short_digest(file: &FileFacts) -> String {
+    file.sha256.chars().take(16).collect()
+}

@@ -1,0 +1,99 @@
+//! `retune evaluate`: how good a model is on a file, by a recipe's loss and metrics.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use retune_train::evaluate;
+use retune_train::model::{Base, Task};
+use serde_json::{Map, Value as Json, json};
+
+use crate::assembly::Assembly;
+use crate::complaint::{Complaint, Result};
+use crate::console::Console;
+use crate::recipe::{Recipe, Validation};
+use crate::report::svg::short;
+use crate::{settings, trouble};
+
+/// Arguments of `retune evaluate`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A run directory, or a recipe (then with --model)
+    run: PathBuf,
+    /// The model [default: the run's result]
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// The rows [default: the recipe's test file, else its validation file]
+    #[arg(long, value_name = "FILE")]
+    data: Option<PathBuf>,
+    /// Print JSON on standard output
+    #[arg(long)]
+    json: bool,
+    /// No progress
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Runs the verb.
+pub fn run(args: Args) -> Result<ExitCode> {
+    let (recipe, model) = opened(&args.run, args.model)?;
+    let data = match args.data.or_else(|| own_data(&recipe)) {
+        Some(data) => data,
+        None => return Err(Complaint::new("the recipe names no test file and no validation file").help("say which rows: --data FILE")),
+    };
+    let mut console = Console::new(args.quiet);
+    let assembly = Assembly::new(&recipe)?;
+    let labels = labels_of(&recipe, &model)?;
+    let (model, _) = assembly.load(&recipe, &Base::Directory(model), labels.clone())?;
+    let rows = assembly.prepare_file(&recipe, data.clone(), &labels, &mut console)?;
+    let mut loss = assembly.roster.loss(&assembly.device)?;
+    let mut metrics = assembly.roster.metrics(&assembly.device)?;
+    let mut watch = |event: &retune_train::TrainEvent| {
+        console.event(event);
+        std::ops::ControlFlow::Continue(())
+    };
+    let batch = settings::size(recipe.evaluation.batch_size);
+    let found = evaluate(&model, &rows, &mut *loss, &mut metrics, batch, &settings::extra_columns(&recipe), &mut watch);
+    console.clear();
+    let found = found.map_err(|e| trouble::training(&recipe, e))?;
+    if args.json {
+        let values: Map<String, Json> = found.all().into_iter().map(|(name, value)| (name, Json::from(value))).collect();
+        println!("{:#}", json!({ "data": data, "rows": found.rows, "values": values, "labels": labels, "confusion": found.confusion }));
+    } else {
+        println!("{}: {} rows", data.display(), found.rows);
+        let width = found.all().iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        for (name, value) in found.all() {
+            println!("  {name:width$}  {}", short(value));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The recipe and the model directory that `run` stands for.
+fn opened(run: &Path, model: Option<PathBuf>) -> Result<(Recipe, PathBuf)> {
+    if run.is_dir() {
+        let place = crate::rundir::RunDir::open(run)?;
+        return Ok((Recipe::load(&place.recipe())?, model.unwrap_or_else(|| place.model())));
+    }
+    let recipe = Recipe::load(run)?;
+    match model {
+        Some(model) => Ok((recipe, model)),
+        None => Err(Complaint::new(format!("`{}` is a recipe, and says nothing of a trained model", run.display()))
+            .help("say which model: --model DIR, or give a run directory in place of the recipe")),
+    }
+}
+
+fn own_data(recipe: &Recipe) -> Option<PathBuf> {
+    recipe.data.test.as_ref().map(|path| path.to_path_buf()).or_else(|| match &recipe.data.validation {
+        Validation::File(path) => Some(path.to_path_buf()),
+        Validation::None | Validation::Split(_) => None,
+    })
+}
+
+/// The labels of a trained model, in its own order.
+fn labels_of(recipe: &Recipe, model: &Path) -> Result<Vec<String>> {
+    match Task::of_checkpoint(model) {
+        Ok(Task::SequenceClassification { labels }) => Ok(labels),
+        Ok(Task::CausalLm) => Ok(Vec::new()),
+        Err(e) => Err(Complaint::new(e.to_string()).help(format!("expected a trained model for {}", recipe.model.task.as_str()))),
+    }
+}

@@ -1,0 +1,181 @@
+//! `retune predict`: labels for texts, with a trained classifier.
+
+use std::io::{IsTerminal, Read};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use retune_data::{DataSpec, SplitName, TaskKind, Tokenization, prepare_source};
+use retune_roles::Stage;
+use retune_tensor::device::DeviceChoice;
+use retune_train::model::{Base, Model, Task};
+use retune_train::{Prediction, predict};
+use serde_json::{Map, Value as Json, json};
+
+use crate::complaint::{Complaint, Result, unreadable};
+use crate::machine;
+use crate::recipe::Recipe;
+use crate::roster::{Roster, is_stateful};
+use crate::rundir::RunDir;
+use crate::{settings, trouble};
+
+/// Arguments of `retune predict`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A run directory (its preprocessors apply, those that compare rows excepted), or a Hugging Face directory
+    model: PathBuf,
+    /// The texts [default: one a line from standard input]
+    #[arg(value_name = "TEXT", conflicts_with = "file")]
+    texts: Vec<String>,
+    /// Read the texts from a file, one a line
+    #[arg(long, short, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Print one JSON object a text, with the probability of every label
+    #[arg(long)]
+    json: bool,
+    /// Where to compute: auto, cpu, cuda:0
+    #[arg(long, default_value = "auto")]
+    device: DeviceChoice,
+}
+
+/// Runs the verb.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let texts = texts(args)?;
+    let reader = Reader::open(&args.model)?;
+    let device = args.device.resolve().map_err(|e| Complaint::new(e.to_string()).help("`retune doctor` shows what this machine has"))?;
+    let task = Task::of_checkpoint(&reader.model).map_err(|e| Complaint::new(e.to_string()).help("predict needs a classifier that has been trained"))?;
+    let labels = match &task {
+        Task::SequenceClassification { labels } => labels.clone(),
+        Task::CausalLm => return Err(Complaint::new("this model continues text, it does not put rows into classes").help("use a model trained with task = \"sequence-classification\"")),
+    };
+    let (model, _) = Model::load(&Base::Directory(reader.model.clone()), &task, 0, &device).map_err(|e| Complaint::new(e.to_string()))?;
+    let answers = reader.answer(&model, &texts)?;
+    for (text, answer) in texts.iter().zip(answers) {
+        if args.json {
+            println!("{}", as_json(text, answer.as_ref(), &labels));
+        } else {
+            match answer {
+                Some(p) => println!("{:.4}  {}  {text}", p.probabilities[p.label], labels[p.label]),
+                None => println!("     –  (dropped by a preprocessor)  {text}"),
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn as_json(text: &str, answer: Option<&Prediction>, labels: &[String]) -> Json {
+    match answer {
+        Some(p) => {
+            let all: Map<String, Json> = labels.iter().cloned().zip(p.probabilities.iter().map(|p| Json::from(*p))).collect();
+            json!({ "text": text, "label": labels[p.label], "probability": p.probabilities[p.label], "probabilities": all })
+        }
+        None => json!({ "text": text, "label": null, "dropped": true }),
+    }
+}
+
+fn texts(args: &Args) -> Result<Vec<String>> {
+    if !args.texts.is_empty() {
+        return Ok(args.texts.clone());
+    }
+    let text = match &args.file {
+        Some(path) => std::fs::read_to_string(path).map_err(|e| unreadable(path, &e))?,
+        None => {
+            let mut stdin = std::io::stdin();
+            if stdin.is_terminal() {
+                eprintln!("reading texts from standard input, one a line; end with Ctrl-D");
+            }
+            let mut text = String::new();
+            stdin.read_to_string(&mut text).map_err(|e| Complaint::new("cannot read standard input").because(e))?;
+            text
+        }
+    };
+    let lines: Vec<String> = text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
+    if lines.is_empty() {
+        return Err(Complaint::new("there is no text to predict").help("give it as an argument, by --file, or on standard input, one a line"));
+    }
+    Ok(lines)
+}
+
+/// How texts are read for a model.
+struct Reader {
+    model: PathBuf,
+    tokenizer: Arc<Tokenization>,
+    stages: Vec<Stage>,
+    spec: DataSpec,
+    batch: usize,
+    recipe: Option<Recipe>,
+}
+
+impl Reader {
+    fn open(given: &Path) -> Result<Self> {
+        if !given.is_dir() {
+            return Err(unreadable(given, &std::io::Error::from(std::io::ErrorKind::NotFound)));
+        }
+        match RunDir::open(given) {
+            Ok(run) => Self::of_run(&run),
+            Err(_) => Self::of_model(given.to_owned()),
+        }
+    }
+
+    fn of_run(run: &RunDir) -> Result<Self> {
+        let recipe = Recipe::load(&run.recipe())?;
+        let mut reader = Self::of_model(run.model())?;
+        let cache = machine::cache_directory();
+        let roster = Roster::cast(&recipe, cache.as_deref())?;
+        for stage in roster.stages(&(reader.tokenizer.clone() as _)) {
+            // One that compares rows, such as a search for duplicates, has no meaning for a single text.
+            if !is_stateful(&stage)? {
+                reader.stages.push(stage);
+            }
+        }
+        let data = settings::data(&recipe, None);
+        reader.spec.max_length = data.max_length;
+        reader.spec.seed = data.seed;
+        reader.spec.columns.text = data.columns.text;
+        reader.batch = settings::size(recipe.evaluation.batch_size);
+        reader.recipe = Some(recipe);
+        Ok(reader)
+    }
+
+    fn of_model(model: PathBuf) -> Result<Self> {
+        if !model.is_dir() {
+            return Err(Complaint::new(format!("`{}` does not exist: the run has no result yet", model.display())).help("`retune run --resume` goes on with it"));
+        }
+        let tokenizer = Tokenization::open(&model).map_err(|e| Complaint::new(e.to_string()).help_some(e.help()))?;
+        let config = retune_train::model::ModelConfig::read(&model).map_err(|e| Complaint::new(e.to_string()))?;
+        let spec = DataSpec {
+            max_length: config.max_position_embeddings.min(tokenizer.model_max_length().unwrap_or(usize::MAX)).min(512),
+            ..DataSpec::new(PathBuf::new(), TaskKind::SequenceClassification)
+        };
+        Ok(Self { model, tokenizer: Arc::new(tokenizer), stages: Vec::new(), spec, batch: 32, recipe: None })
+    }
+
+    /// One answer a text, in order; none for a text that a preprocessor drops.
+    fn answer(&self, model: &Model, texts: &[String]) -> Result<Vec<Option<Prediction>>> {
+        let cannot = |e: std::io::Error| Complaint::new("cannot write a temporary file").because(e);
+        let folder = tempfile::tempdir().map_err(cannot)?;
+        let path = folder.path().join("texts.jsonl");
+        let rows: String = texts.iter().map(|text| format!("{}\n", json!({ self.spec.columns.text.as_str(): text }))).collect();
+        std::fs::write(&path, rows).map_err(cannot)?;
+        let prepared = prepare_source(&self.spec, SplitName::Test, &path.into(), None, &self.stages, &self.tokenizer, &mut |_| {});
+        let examples = match prepared {
+            Ok((examples, _)) => examples,
+            Err(retune_data::DataError::NothingLeft { .. }) => Vec::new(),
+            Err(e) => {
+                return Err(match &self.recipe {
+                    Some(recipe) => trouble::data(recipe, e),
+                    None => Complaint::new(e.to_string()).help_some(e.help()),
+                });
+            }
+        };
+        let mut answers: Vec<Option<Prediction>> = texts.iter().map(|_| None).collect();
+        for prediction in predict(model, &examples, self.batch).map_err(|e| Complaint::new(e.to_string()).help_some(e.help()))? {
+            // Keys end in the line of the row; a row that a preprocessor split keeps its first part's answer.
+            let line = prediction.key.rsplit(':').next().and_then(|tail| tail.split(['#', '/']).next()?.parse::<usize>().ok());
+            if let Some(slot) = line.and_then(|line| answers.get_mut(line.wrapping_sub(1))) {
+                slot.get_or_insert(prediction);
+            }
+        }
+        Ok(answers)
+    }
+}

@@ -1,0 +1,86 @@
+//! `retune prepare`: the data alone, with an account of every row.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use retune_data::{CacheUse, DataReport};
+
+use crate::assembly::Assembly;
+use crate::complaint::Result;
+use crate::console::Console;
+use crate::recipe::Recipe;
+use crate::words::count;
+
+/// Arguments of `retune prepare`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The recipe
+    recipe: PathBuf,
+    /// Print the account as JSON on standard output
+    #[arg(long)]
+    json: bool,
+    /// No progress
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Runs the verb.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let recipe = Recipe::load(&args.recipe)?;
+    let mut console = Console::new(args.quiet);
+    let prepared = Assembly::new(&recipe)?.prepare(&recipe, &mut console)?;
+    if args.json {
+        super::run::print_json(&prepared.report);
+    } else {
+        print!("{}", page(&prepared.report));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn page(report: &DataReport) -> String {
+    let mut out = String::new();
+    for s in &report.sources {
+        let cache = match &s.cache {
+            CacheUse::Hit { .. } => "from the cache".to_owned(),
+            CacheUse::Miss { .. } => "kept in the cache".to_owned(),
+            CacheUse::Rebuilt { .. } => "was damaged in the cache, made again".to_owned(),
+            CacheUse::Off { reason } => format!("not cached: {reason}"),
+        };
+        out.push_str(&format!("{} ({}; {cache})\n", s.path, s.split));
+        out.push_str(&format!("  read {}, kept {}\n", count(s.read), count(s.rows)));
+        if s.limited > 0 {
+            out.push_str(&format!("  left out by limit_per_label: {}\n", count(s.limited)));
+        }
+        if s.added > 0 {
+            out.push_str(&format!("  added by preprocessors: {}\n", count(s.added)));
+        }
+        for d in &s.dropped {
+            out.push_str(&format!("  dropped {} by {}: {} (first: {})\n", count(d.count), d.stage, d.reason, d.keys.join(", ")));
+        }
+    }
+    for s in &report.splits {
+        out.push_str(&format!(
+            "\n{}: {} rows, {} examples, {} tokens, longest {}, {} cut\n",
+            s.split, count(s.rows), count(s.examples), count(s.tokens), s.longest, count(s.truncated)
+        ));
+        let most = s.lengths.iter().map(|b| b.count).max().unwrap_or(1).max(1);
+        for bin in &s.lengths {
+            let bar = "█".repeat(usize::try_from(bin.count * 40 / most).unwrap_or(0));
+            out.push_str(&format!("  {:>5}–{:<5} {:>8}  {bar}\n", bin.from, bin.to, count(bin.count)));
+        }
+        if !s.labels.is_empty() {
+            let (least, most) = (s.labels.iter().min_by_key(|l| l.count), s.labels.iter().max_by_key(|l| l.count));
+            if let (Some(least), Some(most)) = (least, most) {
+                out.push_str(&format!("  {} labels, from {} ({}) to {} ({})\n", s.labels.len(), count(least.count), least.label, count(most.count), most.label));
+            }
+        }
+    }
+    for o in &report.overlaps {
+        let shown: Vec<String> = o.examples.iter().map(|(a, b)| format!("{a} = {b}")).collect();
+        out.push_str(&format!("\nwarning: {} rows of the {} set also stand in the {} set: {}\n", count(o.count), o.split, o.with, shown.join(", ")));
+    }
+    for w in &report.warnings {
+        out.push_str(&format!("\nwarning: {w}\n"));
+    }
+    out
+}

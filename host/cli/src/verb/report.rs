@@ -1,0 +1,23 @@
+//! `retune report`: makes a run's `report.html` again from what is written down.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::complaint::Result;
+use crate::report;
+use crate::rundir::RunDir;
+
+/// Arguments of `retune report`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The run directory
+    run: PathBuf,
+}
+
+/// Runs the verb.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let run = RunDir::open(&args.run)?;
+    report::write(run.root())?;
+    println!("{}", run.report().display());
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,74 @@
+//! `retune run` and `retune train`: a recipe, carried out.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use retune_tensor::device::DeviceChoice;
+
+use crate::complaint::Result;
+use crate::console::Console;
+use crate::course::{self, Ending, Wishes};
+use crate::recipe::{At, Recipe};
+
+/// Arguments of `retune run` and `retune train`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A recipe; with --resume, also a run directory
+    recipe: PathBuf,
+    /// Where the run goes [default: runs/<name>-<n>]
+    #[arg(long, short, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Go on from the last checkpoint of the newest run of this name, or of the one in --output
+    #[arg(long, conflicts_with = "dry_run")]
+    resume: bool,
+    /// Check everything, show the plan, train nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Use this device, whatever the recipe says: auto, cpu, cuda:0
+    #[arg(long)]
+    device: Option<DeviceChoice>,
+    /// Print the summary (or the plan) as JSON on standard output
+    #[arg(long)]
+    json: bool,
+    /// No progress
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Runs the verb; `measure` is what `run` does beyond `train`.
+pub fn run(args: Args, measure: bool) -> Result<ExitCode> {
+    let mut wishes = Wishes { output: args.output, resume: args.resume, dry_run: args.dry_run, measure };
+    let path = recipe_of(&args.recipe, &mut wishes);
+    let mut recipe = Recipe::load(&path)?;
+    if let Some(device) = args.device {
+        recipe.device = At::default_of(device.to_string());
+    }
+    let mut console = Console::new(args.quiet);
+    match course::run(&recipe, &wishes, &mut console)? {
+        Ending::Planned(plan) if args.json => print_json(&plan),
+        Ending::Planned(plan) => print!("{}", plan.page()),
+        Ending::Finished(summary) if args.json => print_json(&summary),
+        Ending::Finished(summary) => print!("{}", summary.page()),
+        Ending::Interrupted(complaint) => {
+            eprint!("{}", crate::rendered(&complaint));
+            return Ok(ExitCode::from(crate::interrupt::EXIT));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A run directory stands for the recipe inside it.
+fn recipe_of(given: &Path, wishes: &mut Wishes) -> PathBuf {
+    let inside = given.join("recipe.toml");
+    if wishes.resume && given.is_dir() && inside.is_file() {
+        wishes.output.get_or_insert_with(|| given.to_owned());
+        return inside;
+    }
+    given.to_owned()
+}
+
+/// One JSON document on standard output.
+pub fn print_json(value: &impl serde::Serialize) {
+    // What is printed here has string keys and finite or null numbers only.
+    println!("{:#}", serde_json::to_value(value).unwrap_or_default());
+}
