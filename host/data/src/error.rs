@@ -71,17 +71,17 @@ pub enum DataError {
         path: PathBuf,
     },
     /// Bytes that are no text.
-    #[error("{place} is not valid UTF-8: byte {byte:#04x} in {where_}")]
+    #[error("{place} is not valid UTF-8: byte {byte:#04x} {where_}")]
     InvalidUtf8 {
         /// File and line.
         place: String,
         /// The first byte that fits nothing.
         byte: u8,
-        /// Column or position.
+        /// `in column …` or `at byte … of the line`.
         where_: String,
     },
     /// A CSV row with too many or too few fields.
-    #[error("{place} has {found} fields, and the header has {expected}")]
+    #[error("{place} has {found} field{}, and the header has {expected}", if *found == 1 { "" } else { "s" })]
     RaggedRow {
         /// File and line.
         place: String,
@@ -301,6 +301,7 @@ impl DataError {
             Self::LabelUnknown { labels, .. } => {
                 format!("the labels are {}; data.labels can name more than train has", list(labels))
             }
+            Self::TooFewLabels { labels, .. } if labels.is_empty() => "name all labels, in the order of the classes".to_owned(),
             Self::TooFewLabels { labels, .. } => {
                 format!("found: {}; check that data.columns.label names the right column", list(labels))
             }
@@ -314,7 +315,7 @@ impl DataError {
                 format!("look at the first rows that {stage} dropped: {keys}")
             }
             Self::TooFewToSplit { .. } => {
-                "give a validation file, or data.validation = \"none\"; of a plain text, every passage between blank lines is a row, \
+                "give a validation file, or leave data.validation out; of a plain text, every passage between blank lines is a row, \
                  and with format = \"lines\" every line is"
                     .to_owned()
             }

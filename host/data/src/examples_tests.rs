@@ -1,1 +1,71 @@
+use proptest::prelude::*;
+
 use super::*;
+
+fn row(key: &str, ids: &[u32], prompt_tokens: u32) -> Row {
+    Row { input_ids: ids.to_vec(), prompt_tokens, ..crate::split::tests::row(key, [0; 16]) }
+}
+
+fn labels(example: &Example) -> &[i64] {
+    match &example.target {
+        Target::Tokens(labels) => labels,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_label_is_the_next_token_and_the_last_has_none() {
+    let made = examples(&[row("t:1", &[5, 6, 7], 0)], TaskKind::CausalLm, Layout::Rows, 8);
+    assert_eq!(labels(&made.examples[0]), [6, 7, IGNORE_INDEX]);
+    assert_eq!(targets(&made.examples[0]), 2);
+}
+
+#[test]
+fn a_prompt_is_shown_and_not_learnt_but_its_last_token_predicts_the_completion() {
+    let made = examples(&[row("t:1", &[5, 6, 7, 8], 2)], TaskKind::CausalLm, Layout::Rows, 8);
+    assert_eq!(labels(&made.examples[0]), [IGNORE_INDEX, 7, 8, IGNORE_INDEX]);
+}
+
+#[test]
+fn blocks_are_named_after_the_row_they_begin_in_and_keep_the_short_rest() {
+    let rows = [row("t:1", &[1, 2, 3], 0), row("t:4", &[4, 5, 6, 7], 0), row("t:9", &[8], 0)];
+    let made = examples(&rows, TaskKind::CausalLm, Layout::Blocks, 3);
+    let seen: Vec<(&str, &[u32])> = made.examples.iter().map(|e| (e.key.as_str(), e.input_ids.as_slice())).collect();
+    assert_eq!(seen, [("t:1@0", &[1, 2, 3][..]), ("t:4@1", &[4, 5, 6]), ("t:4@2", &[7, 8])]);
+    assert_eq!(labels(&made.examples[2]), [8, IGNORE_INDEX]);
+}
+
+#[test]
+fn a_block_with_no_target_is_left_out_and_counted() {
+    let made = examples(&[row("t:1", &[1, 2, 3, 4], 0)], TaskKind::CausalLm, Layout::Blocks, 3);
+    assert_eq!((made.examples.len(), made.without_target), (1, 1), "the rest is one token with nothing behind it");
+}
+
+proptest! {
+    #[test]
+    fn blocks_lose_no_token_and_every_label_is_the_next_token_of_its_block(
+        lengths in prop::collection::vec((1usize..9, 0u32..4), 1..20),
+        max_length in 2usize..12,
+    ) {
+        let mut next = 0;
+        let rows: Vec<Row> = lengths.iter().enumerate().map(|(i, &(length, prompt))| {
+            let ids: Vec<u32> = (next..next + length as u32).collect();
+            next += length as u32;
+            row(&format!("t:{i}"), &ids, prompt)
+        }).collect();
+        let prompts: Vec<bool> =
+            lengths.iter().flat_map(|&(length, prompt)| (0..length).map(move |t| t < prompt as usize)).collect();
+        let made = examples(&rows, TaskKind::CausalLm, Layout::Blocks, max_length);
+        let tokens: usize = made.examples.iter().map(|e| e.input_ids.len()).sum();
+        prop_assert_eq!((next as usize).div_ceil(max_length), made.examples.len() + made.without_target as usize);
+        prop_assert!(tokens <= next as usize);
+        for example in &made.examples {
+            prop_assert!(example.input_ids.len() <= max_length);
+            prop_assert!(targets(example) > 0);
+            for (t, &label) in labels(example).iter().enumerate() {
+                let expected = example.input_ids.get(t + 1).filter(|&&id| !prompts[id as usize]);
+                prop_assert_eq!(label, expected.map_or(IGNORE_INDEX, |&id| i64::from(id)));
+            }
+        }
+    }
+}

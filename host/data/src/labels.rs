@@ -37,7 +37,8 @@ impl LabelSet {
     /// Fewer than two.
     pub fn found(names: BTreeSet<String>, file: &str) -> Result<Self> {
         let mut names: Vec<String> = names.into_iter().collect();
-        if let Ok(mut numbers) = names.iter().map(|name| name.parse::<i64>()).collect::<std::result::Result<Vec<_>, _>>()
+        if let Ok(mut numbers) =
+            names.iter().map(|name| name.parse::<i64>()).collect::<std::result::Result<Vec<_>, _>>()
             && numbers.iter().zip(&names).all(|(number, name)| number.to_string() == *name)
         {
             numbers.sort_unstable();
@@ -102,7 +103,11 @@ mod tests {
     fn numbers_are_sorted_as_numbers_and_words_as_words() {
         assert_eq!(found(&["10", "9", "1"]).names(), ["1", "9", "10"]);
         assert_eq!(found(&["10", "9", "one"]).names(), ["10", "9", "one"]);
-        assert_eq!(found(&["01", "1", "2"]).names(), ["01", "1", "2"], "01 is a word: it would not survive as a number");
+        assert_eq!(
+            found(&["01", "1", "2"]).names(),
+            ["01", "1", "2"],
+            "01 is a word: it would not survive as a number"
+        );
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub mod spec;
 pub mod split;
 pub mod stage;
 pub mod summary;
+#[cfg(test)]
+mod testing;
 pub mod tokenization;
 pub mod tokenize;
 

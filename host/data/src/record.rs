@@ -186,7 +186,13 @@ mod tests {
     #[test]
     fn a_number_is_finite_or_an_error() {
         assert_eq!(record(r#"{"w": "0.25"}"#).number("w", "data.extra_columns").unwrap(), 0.25);
-        assert!(matches!(record(r#"{"w": "NaN"}"#).number("w", "data.extra_columns"), Err(DataError::ValueKind { .. })));
-        assert!(matches!(record(r#"{"w": "big"}"#).number("w", "data.extra_columns"), Err(DataError::ValueKind { .. })));
+        assert!(matches!(
+            record(r#"{"w": "NaN"}"#).number("w", "data.extra_columns"),
+            Err(DataError::ValueKind { .. })
+        ));
+        assert!(matches!(
+            record(r#"{"w": "big"}"#).number("w", "data.extra_columns"),
+            Err(DataError::ValueKind { .. })
+        ));
     }
 }

@@ -140,7 +140,8 @@ fn open_csv(counted: Counted, lines: &Rc<RefCell<Lines>>, source: &Source, forma
     let line = lines.borrow_mut().line_of(&record);
     let mut header = Vec::with_capacity(record.len());
     for (index, field) in record.iter().enumerate() {
-        let name = text(field, || place(&file, line), || format!("the name of column {}", index + 1))?.trim().to_owned();
+        let name =
+            text(field, || place(&file, line), || format!("in the name of column {}", index + 1))?.trim().to_owned();
         if header.contains(&name) {
             return Err(DataError::DuplicateColumn { place: place(&file, line), column: name });
         }
@@ -182,7 +183,7 @@ fn read_csv(
     }
     let mut fields: Fields = Vec::with_capacity(header.len());
     for (name, field) in header.iter().zip(record.iter()) {
-        let value = text(field, || place(file, line), || format!("column `{name}`"))?;
+        let value = text(field, || place(file, line), || format!("in column `{name}`"))?;
         fields.push((name.clone(), Value::Text(value.to_owned())));
     }
     Ok(Some(Record::new(file, line, fields)))
@@ -208,7 +209,11 @@ fn read_line(
         Err(e) => {
             let at = e.utf8_error().valid_up_to();
             let byte = e.as_bytes().get(at).copied().unwrap_or(0);
-            Err(DataError::InvalidUtf8 { place: place(file, *line), byte, where_: format!("byte {} of the line", at + 1) })
+            Err(DataError::InvalidUtf8 {
+                place: place(file, *line),
+                byte,
+                where_: format!("at byte {} of the line", at + 1),
+            })
         }
     }
 }

@@ -1,1 +1,156 @@
+use std::io::Write as _;
+
+use proptest::prelude::*;
+
 use super::*;
+
+/// A file that is there as long as the value is.
+fn file(name: &str, bytes: &[u8]) -> (tempfile::TempDir, Source) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(name);
+    File::create(&path).unwrap().write_all(bytes).unwrap();
+    (directory, Source::from(path))
+}
+
+fn rows(name: &str, bytes: &[u8]) -> Result<Vec<Record>> {
+    let (_directory, source) = file(name, bytes);
+    Rows::open(&source)?.collect()
+}
+
+fn keys(records: &[Record]) -> Vec<&str> {
+    records.iter().map(|record| record.key.as_str()).collect()
+}
+
+fn texts(records: &[Record]) -> Vec<&str> {
+    records.iter().map(|record| record.get("text").unwrap().as_text().unwrap()).collect()
+}
+
+/// The message, with the temporary directory taken out.
+fn message(name: &str, bytes: &[u8]) -> String {
+    let (directory, source) = file(name, bytes);
+    let error = Rows::open(&source).and_then(|rows| rows.collect::<Result<Vec<_>>>()).unwrap_err();
+    error.to_string().replace(&format!("{}/", directory.path().display()), "")
+}
+
+#[test]
+fn a_key_is_the_line_the_row_begins_on_also_after_quoted_and_blank_lines() {
+    let csv = b"text,label\none,a\n\n\"two\nlines\",b\n\r\nthree,c\n";
+    let records = rows("t.csv", csv).unwrap();
+    assert_eq!(keys(&records), ["t.csv:2", "t.csv:4", "t.csv:7"]);
+    assert_eq!(texts(&records), ["one", "two\nlines", "three"]);
+}
+
+#[test]
+fn carriage_returns_and_a_byte_order_mark_change_nothing() {
+    let plain = rows("t.csv", b"text,label\none,a\n\"two\",b\n").unwrap();
+    assert_eq!(rows("t.csv", b"\xef\xbb\xbftext,label\r\none,a\r\n\"two\",b\r\n").unwrap(), plain);
+    assert_eq!(rows("t.csv", b"text,label\none,a\n\"two\",b").unwrap(), plain, "no line feed at the end");
+    let json = rows("t.jsonl", b"{\"text\":\"a\"}\n{\"text\":\"b\"}\n").unwrap();
+    assert_eq!(rows("t.jsonl", b"\xef\xbb\xbf{\"text\":\"a\"}\r\n{\"text\":\"b\"}\r\n").unwrap(), json);
+}
+
+#[test]
+fn a_text_file_gives_passages_and_its_lines_format_gives_lines() {
+    let bytes = b"\nfirst\nsecond\n\n \nthird\n";
+    let records = rows("t.txt", bytes).unwrap();
+    assert_eq!(keys(&records), ["t.txt:2", "t.txt:6"]);
+    assert_eq!(texts(&records), ["first\nsecond", "third"]);
+    let (_directory, mut source) = file("t.txt", bytes);
+    source.format = Some(Format::Lines);
+    let records: Vec<Record> = Rows::open(&source).unwrap().map(Result::unwrap).collect();
+    assert_eq!(keys(&records), ["t.txt:2", "t.txt:3", "t.txt:6"]);
+}
+
+#[test]
+fn tabs_separate_in_tsv() {
+    let records = rows("t.tsv", b"text\tlabel\na, b\tx\n").unwrap();
+    assert_eq!(texts(&records), ["a, b"]);
+}
+
+#[test]
+fn each_broken_file_has_its_own_message() {
+    let all = [
+        message("empty.csv", b""),
+        message("empty.jsonl", b""),
+        message("ragged.csv", b"text,label\nfine,a\na, b,c\n"),
+        message("short.csv", b"text,label\n\nfine\n"),
+        message("quote.csv", b"text,label\n\"open,a\nb,c\nd,e\n"),
+        message("quote-last.csv", b"label,text\na,\"open\nb,c\nd,e\n"),
+        message("latin.csv", b"text,label\nfine,a\ncaf\xe9,b\n"),
+        message("latin.jsonl", b"{\"text\": \"fine\"}\n{\"text\": \"caf\xe9\"}\n"),
+        message("latin-header.csv", b"t\xe9xt,label\n"),
+        message("twice.csv", b"text,text\na,b\n"),
+        message("bad.jsonl", b"{\"text\": \"fine\"}\n\n{\"text\": \"cut\n"),
+        message("list.jsonl", b"[\n{\"text\": \"a\"}\n]\n"),
+        message("string.jsonl", b"\"just text\"\n"),
+        message("data.parquet", b"PAR1"),
+    ];
+    insta::assert_snapshot!(all.join("\n"), @r#"
+    empty.csv is empty
+    empty.jsonl is empty
+    ragged.csv:3 has 3 fields, and the header has 2
+    short.csv:3 has 1 field, and the header has 2
+    quote.csv:2 opens a quote that is never closed
+    quote-last.csv:2 opens a quote that is never closed
+    latin.csv:3 is not valid UTF-8: byte 0xe9 in column `text`
+    latin.jsonl:2 is not valid UTF-8: byte 0xe9 at byte 14 of the line
+    latin-header.csv:1 is not valid UTF-8: byte 0xe9 in the name of column 1
+    twice.csv:1 names the column `text` twice
+    bad.jsonl:3 is not valid JSON: EOF while parsing a string at column 13
+    list.jsonl:1 holds an array, and a row is an object like {"text": "…"}
+    string.jsonl:1 holds a string, and a row is an object like {"text": "…"}
+    data.parquet does not say its format by its name; expected .csv, .tsv, .jsonl or .txt
+    "#);
+}
+
+#[test]
+fn a_missing_file_names_the_nearest_one_beside_it() {
+    let (directory, _) = file("train.csv", b"text\na\n");
+    let error = Rows::open(&Source::from(directory.path().join("trian.csv"))).err().unwrap();
+    assert!(error.to_string().ends_with("trian.csv does not exist; did you mean `train.csv`?"), "{error}");
+    let error = Rows::open(&Source { path: directory.path().to_owned(), format: Some(Format::Csv) }).err().unwrap();
+    assert!(error.to_string().ends_with("cannot be read: it is a directory"), "{error}");
+}
+
+#[test]
+fn rows_stop_after_the_first_error() {
+    let (_directory, source) = file("t.jsonl", b"{\"text\": 1}\nbroken\n{\"text\": 2}\n");
+    let results: Vec<bool> = Rows::open(&source).unwrap().map(|row| row.is_ok()).collect();
+    assert_eq!(results, [true, false]);
+}
+
+#[test]
+fn the_digest_is_that_of_the_bytes() {
+    let (_directory, source) = file("t.csv", b"abc");
+    let (digest, length) = digest(&source).unwrap();
+    assert_eq!(digest, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    assert_eq!(length, 3);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn whatever_a_csv_writer_quotes_is_read_back_with_the_line_it_begins_on(
+        cells in prop::collection::vec(("[a-zé,\"\n\r ]{0,12}", "[a-z\"\n]{1,6}"), 1..12),
+        crlf in any::<bool>(),
+    ) {
+        let mut out = csv::WriterBuilder::new()
+            .terminator(if crlf { csv::Terminator::CRLF } else { csv::Terminator::Any(b'\n') })
+            .from_writer(Vec::new());
+        out.write_record(["text", "label"]).unwrap();
+        let mut lines = Vec::new();
+        for (text, label) in &cells {
+            out.flush().unwrap();
+            lines.push(1 + out.get_ref().iter().filter(|&&byte| byte == b'\n').count() as u64);
+            out.write_record([text, label]).unwrap();
+        }
+        let records = rows("p.csv", &out.into_inner().unwrap()).unwrap();
+        prop_assert_eq!(records.len(), cells.len());
+        for ((record, (text, label)), line) in records.iter().zip(&cells).zip(lines) {
+            prop_assert_eq!(record.get("text").unwrap().as_text().unwrap(), text);
+            prop_assert_eq!(record.get("label").unwrap().as_text().unwrap(), label);
+            prop_assert_eq!(record.line, Some(line));
+        }
+    }
+}

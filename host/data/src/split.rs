@@ -68,8 +68,10 @@ fn shares(sizes: &[(u64, usize)], fraction: f64) -> Vec<usize> {
     let all: usize = sizes.iter().map(|(_, size)| size).sum();
     let most: usize = sizes.iter().map(|(_, size)| size.saturating_sub(1)).sum();
     let wanted = ((all as f64 * fraction).round() as usize).clamp(1, most.max(1)).min(most);
-    let mut shares: Vec<usize> =
-        sizes.iter().map(|&(_, size)| ((size as f64 * fraction).floor() as usize).min(size.saturating_sub(1))).collect();
+    let mut shares: Vec<usize> = sizes
+        .iter()
+        .map(|&(_, size)| ((size as f64 * fraction).floor() as usize).min(size.saturating_sub(1)))
+        .collect();
     let mut order: Vec<usize> = (0..sizes.len()).collect();
     let remainder = |i: usize| (sizes[i].1 as f64 * fraction).fract();
     order.sort_by(|&a, &b| remainder(b).total_cmp(&remainder(a)).then_with(|| sizes[a].0.cmp(&sizes[b].0)));
@@ -91,4 +93,4 @@ fn shares(sizes: &[(u64, usize)], fraction: f64) -> Vec<usize> {
 
 #[cfg(test)]
 #[path = "split_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -194,8 +194,11 @@ fn settle(
     let mut outputs_of = vec![0u64; samples.len()];
     for output in &result.outputs {
         let count = outputs_of.get_mut(output.source as usize).ok_or_else(|| {
-            fail(format!("an output says it comes from sample {} of the batch, and they go from 0 to {last}", output.source))
-                .help("`source` is the position in the batch of the sample an output was made of")
+            fail(format!(
+                "an output says it comes from sample {} of the batch, and they go from 0 to {last}",
+                output.source
+            ))
+            .help("`source` is the position in the batch of the sample an output was made of")
         })?;
         *count += 1;
     }

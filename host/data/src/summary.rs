@@ -40,7 +40,10 @@ pub fn warnings(report: &DataReport, spec: &DataSpec, repeats: &Repeats, seams: 
     let mut said = Vec::new();
     for source in &report.sources {
         if let CacheUse::Rebuilt { key } = &source.cache {
-            said.push(format!("the kept rows of the {} data were damaged and were made again (key {key})", source.split));
+            said.push(format!(
+                "the kept rows of the {} data were damaged and were made again (key {key})",
+                source.split
+            ));
         }
     }
     for overlap in &report.overlaps {

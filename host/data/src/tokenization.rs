@@ -84,7 +84,9 @@ impl Tokenization {
             let text = special_token(role, &config, &map, &class)?;
             let id = tokenizer.token_to_id(&text);
             if id.is_none() {
-                warnings.push(format!("the tokenizer's {role} is `{text}`, which is not in its vocabulary; it is left out"));
+                warnings.push(format!(
+                    "the tokenizer's {role} is `{text}`, which is not in its vocabulary; it is left out"
+                ));
             }
             id
         };
@@ -99,10 +101,9 @@ impl Tokenization {
             .and_then(Value::as_f64)
             .filter(|&length| (1.0..1e9).contains(&length))
             .map(|length| length as usize);
-        let name = directory.file_name().map_or_else(
-            || directory.display().to_string(),
-            |name| name.to_string_lossy().into_owned(),
-        );
+        let name = directory
+            .file_name()
+            .map_or_else(|| directory.display().to_string(), |name| name.to_string_lossy().into_owned());
         Ok(Self { tokenizer, name, digest, bos, eos, pad, side, model_max_length, warnings })
     }
 
@@ -149,10 +150,9 @@ impl Tokenization {
                 return Err(DataError::NoRoom { max_length, special });
             }
             let cut = TruncationParams { max_length, direction: self.side, ..TruncationParams::default() };
-            tokenizer.with_truncation(Some(cut)).map_err(|e| DataError::TokenizerBroken {
-                path: PathBuf::from(&self.name),
-                reason: e.to_string(),
-            })?;
+            tokenizer
+                .with_truncation(Some(cut))
+                .map_err(|e| DataError::TokenizerBroken { path: PathBuf::from(&self.name), reason: e.to_string() })?;
         }
         Ok(tokenizer)
     }
@@ -195,8 +195,11 @@ fn class_name(config: &Value, directory: &Path) -> String {
 /// BERT's class takes lower-casing from the config, even against `tokenizer.json`.
 fn follow_class(tokenizer: &mut Tokenizer, class: &str, config: &Value) -> Result<()> {
     let lowercase = config.get("do_lower_case").and_then(Value::as_bool);
-    if let (Some(lowercase), "BertTokenizer" | "DistilBertTokenizer", Some(NormalizerWrapper::BertNormalizer(normalizer))) =
-        (lowercase, class, tokenizer.get_normalizer())
+    if let (
+        Some(lowercase),
+        "BertTokenizer" | "DistilBertTokenizer",
+        Some(NormalizerWrapper::BertNormalizer(normalizer)),
+    ) = (lowercase, class, tokenizer.get_normalizer())
         && normalizer.lowercase != lowercase
     {
         let mut normalizer = normalizer.clone();
