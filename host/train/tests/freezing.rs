@@ -62,7 +62,7 @@ fn a_frozen_layer_in_the_middle_passes_the_gradient_on_unchanged() {
     let gradients = |model: &Model| {
         let input = Input::from_examples(&[&rows[0]], model.config(), model.device()).unwrap();
         let weights = model.weights(true);
-        let loss = model.forward(&weights, &input, None).unwrap().logits.square().unwrap().sum(&[], false).unwrap();
+        let loss = model.forward(&weights, &input, None).unwrap().logits.pow_scalar(2.0).unwrap().sum(&[], false).unwrap();
         weights.backward(&loss).unwrap()
     };
     let whole = bert();
