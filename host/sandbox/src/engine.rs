@@ -52,7 +52,10 @@ pub(crate) fn engine(cache_dir: Option<&Path>) -> Result<Engine, LoadError> {
 }
 
 fn cache(directory: &Path) -> Result<Cache, LoadError> {
-    let failed = |reason: String| LoadError::Cache { directory: directory.to_owned(), reason };
+    // The engine's cache clears away whatever it does not know: it gets a directory of its own, so
+    // that nothing else kept in `directory` is lost.
+    let directory = &directory.join("compiled");
+    let failed = |reason: String| LoadError::Cache { directory: directory.clone(), reason };
     create_private(directory).map_err(|e| failed(e.to_string()))?;
     let absolute = directory.canonicalize().map_err(|e| failed(e.to_string()))?;
     let mut config = CacheConfig::new();
