@@ -81,9 +81,9 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// The cache in `directory`, which need not exist yet.
+    /// The cache in `rows` below `directory`, which need not exist yet.
     pub fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned() }
+        Self { directory: directory.join("rows") }
     }
 
     /// Where the result of `key` is kept.

@@ -39,7 +39,7 @@ pub struct DataSpec {
     pub workers: usize,
     /// Rows a preprocessor gets in one call, 1 to 4096.
     pub batch: usize,
-    /// Where results are kept; `None`: nowhere.
+    /// Where results are kept (in `rows` below it); `None`: nowhere.
     pub cache_dir: Option<PathBuf>,
     /// Take only the first N training rows of each label, in file order.
     pub limit_per_label: Option<usize>,
