@@ -19,6 +19,7 @@ mod recipe;
 mod report;
 mod roster;
 mod rundir;
+mod self_check;
 mod settings;
 mod summary;
 mod trouble;

@@ -8,6 +8,7 @@ mod prepare;
 mod recipe;
 mod report;
 mod run;
+mod self_check;
 
 use std::process::ExitCode;
 
@@ -43,6 +44,9 @@ enum Verb {
     Recipe(recipe::Args),
     /// Shows what this machine can do, and what is missing for more
     Doctor(doctor::Args),
+    /// Checks arithmetic, parity, a training step and memory on a device
+    #[command(hide = true)]
+    SelfCheck(self_check::Args),
 }
 
 impl Cli {
@@ -58,6 +62,7 @@ impl Cli {
             Verb::Plugin(args) => plugin::run(&args),
             Verb::Recipe(args) => recipe::run(args),
             Verb::Doctor(args) => doctor::run(&args),
+            Verb::SelfCheck(args) => self_check::run(&args),
         }
     }
 }

@@ -44,7 +44,7 @@ pub struct Args {
 }
 
 /// Runs the checks that were asked for; arithmetic always.
-pub fn run(args: Args) -> Result<ExitCode> {
+pub fn run(args: &Args) -> Result<ExitCode> {
     let choice: DeviceChoice = args.device.parse().map_err(|error| Complaint::new(format!("{error}")))?;
     let device = choice.resolve().map_err(|error| Complaint::new(error.to_string()))?;
     let mut report = Report { json: args.json, failed: 0 };
