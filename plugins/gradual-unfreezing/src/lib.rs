@@ -125,9 +125,6 @@ impl Policy for GradualUnfreezing {
         }
         if self.state.depths.is_empty() {
             self.state.depths = below_the_head(layers);
-            if self.state.depths.is_empty() {
-                logging::warn("gradual-unfreezing has nothing to do: no layer below the head learns");
-            }
         }
         Ok(())
     }
@@ -135,7 +132,12 @@ impl Policy for GradualUnfreezing {
     fn decide(&mut self, event: &Event) -> Result<Vec<Change>> {
         let at = &event.at;
         Ok(match (&self.schedule, &event.trigger) {
-            (_, Trigger::Start) => self.everything(),
+            (_, Trigger::Start) => {
+                if self.state.depths.is_empty() {
+                    logging::warn("there is nothing to unfreeze: no layer below the head would learn");
+                }
+                self.everything()
+            }
             (Schedule::Epochs(every), Trigger::Epoch) => {
                 self.advance((at.epoch / every) as usize, &format!("epoch {}", at.epoch))
             }

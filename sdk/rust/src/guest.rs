@@ -7,11 +7,11 @@
 use std::cell::RefCell;
 use std::thread::LocalKey;
 
-use crate::bindings::host::retune::plugin::{batch, logging, tensor, types};
+use crate::bindings::host::retune::plugin::{batch, logging, tokenizer, types};
 use crate::bindings::{checkpoint, loss, metric, plugin, policy, preprocessor};
 use crate::{
     Action, Batch, BatchResult, Checkpoint, Dtype, Error, ErrorKind, Event, InitScheme, Input, Layer, LayerStats, Loss,
-    LossOutput, Metric, Output, Policy, Preprocessor, Progress, Rejection, Sample, Tensor, Trigger, Value, state,
+    LossOutput, Metric, Output, Policy, Preprocessor, Progress, Rejection, Sample, Trigger, Value, state,
 };
 
 /// Where the instance of a role lives between calls.
@@ -333,14 +333,20 @@ impl From<Error> for types::Error {
     }
 }
 
-impl From<types::Progress> for Progress {
-    fn from(at: types::Progress) -> Self {
-        Self { epoch: at.epoch, step: at.step, total_steps: at.total_steps }
+impl From<tokenizer::Encoding> for crate::tokenizer::Encoding {
+    fn from(encoding: tokenizer::Encoding) -> Self {
+        Self { ids: encoding.ids, offsets: encoding.offsets, special: encoding.special }
     }
 }
 
-impl From<tensor::Tensor> for Tensor {
-    fn from(handle: tensor::Tensor) -> Self {
-        Self(handle)
+impl From<crate::tokenizer::Message> for tokenizer::Message {
+    fn from(message: crate::tokenizer::Message) -> Self {
+        Self { role: message.role, content: message.content }
+    }
+}
+
+impl From<types::Progress> for Progress {
+    fn from(at: types::Progress) -> Self {
+        Self { epoch: at.epoch, step: at.step, total_steps: at.total_steps }
     }
 }

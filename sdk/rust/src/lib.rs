@@ -117,6 +117,7 @@ pub mod state;
 pub mod tensor;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
+pub mod tokenizer;
 
 pub use batch::{Batch, IGNORE_INDEX, Input};
 pub use dtype::Dtype;

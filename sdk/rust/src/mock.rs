@@ -7,6 +7,7 @@
 
 pub mod fused;
 pub mod logging;
+pub mod tokenizer;
 
 mod elementwise;
 mod geometry;
@@ -14,6 +15,9 @@ mod make;
 mod reduce;
 mod select;
 mod shape;
+
+#[cfg(test)]
+mod tests;
 
 use std::rc::Rc;
 

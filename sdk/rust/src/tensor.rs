@@ -110,7 +110,7 @@ impl Tensor {
     }
 
     /// Elements `start..end` of one dimension, every `step`th; negative
-    /// positions count from the end.
+    /// positions count from the end, and all are cut to the dimension.
     #[track_caller]
     #[must_use]
     pub fn slice(&self, dim: i32, start: i64, end: i64, step: u32) -> Self {
@@ -204,8 +204,8 @@ impl Tensor {
         Self(self.0.clamp(min, max))
     }
 
-    /// Counts per bin over `[low, high)`, `float32 [bins]`; outliers go to the
-    /// end bins. With `weights`, of the shape of `self`, sums them instead.
+    /// Counts per bin over `[low, high)`, `int64 [bins]`; outliers go to the end
+    /// bins. With `weights`, floats of the shape of `self`, their sums, `float32`.
     #[track_caller]
     #[must_use]
     pub fn histogram(&self, bins: u32, low: f64, high: f64, weights: Option<&Self>) -> Self {
@@ -373,7 +373,7 @@ methods! { along:
 }
 
 methods! { reduce:
-    /// Sum over `dims`, in `float32` or wider.
+    /// Sum over `dims`; accumulates in `float32` or wider, and gives `int64` for integers.
     sum;
     /// Mean over `dims`.
     mean;
@@ -381,7 +381,7 @@ methods! { reduce:
     max;
     /// Smallest over `dims`.
     min;
-    /// Variance over `dims`, dividing by `n - 1`.
+    /// Variance over `dims`, dividing by `n`.
     variance;
     /// `log(sum(e^x))` over `dims`, without overflow.
     log_sum_exp;
@@ -394,9 +394,9 @@ methods! { reduce:
 }
 
 methods! { argument:
-    /// Where the largest element along `dim` is, the first of several; `int64`.
+    /// Where the largest element along `dim` is; `int64`.
     arg_max;
-    /// Where the smallest element along `dim` is, the first of several; `int64`.
+    /// Where the smallest element along `dim` is; `int64`.
     arg_min;
 }
 
@@ -445,7 +445,6 @@ pub fn stack(tensors: &[&Tensor], dim: i32) -> Tensor {
 }
 
 /// Uniform on `[low, high)`, `float32`: a function of `seed` and shape alone.
-/// The values under `cargo test` are not those of the host.
 #[track_caller]
 pub fn uniform(shape: &[u32], low: f64, high: f64, seed: u64) -> Tensor {
     Tensor(backend::uniform(shape, low, high, seed))

@@ -192,6 +192,12 @@ fn same<M: Metric>(metric: &M, left: &[u8], right: &[u8], law: &str) -> Result<(
     Ok(())
 }
 
+/// Gives the plugin under test, on this thread, a tokenizer for which each of
+/// these words is a token, and any other is the one after the last, `<unk>`.
+pub fn use_words(words: &[&str]) {
+    mock::tokenizer::set(words);
+}
+
 /// The log lines this thread wrote since the last call.
 pub fn logs() -> Vec<(Level, String)> {
     mock::logging::take()

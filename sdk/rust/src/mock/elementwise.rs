@@ -4,7 +4,8 @@ use super::{Tensor, geometry, violation};
 use crate::Dtype;
 
 /// The type two tensors meet in.
-fn promote(a: Dtype, b: Dtype) -> Dtype {
+#[track_caller]
+pub(super) fn promote(operation: &str, a: Dtype, b: Dtype) -> Dtype {
     use Dtype::{Bfloat16, Boolean, Float16, Float32, Float64, Int32, Int64, Uint8};
     let width = |d| match d {
         Boolean => 0,
@@ -16,6 +17,9 @@ fn promote(a: Dtype, b: Dtype) -> Dtype {
         Float64 => 6,
     };
     match (a, b) {
+        _ if (a == Boolean) != (b == Boolean) => {
+            violation(operation, format_args!("{a} and {b} do not meet; `cast` the boolean one"))
+        }
         (Float16, Bfloat16) | (Bfloat16, Float16) => Float32,
         _ if width(a) >= width(b) => a,
         _ => b,
@@ -71,14 +75,12 @@ impl Tensor {
     fn arithmetic(&self, operation: &str, rhs: &Self, f: impl Fn(f64, f64) -> f64) -> Self {
         self.must_be_number(operation);
         rhs.must_be_number(operation);
-        self.zip(operation, rhs, promote(self.dtype, rhs.dtype), f)
+        self.zip(operation, rhs, promote(operation, self.dtype, rhs.dtype), f)
     }
 
     #[track_caller]
     fn compare(&self, operation: &str, rhs: &Self, f: impl Fn(f64, f64) -> bool) -> Self {
-        if (self.dtype == Dtype::Boolean) != (rhs.dtype == Dtype::Boolean) {
-            violation(operation, format_args!("{} and {} do not compare", self.dtype, rhs.dtype));
-        }
+        promote(operation, self.dtype, rhs.dtype);
         self.zip(operation, rhs, Dtype::Boolean, |a, b| f64::from(u8::from(f(a, b))))
     }
 
@@ -120,13 +122,18 @@ impl Tensor {
         self.map(Dtype::Boolean, |x| 1.0 - x)
     }
 
+    #[track_caller]
     pub fn is_finite(&self) -> Self {
+        self.must_be_number("is-finite");
         self.map(Dtype::Boolean, |x| f64::from(u8::from(x.is_finite())))
     }
 
     #[track_caller]
     pub fn div(&self, rhs: &Self) -> Self {
         let whole = self.dtype.is_int() && rhs.dtype.is_int();
+        if whole && rhs.data.contains(&0.0) {
+            violation("div", "an integer divisor is zero");
+        }
         self.arithmetic("div", rhs, |a, b| if whole { (a / b).trunc() } else { a / b })
     }
 
@@ -149,7 +156,7 @@ impl Tensor {
             }
         }
         let shape = lead.into_iter().chain([n, m]).collect();
-        Self::make(shape, data, promote(self.dtype, rhs.dtype))
+        Self::make(shape, data, promote("matmul", self.dtype, rhs.dtype))
     }
 }
 
@@ -183,10 +190,8 @@ table! { float:
     sqrt = |x| x.sqrt();
     rsqrt = |x| 1.0 / x.sqrt();
     erf = |x| erf(x);
-    floor = |x| x.floor();
-    ceil = |x| x.ceil();
-    round = |x| x.round_ties_even();
     tanh = |x| x.tanh();
+    relu = |x| if x.is_nan() { x } else { x.max(0.0) };
     sigmoid = |x| sigmoid(x);
     log_sigmoid = |x| -softplus(-x);
     softplus = |x| softplus(x);
@@ -198,7 +203,9 @@ table! { number:
     neg = |x| -x;
     abs = |x| x.abs();
     sign = |x| if x == 0.0 || x.is_nan() { x } else { x.signum() };
-    relu = |x| x.max(0.0);
+    floor = |x| x.floor();
+    ceil = |x| x.ceil();
+    round = |x| x.round_ties_even();
 }
 
 table! { arithmetic:

@@ -1,5 +1,6 @@
 //! Tensors out of nothing, and out of several.
 
+use super::elementwise::promote;
 use super::{Tensor, geometry, violation};
 use crate::Dtype;
 
@@ -55,15 +56,13 @@ pub fn eye(n: u32, dtype: Dtype) -> Tensor {
 pub fn cat(tensors: &[&Tensor], dim: i32) -> Tensor {
     let Some(first) = tensors.first() else { violation("cat", "there is nothing to join") };
     let dim = geometry::dim("cat", dim, first.shape.len());
+    let mut dtype = first.dtype;
     for other in tensors {
-        let fits = other.dtype == first.dtype
-            && other.shape.len() == first.shape.len()
+        dtype = promote("cat", dtype, other.dtype);
+        let fits = other.shape.len() == first.shape.len()
             && (0..first.shape.len()).all(|i| i == dim || other.shape[i] == first.shape[i]);
         if !fits {
-            violation(
-                "cat",
-                format_args!("{} {:?} does not join {} {:?}", other.dtype, other.shape, first.dtype, first.shape),
-            );
+            violation("cat", format_args!("{:?} does not join {:?}", other.shape, first.shape));
         }
     }
     let (before, _, after) = geometry::around(&first.shape, dim);
@@ -76,7 +75,7 @@ pub fn cat(tensors: &[&Tensor], dim: i32) -> Tensor {
     }
     let mut shape = first.shape.clone();
     shape[dim] = tensors.iter().map(|tensor| tensor.shape[dim]).sum();
-    Tensor::make(shape, data, first.dtype)
+    Tensor::make(shape, data, dtype)
 }
 
 #[track_caller]
@@ -85,7 +84,13 @@ pub fn stack(tensors: &[&Tensor], dim: i32) -> Tensor {
     cat(&raised.iter().collect::<Vec<_>>(), dim)
 }
 
-/// Numbers in [0, 1), one after the other (SplitMix64, Steele et al. 2014).
+/// As `float32` holds it.
+fn single(x: f64) -> f64 {
+    f64::from(x as f32)
+}
+
+/// Numbers in [0, 1), one after the other (SplitMix64, Steele et al. 2014): the
+/// host's own, so that a test sees what a run will.
 fn units(seed: u64) -> impl Iterator<Item = f64> {
     (1u64..).map(move |i| {
         let mut z = seed.wrapping_add(i.wrapping_mul(0x9E37_79B9_7F4A_7C15));
@@ -97,7 +102,7 @@ fn units(seed: u64) -> impl Iterator<Item = f64> {
 
 pub fn uniform(shape: &[u32], low: f64, high: f64, seed: u64) -> Tensor {
     let shape = sizes(shape);
-    let data = units(seed).take(shape.iter().product()).map(|u| low + u * (high - low)).collect();
+    let data = units(seed).take(shape.iter().product()).map(|u| single(low + u * (high - low))).collect();
     Tensor::make(shape, data, Dtype::Float32)
 }
 
@@ -106,6 +111,6 @@ pub fn normal(shape: &[u32], mean: f64, std: f64, seed: u64) -> Tensor {
     let mut units = units(seed);
     let mut unit = || units.next().unwrap_or_default();
     let gauss = |u: f64, v: f64| (-2.0 * (1.0 - u).ln()).sqrt() * (std::f64::consts::TAU * v).cos();
-    let data = (0..shape.iter().product()).map(|_| mean + std * gauss(unit(), unit())).collect();
+    let data = (0..shape.iter().product()).map(|_| single(mean + std * gauss(unit(), unit()))).collect();
     Tensor::make(shape, data, Dtype::Float32)
 }

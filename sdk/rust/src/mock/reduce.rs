@@ -16,7 +16,7 @@ fn mean(row: &[f64]) -> f64 {
 
 fn variance(row: &[f64]) -> f64 {
     let middle = mean(row);
-    row.iter().map(|x| (x - middle).powi(2)).sum::<f64>() / (row.len() as f64 - 1.0)
+    row.iter().map(|x| (x - middle).powi(2)).sum::<f64>() / row.len() as f64
 }
 
 fn largest(row: &[f64]) -> f64 {
@@ -98,10 +98,21 @@ impl Tensor {
         self.reduce("all", dims, keep_dims, Dtype::Boolean, |row| f64::from(u8::from(!row.contains(&0.0))))
     }
 
+    /// What sums of this tensor are of.
+    fn summed(&self) -> Dtype {
+        if self.dtype.is_int() { Dtype::Int64 } else { self.dtype }
+    }
+
+    #[track_caller]
+    pub fn sum(&self, dims: &[i32], keep_dims: bool) -> Self {
+        self.must_be_number("sum");
+        self.reduce("sum", dims, keep_dims, self.summed(), |row| row.iter().sum())
+    }
+
     #[track_caller]
     pub fn cum_sum(&self, dim: i32) -> Self {
         self.must_be_number("cum-sum");
-        self.rows("cum-sum", dim, self.dtype, |row| {
+        self.rows("cum-sum", dim, self.summed(), |row| {
             row.iter()
                 .scan(0.0, |sum, x| {
                     *sum += x;
@@ -140,7 +151,7 @@ impl Tensor {
     #[track_caller]
     pub fn top_k(&self, k: u32, dim: i32) -> (Self, Self) {
         let size = self.shape[geometry::dim("top-k", dim, self.shape.len())];
-        if k as usize > size {
+        if k == 0 || k as usize > size {
             violation("top-k", format_args!("wants {k} of {size} elements"));
         }
         let (values, places) = self.sort(dim, true);
@@ -153,6 +164,12 @@ impl Tensor {
         if bins == 0 || low >= high {
             violation("histogram", format_args!("{bins} bins over [{low}, {high})"));
         }
+        if self.data.iter().any(|x| x.is_nan()) {
+            violation("histogram", "an element is NaN and belongs to no bin");
+        }
+        if let Some(weights) = weights {
+            weights.must_be_float("histogram");
+        }
         if let Some(weights) = weights.filter(|w| w.shape != self.shape) {
             violation("histogram", format_args!("weights of shape {:?} for {:?}", weights.shape, self.shape));
         }
@@ -162,7 +179,8 @@ impl Tensor {
             let bin = bin.floor().clamp(0.0, f64::from(bins - 1)) as usize;
             counts[bin] += weights.map_or(1.0, |w| w.data[i]);
         }
-        Self::make(vec![bins as usize], counts, Dtype::Float32)
+        let dtype = if weights.is_some() { Dtype::Float32 } else { Dtype::Int64 };
+        Self::make(vec![bins as usize], counts, dtype)
     }
 }
 
@@ -178,7 +196,6 @@ macro_rules! reductions {
 }
 
 reductions! {
-    sum: must_be_number -> |row| row.iter().sum();
     mean: must_be_float -> mean;
     max: must_be_number -> largest;
     min: must_be_number -> smallest;

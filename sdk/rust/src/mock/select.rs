@@ -1,5 +1,6 @@
 //! Operations that pick elements.
 
+use super::elementwise::promote;
 use super::{Tensor, geometry, violation};
 use crate::Dtype;
 
@@ -49,11 +50,12 @@ impl Tensor {
                 format_args!("an index of shape {:?} for a source of {:?}", index.shape, src.shape),
             );
         }
+        let dtype = promote("scatter-add", self.dtype, src.dtype);
         let mut data = self.data.to_vec();
         for (place, x) in self.pairs("scatter-add", dim, index).into_iter().zip(src.data.iter()) {
             data[place] += x;
         }
-        Self::make(self.shape.clone(), data, self.dtype)
+        Self::make(self.shape.clone(), data, dtype)
     }
 
     #[track_caller]
@@ -79,9 +81,7 @@ impl Tensor {
     #[track_caller]
     pub fn where_(&self, then: &Self, otherwise: &Self) -> Self {
         self.must_be_bool("where");
-        if then.dtype != otherwise.dtype {
-            violation("where", format_args!("chooses between {} and {}", then.dtype, otherwise.dtype));
-        }
+        let dtype = promote("where", then.dtype, otherwise.dtype);
         let shape = geometry::broadcast("where", &then.shape, &otherwise.shape);
         let shape = geometry::broadcast("where", &self.shape, &shape);
         let [condition, yes, no] = [self, then, otherwise].map(|t| geometry::offsets(&t.shape, &shape));
@@ -90,19 +90,18 @@ impl Tensor {
             false => otherwise.data[no[i]],
         };
         let data = (0..condition.len()).map(choose).collect();
-        Self::make(shape, data, then.dtype)
+        Self::make(shape, data, dtype)
     }
 
     #[track_caller]
     pub fn masked_fill(&self, mask: &Self, value: f64) -> Self {
         mask.must_be_bool("masked-fill");
         let value = if self.dtype == Dtype::Boolean { value } else { self.scalar("masked-fill", value) };
-        if geometry::broadcast("masked-fill", &self.shape, &mask.shape) != self.shape {
-            violation("masked-fill", format_args!("a mask of shape {:?} for {:?}", mask.shape, self.shape));
-        }
-        let places = geometry::offsets(&mask.shape, &self.shape);
-        let data = self.data.iter().zip(places).map(|(x, i)| if mask.data[i] != 0.0 { value } else { *x }).collect();
-        Self::make(self.shape.clone(), data, self.dtype)
+        let shape = geometry::broadcast("masked-fill", &self.shape, &mask.shape);
+        let (own, masks) = (geometry::offsets(&self.shape, &shape), geometry::offsets(&mask.shape, &shape));
+        let fill = |(i, j): (&usize, &usize)| if mask.data[*j] != 0.0 { value } else { self.data[*i] };
+        let data = own.iter().zip(&masks).map(fill).collect();
+        Self::make(shape, data, self.dtype)
     }
 
     #[track_caller]

@@ -92,12 +92,11 @@ impl Tensor {
     pub fn slice(&self, dim: i32, start: i64, end: i64, step: u32) -> Self {
         let dim = geometry::dim("slice", dim, self.shape.len());
         let size = self.shape[dim] as i64;
-        let from_front = |at: i64| if at < 0 { at + size } else { at };
-        let (first, last) = (from_front(start), from_front(end));
-        if step == 0 || first < 0 || last > size || first > last {
-            violation("slice", format_args!("{start}..{end} by {step} of a dimension of size {size}"));
+        let cut = |at: i64| if at < 0 { at.saturating_add(size).max(0) } else { at.min(size) } as usize;
+        if step == 0 {
+            violation("slice", "the step must be at least 1");
         }
-        self.pick(dim, &(first as usize..last as usize).step_by(step as usize).collect::<Vec<_>>())
+        self.pick(dim, &(cut(start)..cut(end)).step_by(step as usize).collect::<Vec<_>>())
     }
 
     #[track_caller]
@@ -110,6 +109,9 @@ impl Tensor {
     #[track_caller]
     pub fn repeat(&self, dim: i32, times: u32) -> Self {
         let dim = geometry::dim("repeat", dim, self.shape.len());
+        if times == 0 {
+            violation("repeat", "needs at least one copy");
+        }
         self.pick(dim, &(0..times).flat_map(|_| 0..self.shape[dim]).collect::<Vec<_>>())
     }
 }
