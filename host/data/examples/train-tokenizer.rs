@@ -81,7 +81,9 @@ fn options() -> Result<Options, Box<dyn Error + Send + Sync>> {
         }
     }
     if options.vocab_size < 258 || options.out.as_os_str().is_empty() || options.files.is_empty() {
-        return Err("usage: train-tokenizer --vocab-size N --out DIR [--column NAME] FILE... (N is at least 258)".into());
+        return Err(
+            "usage: train-tokenizer --vocab-size N --out DIR [--column NAME] FILE... (N is at least 258)".into()
+        );
     }
     Ok(options)
 }

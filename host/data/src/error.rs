@@ -271,74 +271,6 @@ pub enum DataError {
 }
 
 impl DataError {
-    /// What to do next, in a sentence or two.
-    pub fn help(&self) -> Option<String> {
-        Some(match self {
-            Self::LabelColumnNotNamed => "say which column holds them: columns = { text = \"…\", label = \"…\" }".to_owned(),
-            Self::MaxLengthTooLong { positions, .. } => format!("set data.max_length to {positions} or less"),
-            Self::FileMissing { .. } => "paths in a recipe are relative to the recipe's own directory".to_owned(),
-            Self::FormatUnknown { .. } => "rename the file, or give its `format`".to_owned(),
-            Self::EmptyFile { .. } | Self::NoRows { .. } => "check that whatever wrote the file had finished".to_owned(),
-            Self::InvalidUtf8 { place, .. } => {
-                let file = place.rsplit_once(':').map_or(place.as_str(), |(file, _)| file);
-                format!("convert the file first, for example: iconv -f WINDOWS-1252 -t UTF-8 {file}")
-            }
-            Self::RaggedRow { .. } => {
-                "a comma, a quote or a line break inside a field needs \"quotes around the field\"".to_owned()
-            }
-            Self::OpenQuote { .. } => "close the quote, or write \"\" for a quote inside a quoted field".to_owned(),
-            Self::BadJson { .. } | Self::NotAnObject { .. } => {
-                "a .jsonl file has one complete JSON object on each line".to_owned()
-            }
-            Self::DuplicateColumn { .. } => "rename or remove one of the two".to_owned(),
-            Self::ColumnMissing { available, purpose, .. } => {
-                format!("the columns are {}; set {purpose} to one of them", list(available))
-            }
-            Self::ValueMissing { purpose, .. } if purpose == "data.columns.label" => {
-                "give every row a label, or remove the rows without one".to_owned()
-            }
-            Self::ValueMissing { .. } => "fill the value in, or remove the row".to_owned(),
-            Self::LabelUnknown { labels, .. } => {
-                format!("the labels are {}; data.labels can name more than train has", list(labels))
-            }
-            Self::TooFewLabels { labels, .. } if labels.is_empty() => "name all labels, in the order of the classes".to_owned(),
-            Self::TooFewLabels { labels, .. } => {
-                format!("found: {}; check that data.columns.label names the right column", list(labels))
-            }
-            Self::StageField { available, .. } => {
-                format!("the fields are {}; most preprocessors have a setting for the field they work on", list(available))
-            }
-            Self::Stage(failure) => return failure.details().help.clone(),
-            Self::NothingLeft { dropped, .. } if dropped.is_empty() => "give a file with rows".to_owned(),
-            Self::NothingLeft { dropped, .. } => {
-                let (stage, keys) = dropped.first().map(|d| (d.stage.as_str(), d.keys.join(", "))).unwrap_or_default();
-                format!("look at the first rows that {stage} dropped: {keys}")
-            }
-            Self::TooFewToSplit { .. } => {
-                "give a validation file, or leave data.validation out; of a plain text, every passage between blank lines is a row, \
-                 and with format = \"lines\" every line is"
-                    .to_owned()
-            }
-            Self::TokenizerMissing { others, .. } if others.is_empty() => {
-                "give the directory of a Hugging Face checkpoint that has one".to_owned()
-            }
-            Self::TokenizerMissing { others, .. } => format!(
-                "found {}; transformers makes a tokenizer.json of it: AutoTokenizer.from_pretrained(dir).save_pretrained(dir)",
-                list(others)
-            ),
-            Self::TokenizerBroken { .. } => "fetch the file again, or save it anew from transformers".to_owned(),
-            Self::TokenizerDoesNotFit { .. } => {
-                "take the tokenizer and the model from the same checkpoint, or add embeddings to the model".to_owned()
-            }
-            Self::NoRoom { special, .. } => format!("set data.max_length to {} or more", special + 1),
-            Self::Spec { .. }
-            | Self::FileUnreadable { .. }
-            | Self::ValueKind { .. }
-            | Self::LabelTwice { .. }
-            | Self::Tokenize { .. } => return None,
-        })
-    }
-
     /// A missing file, with the nearest name beside it; or an unreadable one.
     pub(crate) fn io(path: &Path, error: &std::io::Error) -> Self {
         if error.kind() != std::io::ErrorKind::NotFound {
@@ -374,15 +306,6 @@ fn account(read: u64, dropped: &[Dropped]) -> String {
     let parts: Vec<String> =
         dropped.iter().map(|d| format!("{} dropped {} ({})", d.stage, d.count, d.reason)).collect();
     format!("of {read} row{}, {}", if read == 1 { "" } else { "s" }, parts.join(", "))
-}
-
-/// Up to a dozen names, and how many more there are.
-fn list(names: &[String]) -> String {
-    let shown: Vec<String> = names.iter().take(12).map(|name| format!("`{name}`")).collect();
-    match names.len().saturating_sub(12) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
 }
 
 /// `train.csv:17`.

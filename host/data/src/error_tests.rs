@@ -3,6 +3,7 @@ use std::fmt::Write as _;
 use retune_roles::RoleKind;
 
 use super::*;
+use crate::help::list;
 
 fn names(names: &[&str]) -> Vec<String> {
     names.iter().map(|&name| name.to_owned()).collect()
@@ -31,6 +32,7 @@ fn all() -> Vec<DataError> {
         DataError::OpenQuote { place: at.clone() },
         DataError::BadJson { place: at.clone(), reason: "trailing comma at column 9".into() },
         DataError::NotAnObject { place: at.clone(), found: "an array" },
+        DataError::NotAnObject { place: at.clone(), found: "a string" },
         DataError::DuplicateColumn { place: at.clone(), column: "text".into() },
         DataError::ColumnMissing {
             place: at.clone(),
@@ -38,6 +40,13 @@ fn all() -> Vec<DataError> {
             purpose: purpose.clone(),
             nearest: Some("text".into()),
             available: names(&["text", "label"]),
+        },
+        DataError::ColumnMissing {
+            place: at.clone(),
+            column: "text".into(),
+            purpose: purpose.clone(),
+            nearest: None,
+            available: names(&["text;label"]),
         },
         DataError::ValueMissing { place: at.clone(), column: "text".into(), purpose: purpose.clone() },
         DataError::ValueMissing { place: at.clone(), column: "label".into(), purpose: "data.columns.label".into() },
@@ -119,11 +128,15 @@ fn every_error_says_what_where_and_what_next() {
     train.csv:17 is not valid JSON: trailing comma at column 9
         a .jsonl file has one complete JSON object on each line
     train.csv:17 holds an array, and a row is an object like {"text": "…"}
+        a .jsonl file has one object on each line; jq makes lines of an array: jq -c '.[]' FILE
+    train.csv:17 holds a string, and a row is an object like {"text": "…"}
         a .jsonl file has one complete JSON object on each line
     train.csv:17 names the column `text` twice
         rename or remove one of the two
     train.csv:17 has no column `txt` (data.columns.text); did you mean `text`?
         the columns are `text`, `label`; set data.columns.text to one of them
+    train.csv:17 has no column `text` (data.columns.text)
+        its fields seem to be separated by semicolons: save it with commas, or with tabs as .tsv
     train.csv:17 has no value in column `text` (data.columns.text)
         fill the value in, or remove the row
     train.csv:17 has no value in column `label` (data.columns.label)

@@ -2,8 +2,8 @@
 //!
 //! Given in the recipe, or found in the training rows and sorted: by number when every label
 //! is a whole number, by code point otherwise. The order is the order of the class indices,
-//! so it decides which row of the head learns what. With names given, a whole number
-//! that is not itself a name stands for the index (Hugging Face's `ClassLabel`).
+//! so it decides which row of the head learns what. With names given of which none is a
+//! number, a whole number stands for the index (Hugging Face's `ClassLabel`).
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -71,6 +71,7 @@ impl LabelSet {
             return Ok(class);
         }
         if self.origin.is_none()
+            && !self.names.iter().any(|name| name.parse::<i64>().is_ok())
             && let Ok(class) = label.parse::<u32>()
             && (class as usize) < self.names.len()
         {
@@ -116,8 +117,9 @@ mod tests {
         assert_eq!(given.class(&row("1"), "label").unwrap(), 1);
         assert!(given.class(&row("2"), "label").is_err());
         assert!(found(&["spam", "ham"]).class(&row("1"), "label").is_err());
-        let numbers = LabelSet::given(&["1".to_owned(), "0".to_owned()]).unwrap();
-        assert_eq!(numbers.class(&row("1"), "label").unwrap(), 0, "a name comes before an index");
+        let numbers = LabelSet::given(&["5".to_owned(), "0".to_owned()]).unwrap();
+        assert_eq!(numbers.class(&row("0"), "label").unwrap(), 1, "a number that is a name");
+        assert!(numbers.class(&row("1"), "label").is_err(), "where names are numbers, no number is an index");
     }
 
     #[test]

@@ -24,7 +24,9 @@
 pub mod cache;
 pub mod error;
 pub mod examples;
+mod help;
 pub mod labels;
+mod load;
 pub mod nearest;
 pub mod overlap;
 mod parallel;

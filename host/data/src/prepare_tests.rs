@@ -3,8 +3,10 @@ use std::fmt::Write as _;
 use retune_roles::{BatchResult, Output, Preprocessor, PreprocessorContract, Rejection, Sample, Target};
 
 use super::*;
-use crate::spec::{Columns, Format};
+use crate::cache::Cache;
+use crate::spec::{Columns, Format, Layout};
 use crate::testing::{Directory, bert, bpe};
+use crate::{CacheUse, SourceReport};
 
 const INTENTS: [&str; 3] = ["card_arrival", "lost_card", "top_up_failed"];
 

@@ -174,7 +174,7 @@ fn read_csv(
     let line = lines.borrow_mut().line_of(&record);
     // A quote that nothing closes swallows the rest of the file into one field, and the file
     // then does not end with the quote that would have closed it.
-    let swallowed = record.iter().last().is_some_and(|field| field.contains(&b'\n'));
+    let swallowed = record.iter().next_back().is_some_and(|field| field.contains(&b'\n'));
     if swallowed && lines.borrow().ended && lines.borrow().last != Some(b'"') {
         return Err(DataError::OpenQuote { place: place(file, line) });
     }

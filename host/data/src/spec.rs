@@ -169,8 +169,8 @@ impl Source {
         self.path.file_name().map_or_else(|| self.path.display().to_string(), |n| n.to_string_lossy().into_owned())
     }
 
-    /// The format given, or the one the ending stands for: `.csv`, `.tsv`, `.jsonl` and
-    /// `.ndjson`, `.txt`.
+    /// The format given, or the one the ending stands for: `.csv`, `.tsv`, `.jsonl`,
+    /// `.ndjson` and `.json`, `.txt`.
     pub fn resolved_format(&self) -> Result<Format> {
         if let Some(format) = self.format {
             return Ok(format);
@@ -179,7 +179,7 @@ impl Source {
         match ending.as_deref() {
             Some("csv") => Ok(Format::Csv),
             Some("tsv") => Ok(Format::Tsv),
-            Some("jsonl" | "ndjson") => Ok(Format::Jsonl),
+            Some("jsonl" | "ndjson" | "json") => Ok(Format::Jsonl),
             Some("txt" | "text") => Ok(Format::Text),
             _ => Err(DataError::FormatUnknown { path: self.path.clone() }),
         }

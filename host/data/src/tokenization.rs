@@ -202,7 +202,7 @@ fn follow_class(tokenizer: &mut Tokenizer, class: &str, config: &Value) -> Resul
     ) = (lowercase, class, tokenizer.get_normalizer())
         && normalizer.lowercase != lowercase
     {
-        let mut normalizer = normalizer.clone();
+        let mut normalizer = *normalizer;
         normalizer.lowercase = lowercase;
         tokenizer.with_normalizer(Some(normalizer)).map_err(|e| DataError::TokenizerBroken {
             path: PathBuf::from("tokenizer_config.json"),

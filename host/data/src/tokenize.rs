@@ -14,6 +14,9 @@ use crate::row::{Row, text_digest};
 use crate::spec::{DataSpec, Layout, TaskKind};
 use crate::{DataError, Result, Tokenization};
 
+/// The reason of a row that has no token for the loss.
+pub const NOTHING_TO_LEARN: &str = "nothing-to-learn";
+
 /// Turns records into rows; shared by all threads.
 pub struct Encoder<'a> {
     spec: &'a DataSpec,
