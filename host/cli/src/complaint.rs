@@ -173,7 +173,8 @@ impl From<Failure> for Complaint {
         let mut complaint = Self::new(failure.to_string());
         let details = failure.details();
         complaint.0.frames = details.backtrace.clone();
-        complaint.help_some(details.help.clone())
+        let own_fault = (!details.backtrace.is_empty()).then(|| "the plugin has to be mended; the frames above say where".to_owned());
+        complaint.help_some(details.help.clone().or(own_fault))
     }
 }
 

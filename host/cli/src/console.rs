@@ -12,7 +12,7 @@ use retune_data::DataProgress;
 use retune_train::TrainEvent;
 
 use crate::report::svg::short;
-use crate::words::{amount, count, duration};
+use crate::words::{amount, count, duration, plain};
 
 /// How long a plain line waits for the next.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
@@ -27,6 +27,15 @@ pub struct Console {
     began: Instant,
     total: u64,
     first: u64,
+    /// Decisions of a policy that are alike, told in one line.
+    decisions: Option<Decisions>,
+}
+
+/// One action of a policy on several globs.
+struct Decisions {
+    head: String,
+    reason: String,
+    layers: Vec<String>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -44,7 +53,7 @@ impl Console {
             false if std::io::stderr().is_terminal() => Mode::Terminal,
             false => Mode::Plain,
         };
-        Self { mode, bar: None, stage: String::new(), last_line: None, began: Instant::now(), total: 0, first: 0 }
+        Self { mode, bar: None, stage: String::new(), last_line: None, began: Instant::now(), total: 0, first: 0, decisions: None }
     }
 
     /// A line that stays.
@@ -91,6 +100,9 @@ impl Console {
 
     /// What happens in training.
     pub fn event(&mut self, event: &TrainEvent) {
+        if !matches!(event, TrainEvent::PolicyChange { .. } | TrainEvent::Layers { .. }) {
+            self.tell_decisions();
+        }
         match event {
             TrainEvent::RunStart { train_rows, validation_rows, total_steps, parameters, trainable_parameters, resumed_from, .. } => {
                 self.clear();
@@ -116,7 +128,14 @@ impl Console {
                 self.line(&format!("evaluate  step {step}, epoch {epoch:.1}: {}{best}", shown.join("  ")));
             }
             TrainEvent::PolicyChange { step, policy, layers, action, reason, .. } => {
-                self.line(&format!("policy    step {step}: {policy}: {action} {layers} ({reason})"));
+                let head = format!("policy    step {step}: {}: {action}", plain(policy));
+                match &mut self.decisions {
+                    Some(last) if last.head == head && last.reason == *reason => last.layers.push(layers.clone()),
+                    _ => {
+                        self.tell_decisions();
+                        self.decisions = Some(Decisions { head, reason: reason.clone(), layers: vec![layers.clone()] });
+                    }
+                }
             }
             TrainEvent::EarlyStop { step, metric, best, patience } => {
                 let best = best.map(|best| format!(" on {}", short(best))).unwrap_or_default();
@@ -131,6 +150,14 @@ impl Console {
             TrainEvent::RunEnd { .. } => self.clear(),
             TrainEvent::Layers { .. } | TrainEvent::Checkpoint { .. } => {}
         }
+    }
+
+    /// Prints what policies decided since the last event.
+    fn tell_decisions(&mut self) {
+        let Some(Decisions { head, reason, layers }) = self.decisions.take() else { return };
+        let shown = layers.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
+        let more = if layers.len() > 3 { format!(" and {} more", layers.len() - 3) } else { String::new() };
+        self.line(&format!("{head} {shown}{more} ({reason})"));
     }
 
     /// Ends a stage that is not training's own bar.

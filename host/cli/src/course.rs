@@ -268,9 +268,6 @@ fn tell_prepared(prepared: &Prepared, console: &Console) {
         let cached = if matches!(source.cache, retune_data::CacheUse::Hit { .. }) { " (from the cache)" } else { "" };
         console.line(&format!("data      {}: {} of {} rows{cached}{lost}", source.split, source.rows, source.read));
     }
-    for overlap in &prepared.report.overlaps {
-        console.line(&format!("warning   {} rows of the {} set also stand in the {} set", overlap.count, overlap.split, overlap.with));
-    }
     for warning in &prepared.report.warnings {
         console.line(&format!("warning   {warning}"));
     }

@@ -110,7 +110,7 @@ impl Plan {
         }
         for role in &self.roles {
             let origin = role.plugin.as_ref().map_or("built in".to_owned(), |f| format!("plugin {}, sha256 {}", bytes(f.bytes), &f.sha256[..f.sha256.len().min(12)]));
-            out.push_str(&format!("{:<12}  {} ({origin}) {}\n", role.role, role.name, role.config));
+            out.push_str(&format!("{:<12}  {} ({origin})  {}\n", role.role, role.name, settings(&role.config)));
         }
         out.push_str(&format!("steps     {} of {} rows; evaluation {}\n", count(self.steps), count(self.rows_per_step), self.evaluations));
         let m = &self.memory;
@@ -120,6 +120,12 @@ impl Plan {
         ));
         out
     }
+}
+
+/// Settings in a line, those that are unset left out.
+fn settings(config: &serde_json::Value) -> String {
+    let set = config.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    set.map(|(key, value)| format!("{key} = {value}")).collect::<Vec<_>>().join(", ")
 }
 
 /// `bert`, `llama`.

@@ -104,7 +104,7 @@ impl Summary {
             for name in names {
                 out.push_str(&format!("{name:width$}"));
                 for (_, measure) in &columns {
-                    let value = measure.values.get(name).map(|v| v.as_f64().map_or("undefined".to_owned(), short)).unwrap_or_default();
+                    let value = measure.values.get(name).map(|v| v.as_f64().map_or("undefined".to_owned(), fixed)).unwrap_or_default();
                     out.push_str(&format!("  {value:>10}"));
                 }
                 out.push('\n');
@@ -126,4 +126,9 @@ impl Summary {
         out.push_str(&format!("model     {}\nreport    {}\n", self.model.display(), self.report.display()));
         out
     }
+}
+
+/// Four decimals, so that a column reads well; very large and very small ones short.
+fn fixed(value: f64) -> String {
+    if value == 0.0 || (1e-3..1e5).contains(&value.abs()) { format!("{value:.4}") } else { short(value) }
 }

@@ -1,5 +1,10 @@
 //! Numbers as people read them.
 
+/// A role's name without the file it came from: `focal`, not `focal (plugins/focal.wasm)`.
+pub fn plain(who: &str) -> &str {
+    who.split(" (").next().unwrap_or(who)
+}
+
 /// `1,234,567`.
 pub fn count(number: u64) -> String {
     let digits = number.to_string();

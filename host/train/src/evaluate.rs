@@ -118,7 +118,8 @@ fn values(metrics: &mut [Box<dyn Metric>]) -> Result<Vec<(String, f64)>, TrainEr
     for metric in metrics {
         for (name, value) in metric.compute()? {
             let taken = name == "loss" || all.iter().any(|(other, _)| *other == name);
-            let name = if taken { format!("{}.{name}", metric.name()) } else { name };
+            let who = metric.name().split(" (").next().unwrap_or_default().to_string();
+            let name = if taken { format!("{who}.{name}") } else { name };
             all.push((name, value));
         }
     }

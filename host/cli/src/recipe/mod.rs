@@ -13,6 +13,8 @@ pub mod resolved;
 pub mod roles;
 pub mod schema;
 pub mod sections;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

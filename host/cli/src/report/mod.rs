@@ -9,6 +9,8 @@ pub mod history;
 pub mod page;
 pub mod strip;
 pub mod svg;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 

@@ -8,7 +8,7 @@ use super::history::{History, Measured};
 use super::svg::{Series, bars, escape, lines, short};
 use super::{confusion, strip};
 use crate::manifest::{FileFacts, Manifest};
-use crate::words::{bytes, count, date, duration};
+use crate::words::{bytes, count, date, duration, plain};
 
 const STYLE: &str = include_str!("style.css");
 const COLOURS: [&str; 6] = ["s0", "s1", "s2", "s3", "s4", "s5"];
@@ -186,7 +186,7 @@ fn layers(history: &History) -> String {
             let _ = write!(
                 out,
                 "<tr><td class=\"n\">{}</td><td>{}</td><td><code>{}</code> ({})</td><td>{}</td><td>{}</td></tr>",
-                c.step, escape(&c.policy), escape(&c.layers), c.selected, escape(&c.action), escape(&c.reason)
+                c.step, escape(plain(&c.policy)), escape(&c.layers), c.selected, escape(&c.action), escape(&c.reason)
             );
         }
         out.push_str("</tbody></table></details>");
@@ -236,9 +236,6 @@ fn data(report: &DataReport) -> String {
         );
     }
     out.push_str("</tbody></table>");
-    for o in &report.overlaps {
-        let _ = write!(out, "<p class=\"banner\">{} rows of the {} set also stand in the {} set.</p>", count(o.count), o.split, o.with);
-    }
     for w in &report.warnings {
         let _ = write!(out, "<p class=\"note\">{}</p>", escape(w));
     }

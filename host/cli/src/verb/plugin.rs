@@ -69,7 +69,7 @@ fn page(plugin: &Plugin, schema: &Json) -> String {
         plugin.name(), roles.join(", "), plugin.path().display(), bytes(plugin.size()), plugin.digest()
     );
     if let Some(about) = schema.get("description").and_then(Json::as_str) {
-        out.push_str(&format!("\n  {}\n", about.split_whitespace().collect::<Vec<_>>().join(" ")));
+        out.push_str(&format!("\n  {}\n", sentence(about)));
     }
     out.push_str("\nsettings\n");
     let settings = settings(schema);
@@ -125,11 +125,16 @@ fn collect(root: &Json, schema: &Json, prefix: &str, rows: &mut Vec<Setting>, de
             None if required.contains(&key.as_str()) => "required".to_owned(),
             None => "optional".to_owned(),
         };
-        rows.push(Setting { name: name.clone(), kind: kind(root, target), default, about: about.split_whitespace().collect::<Vec<_>>().join(" ") });
+        rows.push(Setting { name: name.clone(), kind: kind(root, target), default, about: sentence(about) });
         if depth > 0 && target.get("properties").is_some() {
             collect(root, target, &name, rows, depth - 1);
         }
     }
+}
+
+/// A doc comment as one line, without rustdoc's link marks.
+fn sentence(about: &str) -> String {
+    about.replace("[`", "`").replace("`]", "`").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Follows `$ref` inside the schema.

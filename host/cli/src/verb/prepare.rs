@@ -75,10 +75,6 @@ fn page(report: &DataReport) -> String {
             }
         }
     }
-    for o in &report.overlaps {
-        let shown: Vec<String> = o.examples.iter().map(|(a, b)| format!("{a} = {b}")).collect();
-        out.push_str(&format!("\nwarning: {} rows of the {} set also stand in the {} set: {}\n", count(o.count), o.split, o.with, shown.join(", ")));
-    }
     for w in &report.warnings {
         out.push_str(&format!("\nwarning: {w}\n"));
     }
