@@ -52,7 +52,8 @@ pub(crate) use fail;
 /// Leaves the function with a [`TensorError`] unless `condition` holds.
 macro_rules! ensure {
     ($condition:expr, $operation:expr, $($reason:tt)+) => {
-        if !$condition {
+        let holds: bool = $condition;
+        if !holds {
             $crate::error::fail!($operation, $($reason)+);
         }
     };

@@ -7,6 +7,8 @@
 //! evaluation over a large vocabulary needs a few megabytes beyond the logits.
 //! 16-bit floats are computed in float32, which is also what comes back.
 
+mod class;
+
 use crate::creation::cat;
 use crate::error::{Result, ensure, fail};
 use crate::selection::check_indices;
@@ -32,17 +34,14 @@ pub fn token_log_probs(logits: &AnyTensor, labels: &AnyTensor, ignore_index: i64
         logits.shape(),
         rows.lead
     );
-    let labels = labels.cast(Dtype::Int64)?.view(op, &[rows.count])?;
+    let labels = labels.cast(Dtype::Int64)?.view(op, &[rows.count, 1])?;
     let ignored = labels.eq(&crate::full(&[], ignore_index as f64, Dtype::Int64, &labels.device())?)?;
-    let safe = labels.masked_fill(&ignored, 0.0)?;
-    check_indices(op, &safe, rows.vocab)?;
-    let safe = safe.unsqueeze(1)?;
-    rows.each(op, &[&rows.logits, &safe], |parts| {
-        let shifted = shifted(&parts[0])?;
-        let chosen = shifted.gather_unchecked(op, 1, &parts[1])?;
-        chosen.sub(&log_normaliser(&shifted)?)?.squeeze(1)
+    check_indices(op, &labels.masked_fill(&ignored, 0.0)?, rows.vocab)?;
+    let classes = labels.masked_fill(&ignored, class::IGNORED as f64)?;
+    rows.each(op, &[&rows.logits, &classes], |parts| {
+        let height = parts[0].shape()[0];
+        AnyTensor::make(op, &[height], || class::class_log_prob(parts[0].raw(), parts[1].raw()))
     })?
-    .masked_fill(&ignored, 0.0)?
     .view(op, &rows.lead)
 }
 
