@@ -16,6 +16,21 @@
 //! - Whatever is wrong with the data is an error that names the file, the line, what was
 //!   expected and the nearest thing that exists; it comes before any training.
 //!
+//! ```no_run
+//! use retune_data::{DataSpec, SplitName, TaskKind, Tokenization, Validation, prepare};
+//!
+//! # fn main() -> retune_data::Result<()> {
+//! let tokenizer = Tokenization::open("models/all-MiniLM-L6-v2".as_ref())?;
+//! let mut spec = DataSpec::new("banking77/train.csv", TaskKind::SequenceClassification);
+//! spec.columns.label = Some("category".to_owned());
+//! spec.validation = Validation::Split { fraction: 0.1 };
+//! let data = prepare(&spec, &[], &tokenizer, &mut |_| {})?;
+//! assert_eq!(data.train[0].key, "train.csv:2");
+//! println!("{:#?}", data.report.split(SplitName::Validation));
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Price: the tokenised rows of every split live in memory; source files do not
 //! (they are read in windows of a few thousand rows).
 
