@@ -1,6 +1,6 @@
 //! What can be wrong with a component before it plays any role.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
@@ -85,7 +85,10 @@ impl LoadError {
         match self {
             Self::Engine { .. } => None,
             Self::Cache { .. } => Some("choose a directory that can be written".into()),
-            Self::Read { .. } => Some("check the path; it is relative to the recipe".into()),
+            Self::Read { path, .. } => Some(match neighbour(path) {
+                Some(near) => format!("did you mean {}?", near.display()),
+                None => "give the path of a .wasm component".into(),
+            }),
             Self::NotAComponent { help, .. } => Some((*help).into()),
             Self::Network { .. } => Some(
                 "remove what uses the network from the plugin; where the toolchain adds it by itself, \
@@ -99,6 +102,19 @@ impl LoadError {
             Self::Contract { .. } => Some("build it against the wit/ of this version of retune".into()),
         }
     }
+}
+
+/// The component beside a missing one whose name is nearest.
+fn neighbour(missing: &Path) -> Option<PathBuf> {
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let wanted = name(missing)?;
+    let beside = std::fs::read_dir(missing.parent()?).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    beside
+        .filter(|path| path != missing && path.extension().is_some_and(|extension| extension == "wasm"))
+        .filter_map(|path| Some((strsim::jaro_winkler(&wanted, &name(&path)?), path)))
+        .filter(|(similarity, _)| *similarity > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, path)| path)
 }
 
 /// A configuration that breaks the plugin's schema.
@@ -120,5 +136,20 @@ impl ConfigError {
     /// The path as people write it: `schedule.steps[2]`.
     pub fn shown_path(&self) -> String {
         crate::schema::shown(&self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_plugin_is_answered_with_its_nearest_neighbour() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("focal.wasm"), "").unwrap();
+        std::fs::write(folder.path().join("perplexity.wasm"), "").unwrap();
+        assert_eq!(neighbour(&folder.path().join("focl.wasm")), Some(folder.path().join("focal.wasm")));
+        assert_eq!(neighbour(&folder.path().join("zzz.wasm")), None);
+        assert_eq!(neighbour(Path::new("/no/such/folder/focal.wasm")), None);
     }
 }

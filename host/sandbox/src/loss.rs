@@ -4,11 +4,12 @@ use retune_roles::loss::{LossOutput, Reported};
 use retune_roles::{Batch, Failure, InputSpec, Loss, Progress, Result, RoleKind};
 use retune_tensor::{AnyTensor, Device, Dtype};
 
-use crate::bindings::guest::loss::Guest;
+use crate::bindings::guest::loss::{Guest, Output};
 use crate::checkpoint::Checkpoint;
 use crate::convert::{self, check_names};
 use crate::instance::Instance;
 use crate::plugin::{Plugin, Setup};
+use crate::state::State;
 
 /// Most scalars a loss may report.
 const REPORTED: usize = 64;
@@ -102,22 +103,11 @@ impl Loss for Plugged {
         let place = || Some(place(at, batch));
         let functions = &self.functions;
         let raw = self.instance.call("compute", place, |store| {
-            let lent = store.data_mut().lend_batch(batch.clone())?;
-            let answer = functions.call_compute(&mut *store, lent, convert::progress(at))?;
-            let state = store.data_mut();
-            let mut take = |output: crate::bindings::guest::loss::Output| {
-                let reported = output
-                    .reported
-                    .into_iter()
-                    .map(|(name, sum, count)| Ok((name, state.take(sum)?, state.take(count)?)));
-                let reported = reported.collect::<wasmtime::Result<_>>()?;
-                wasmtime::Result::Ok(Raw {
-                    numerator: state.take(output.numerator)?,
-                    denominator: state.take(output.denominator)?,
-                    reported,
-                })
-            };
-            answer.map(|output| take(output)).map_or_else(|error| Ok(Err(error)), |raw| raw.map(Ok))
+            let lent = store.data_mut().lend_batch(batch)?;
+            match functions.call_compute(&mut *store, lent, convert::progress(at))? {
+                Ok(output) => taken(store.data_mut(), output).map(Ok),
+                Err(error) => Ok(Err(error)),
+            }
         })?;
         let tracked = batch.names().any(|name| batch.get(name).is_some_and(AnyTensor::is_tracked));
         self.checked(raw, tracked).map_err(|failure| failure.at(self::place(at, batch)))
@@ -130,6 +120,14 @@ impl Loss for Plugged {
     fn load(&mut self, state: &[u8]) -> Result<()> {
         self.checkpoint.load(&mut self.instance, state)
     }
+}
+
+/// The tensors out of the handles the guest returned.
+fn taken(state: &mut State, output: Output) -> wasmtime::Result<Raw> {
+    let reported = output.reported.into_iter();
+    let reported = reported.map(|(name, sum, count)| Ok((name, state.take(sum)?, state.take(count)?)));
+    let reported = reported.collect::<wasmtime::Result<_>>()?;
+    Ok(Raw { numerator: state.take(output.numerator)?, denominator: state.take(output.denominator)?, reported })
 }
 
 fn place(at: &Progress, batch: &Batch) -> String {

@@ -98,7 +98,7 @@ impl Metric for Plugged {
             "update",
             || convert::rows(batch.keys()),
             |store| {
-                let lent = store.data_mut().lend_batch(batch.clone())?;
+                let lent = store.data_mut().lend_batch(batch)?;
                 functions.call_update(store, lent)
             },
         )

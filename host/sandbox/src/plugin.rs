@@ -19,6 +19,9 @@ use crate::limits::Limits;
 use crate::state::State;
 use crate::{loss, metric, policy, preprocessor, schema};
 
+/// Longest schema, in bytes.
+const SCHEMA: usize = 256 << 10;
+
 /// How a plugin is set up for one use.
 #[derive(Clone)]
 pub struct Setup {
@@ -175,6 +178,9 @@ impl Plugin {
         let functions = instance.load(|store, component| self.0.indices.plugin.load(store, component))?;
         let text = instance.call("config-schema", || None, |store| functions.call_config_schema(store).map(Ok))?;
         let wrong = |reason: String| instance.misbehaved("config-schema", format!("gave no JSON Schema: {reason}"));
+        if text.len() > SCHEMA {
+            return Err(wrong(format!("it is longer than {} KiB", SCHEMA >> 10)));
+        }
         let schema = serde_json::from_str(&text).map_err(|e| wrong(shortened(&e.to_string(), 300)))?;
         schema::compile(&schema).map_err(wrong)?;
         Ok(schema)

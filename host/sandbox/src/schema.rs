@@ -358,4 +358,31 @@ mod tests {
         assert!(resolve(&outside, &json!({})).unwrap_err().message.contains("not valid"));
         assert!(compile(&json!("string")).is_err());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn what_was_resolved_resolves_to_itself(
+            gamma in proptest::option::of(0.0..9.0f64),
+            near in proptest::option::of(proptest::bool::ANY),
+            rules in proptest::option::of(proptest::collection::vec(proptest::option::of(0..9u32), 0..4)),
+        ) {
+            let mut given = json!({"field": "t"});
+            if let Some(gamma) = gamma {
+                given["gamma"] = json!(gamma);
+            }
+            if let Some(near) = near {
+                given["mode"] = json!(if near { "near" } else { "exact" });
+            }
+            if let Some(rules) = rules {
+                given["rules"] = rules.iter().map(|least| least.map_or(json!({}), |n| json!({"min_chars": n}))).collect();
+            }
+            let resolved = resolve(&schema(), &given).unwrap();
+            proptest::prop_assert_eq!(resolve(&schema(), &resolved).unwrap(), resolved.clone());
+            for (key, value) in given.as_object().unwrap() {
+                if key != "rules" {
+                    proptest::prop_assert_eq!(&resolved[key], value);
+                }
+            }
+        }
+    }
 }

@@ -31,6 +31,10 @@ pub struct Slot {
     permanent: bool,
 }
 
+/// The least a tensor counts for: what the host and the backward pass keep about
+/// it, however small it is. Bounds the length of a graph that a guest can record.
+const OVERHEAD: u64 = 1 << 10;
+
 /// Log lines a plugin may write in one call.
 pub(crate) const LOG_LINES: u32 = 200;
 
@@ -124,7 +128,7 @@ impl State {
 
     /// A handle for a tensor the guest made.
     pub(crate) fn put(&mut self, tensor: AnyTensor) -> wasmtime::Result<Resource<Slot>> {
-        let bytes = tensor.byte_len();
+        let bytes = tensor.byte_len().max(OVERHEAD);
         self.charge(bytes)?;
         self.push(Slot { tensor: Some(tensor), bytes, permanent: false })
     }
@@ -149,9 +153,11 @@ impl State {
         self.push(Slot { tensor: Some(tensor), bytes: 0, permanent: false })
     }
 
-    /// A handle for the batch of one call.
-    pub(crate) fn lend_batch(&mut self, batch: Batch) -> wasmtime::Result<Resource<Batch>> {
-        self.table.push(batch).map_err(|_| self.too_many_handles().into())
+    /// A handle for the batch of one call. Its keys stay with the host.
+    pub(crate) fn lend_batch(&mut self, batch: &Batch) -> wasmtime::Result<Resource<Batch>> {
+        let tensors = batch.names().filter_map(|name| Some((name, batch.get(name)?.clone())));
+        let lent = tensors.fold(Batch::default(), |lent, (name, tensor)| lent.with(name, tensor));
+        self.table.push(lent).map_err(|_| self.too_many_handles().into())
     }
 
     fn push(&mut self, slot: Slot) -> wasmtime::Result<Resource<Slot>> {
