@@ -119,6 +119,11 @@ pub mod tensor;
 pub mod testing;
 pub mod tokenizer;
 
+/// The plugin that the README goes through, kept compiling.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use batch::{Batch, IGNORE_INDEX, Input};
 pub use dtype::Dtype;
 pub use error::{Error, ErrorKind, Result};
