@@ -1,0 +1,54 @@
+//! Loads a checkpoint, disturbs every parameter, exports it and writes its logits,
+//! for `tests/reference/check_export.py`:
+//! `export_logits CHECKPOINT NEW_DIRECTORY LOGITS.safetensors`.
+
+use std::error::Error;
+use std::path::Path;
+
+use retune_roles::{Example, Target};
+use retune_tensor::Device;
+use retune_train::model::{Base, Input, Model, Task};
+use safetensors::{Dtype, tensor::TensorView};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [from, to, logits_file] = &arguments[..] else {
+        return Err("export_logits CHECKPOINT NEW_DIRECTORY LOGITS.safetensors".into());
+    };
+    let three = || Task::SequenceClassification { labels: ["no", "yes", "perhaps"].map(str::to_owned).to_vec() };
+    let task = Task::of_checkpoint(Path::new(from)).unwrap_or_else(|_| three());
+    let (mut model, report) = Model::load(&Base::Directory(from.into()), &task, 42, &Device::flex())?;
+    println!("{} parameters, of which new: {:?}", model.parameters().len(), report.new);
+    for index in 0..model.parameters().len() {
+        let value = model.parameters().at(index).ok_or("no such parameter")?.value.mul_scalar(1.01)?;
+        model.parameters_mut().set_value(index, value)?;
+    }
+    model.export(Path::new(to), None)?;
+
+    let rows: [&[u32]; 3] = [&[7, 11, 13, 17, 19], &[23, 29], &[31, 37, 41, 43, 47, 53, 59, 61]];
+    let examples = rows.map(|ids| Example {
+        key: "row".into(),
+        input_ids: ids.to_vec(),
+        token_type_ids: Vec::new(),
+        target: Target::None,
+        extra: Vec::new(),
+    });
+    let input = Input::from_examples(&examples.iter().collect::<Vec<_>>(), model.config(), model.device())?;
+    let logits = model.forward(&model.weights(false), &input, None)?.logits;
+
+    let padding = model.config().pad_token_id.unwrap_or(0);
+    let ids: Vec<u8> = rows
+        .iter()
+        .flat_map(|row| (0..input.seq_len()).map(|i| i64::from(row.get(i).copied().unwrap_or(padding))))
+        .flat_map(i64::to_le_bytes)
+        .collect();
+    let lengths: Vec<u8> = rows.iter().flat_map(|row| (row.len() as i64).to_le_bytes()).collect();
+    let values: Vec<u8> = logits.to_float32()?.into_iter().flat_map(f32::to_le_bytes).collect();
+    let tensors = [
+        ("input_ids", TensorView::new(Dtype::I64, vec![3, input.seq_len()], &ids)?),
+        ("lengths", TensorView::new(Dtype::I64, vec![3], &lengths)?),
+        ("logits", TensorView::new(Dtype::F32, logits.shape(), &values)?),
+    ];
+    safetensors::serialize_to_file(tensors, None, Path::new(logits_file))?;
+    Ok(())
+}
