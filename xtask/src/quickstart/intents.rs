@@ -1,8 +1,8 @@
 //! What customers of an invented web shop write, and what the shop answers.
 //!
 //! Patterns are read by [`super::grammar`]. The last two messages of each intent never occur in the labelled training
-//! set: the test set is half made of them, so that a model has to understand more than word lists. The answers are seen
-//! only in pre-training, where they teach the model what a message is about before it ever sees a label.
+//! set: a fifth of the test set is made of them, so that it asks for more than known phrases. The answers are seen only
+//! in pre-training, where they teach the model what a message is about before it ever sees a label.
 
 /// One thing a customer may want.
 #[derive(Clone, Copy)]
