@@ -125,12 +125,13 @@ impl Rows for Flex {
         let (logits, class) = (logits.to_contiguous(), class.to_contiguous());
         let (x, c) = (elements!(logits, f32), elements!(class, i64));
         let width = x.len() / c.len().max(1);
-        let rows: Vec<[f32; 3]> = x
-            .par_chunks(width.max(1))
-            .with_min_len(GRAIN.div_ceil(width.max(1)))
-            .zip(c)
-            .map(|(row, class)| row_forward(row, *class))
-            .collect();
+        let one = |(row, class): (&[f32], &i64)| row_forward(row, *class);
+        // Below the grain, waking another thread costs more than the work.
+        let rows: Vec<[f32; 3]> = if x.len() <= GRAIN {
+            x.chunks(width.max(1)).zip(c).map(one).collect()
+        } else {
+            x.par_chunks(width).with_min_len(GRAIN.div_ceil(width)).zip(c).map(one).collect()
+        };
         [0, 1, 2].map(|part| column(rows.iter().map(|row| row[part]).collect()))
     }
 
@@ -148,9 +149,14 @@ impl Rows for Flex {
         let (max, log_sum) = (elements!(normaliser[0], f32), elements!(normaliser[1], f32));
         let width = (x.len() / c.len().max(1)).max(1);
         let mut gradient = vec![0f32; x.len()];
-        gradient.par_chunks_mut(width).with_min_len(GRAIN.div_ceil(width)).enumerate().for_each(|(i, row)| {
+        let one = |(i, row): (usize, &mut [f32])| {
             row_gradient(row, &x[i * width..][..row.len()], [max[i], log_sum[i]], c[i], g[i]);
-        });
+        };
+        if x.len() <= GRAIN {
+            gradient.chunks_mut(width).enumerate().for_each(one);
+        } else {
+            gradient.par_chunks_mut(width).with_min_len(GRAIN.div_ceil(width)).enumerate().for_each(one);
+        }
         FlexTensor::from_data(TensorData::new(gradient, logits.shape()))
     }
 }

@@ -9,9 +9,8 @@
 
 mod class;
 
-use crate::creation::cat;
+use crate::creation::{cat, from_int64};
 use crate::error::{Result, ensure, fail};
-use crate::selection::check_indices;
 use crate::{AnyTensor, Dtype};
 
 /// Elements worked on at a time when no gradient is wanted: 16 MiB of float32.
@@ -34,10 +33,17 @@ pub fn token_log_probs(logits: &AnyTensor, labels: &AnyTensor, ignore_index: i64
         logits.shape(),
         rows.lead
     );
-    let labels = labels.cast(Dtype::Int64)?.view(op, &[rows.count, 1])?;
-    let ignored = labels.eq(&crate::full(&[], ignore_index as f64, Dtype::Int64, &labels.device())?)?;
-    check_indices(op, &labels.masked_fill(&ignored, 0.0)?, rows.vocab)?;
-    let classes = labels.masked_fill(&ignored, class::IGNORED as f64)?;
+    // One copy of the labels to the host serves the check and the ignored rows.
+    let mut classes = labels.to_int64()?;
+    for (position, label) in classes.iter_mut().enumerate() {
+        if *label == ignore_index {
+            *label = class::IGNORED;
+            continue;
+        }
+        let known = (0..rows.vocab as i64).contains(label);
+        ensure!(known, op, "label {label} at position {position} lies outside the vocabulary of size {}", rows.vocab);
+    }
+    let classes = from_int64(classes, &[rows.count, 1], &logits.untracked().device())?;
     rows.each(op, &[&rows.logits, &classes], |parts| {
         let height = parts[0].shape()[0];
         AnyTensor::make(op, &[height], || class::class_log_prob(parts[0].raw(), parts[1].raw()))

@@ -81,7 +81,11 @@ fn each_refusal_says_what_was_given_and_what_fits() {
     );
     refused(
         fused::token_log_probs(&x, &i(&[-100, 7], &[2]), -100),
-        "`token-log-probs`: index 7 at position 1 lies outside the dimension of size 3",
+        "`token-log-probs`: label 7 at position 1 lies outside the vocabulary of size 3",
+    );
+    refused(
+        fused::token_log_probs(&x, &i(&[0, -1], &[2]), -100),
+        "`token-log-probs`: label -1 at position 1 lies outside the vocabulary of size 3",
     );
     refused(fused::kl_div(&x, &x, 0.0, false), "`kl-div`: the temperature 0 is not a positive number");
 }
