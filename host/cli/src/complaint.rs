@@ -104,10 +104,16 @@ impl Complaint {
         1 + self.0.also.iter().map(Self::count).sum::<usize>()
     }
 
-    /// As printed on standard error.
-    pub fn render(&self, color: bool, width: usize) -> String {
+    /// As printed on standard error: wrapped at `width`, or not at all, so that
+    /// paths and commands stay whole where no person reads along.
+    pub fn render(&self, color: bool, width: Option<usize>) -> String {
         let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-        let handler = GraphicalReportHandler::new_themed(theme).with_width(width).with_context_lines(1).with_links(false);
+        let handler = GraphicalReportHandler::new_themed(theme)
+            .with_width(width.unwrap_or(100))
+            .with_wrap_lines(width.is_some())
+            .with_break_words(false)
+            .with_context_lines(1)
+            .with_links(false);
         let mut out = String::new();
         self.render_into(&handler, &mut out);
         if self.count() > 1 {

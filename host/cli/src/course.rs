@@ -10,14 +10,14 @@ use retune_data::Prepared;
 use retune_roles::Example;
 use retune_tensor::device::describe;
 use retune_train::model::{LoadReport, Model};
-use retune_train::{Outcome, Roles, TrainError, Trainer, evaluate};
+use retune_train::{Outcome, Roles, TrainError, TrainEvent, Trainer, evaluate};
 
 use crate::assembly::Assembly;
 use crate::complaint::{Complaint, Result, unreadable};
 use crate::console::Console;
 use crate::events::{EventLog, HostEvent, When, now};
 use crate::interrupt::Interrupt;
-use crate::manifest::{FileFacts, Manifest, ModelFacts, base_facts};
+use crate::manifest::{FileFacts, Manifest, ModelFacts, RoleFacts, base_facts};
 use crate::plan::{self, Plan};
 use crate::recipe::{Recipe, resolved};
 use crate::report::{self, History};
@@ -80,7 +80,10 @@ pub fn run(recipe: &Recipe, wishes: &Wishes, console: &mut Console) -> Result<En
         place.write_recipe(&text)?;
         manifest(recipe, &assembly, &prepared, trainer.model(), loaded, device)?.write(&place.manifest())?;
     }
-    let log = EventLog::open(&place.events())?;
+    let mut log = EventLog::open(&place.events())?;
+    if wishes.resume {
+        tell_changed_plugins(&place, assembly.roster.facts(), &mut log, console)?;
+    }
     let mut course = Course { recipe, assembly: &assembly, prepared: &prepared, place, log, console, wishes };
     course.go(trainer, began)
 }
@@ -170,7 +173,7 @@ impl Course<'_> {
             return Ok(());
         }
         let began = Instant::now();
-        let mut console_only = |event: &retune_train::TrainEvent| {
+        let mut console_only = |event: &TrainEvent| {
             self.console.event(event);
             std::ops::ControlFlow::Continue(())
         };
@@ -242,6 +245,24 @@ fn manifest(recipe: &Recipe, assembly: &Assembly, prepared: &Prepared, model: &M
         data: prepared.report.sources.iter().map(|s| FileFacts { path: PathBuf::from(&s.path), sha256: s.sha256.clone(), bytes: s.bytes }).collect(),
         roles: assembly.roster.facts(),
     })
+}
+
+/// A plugin that was mended or swapped since the run began is allowed, and never silent.
+fn tell_changed_plugins(place: &RunDir, roles: Vec<RoleFacts>, log: &mut EventLog, console: &Console) -> Result<()> {
+    let mut manifest = Manifest::read(&place.manifest())?;
+    let digest = |role: &RoleFacts| role.plugin.as_ref().map(|file| file.sha256.clone()).unwrap_or_default();
+    let mut changed = false;
+    for (then, now) in manifest.roles.iter().zip(&roles).filter(|(then, now)| digest(then) != digest(now)) {
+        let message = format!("the plugin of `{}` is not the one the run began with: sha256 {} then, {} now", now.path, digest(then), digest(now));
+        console.line(&format!("warning   {message}"));
+        log.write(&TrainEvent::Warning { step: 0, message })?;
+        changed = true;
+    }
+    if changed {
+        manifest.roles = roles;
+        manifest.write(&place.manifest())?;
+    }
+    Ok(())
 }
 
 fn tell_loaded(loaded: &LoadReport, recipe: &Recipe, console: &Console) {

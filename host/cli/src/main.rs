@@ -48,6 +48,7 @@ fn main() -> ExitCode {
 
 /// A complaint for this process's standard error.
 fn rendered(complaint: &Complaint) -> String {
-    let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-    complaint.render(color, 100)
+    let terminal = std::io::stderr().is_terminal();
+    let color = terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    complaint.render(color, terminal.then_some(100))
 }

@@ -12,7 +12,7 @@ use super::{BaseRef, Every, Recipe, RoleRef, RoleSource, Scheduler, Scheme, Vali
 
 /// The recipe as TOML, paths absolute, defaults filled in.
 pub fn resolved(recipe: &Recipe) -> String {
-    let mut out = String::from("# Every value this run used. Run it again with `retune run` on this file.\n");
+    let mut out = String::from("# Every setting of this run, defaults filled in; `retune run` on this file repeats it.\n");
     top(&mut out, recipe);
     model(&mut out, recipe);
     data(&mut out, recipe);

@@ -22,7 +22,7 @@ fn read(text: &str) -> Result<Recipe> {
 fn complaint(text: &str) -> String {
     match read(text) {
         Ok(_) => panic!("this recipe was accepted:\n{text}"),
-        Err(complaint) => complaint.render(false, 100),
+        Err(complaint) => complaint.render(false, None),
     }
 }
 
@@ -151,9 +151,9 @@ directory = "out"
 #[test]
 fn a_resolved_recipe_reads_back_as_itself() {
     for text in [SOUND, FULL] {
-        let recipe = read(text).unwrap_or_else(|c| panic!("{}", c.render(false, 100)));
+        let recipe = read(text).unwrap_or_else(|c| panic!("{}", c.render(false, None)));
         let written = resolved::resolved(&recipe);
-        let again = read(&written).unwrap_or_else(|c| panic!("{}\n{written}", c.render(false, 100)));
+        let again = read(&written).unwrap_or_else(|c| panic!("{}\n{written}", c.render(false, None)));
         assert_eq!(resolved::resolved(&again), written);
     }
 }
@@ -176,7 +176,7 @@ fn every_ready_recipe_is_sound() {
     for embedded in super::embedded::RECIPES {
         let text = Text { name: embedded.name.into(), text: Arc::from(embedded.text) };
         if let Err(complaint) = Recipe::parse(text, Path::new("/here"), embedded.name) {
-            panic!("{}", complaint.render(false, 100));
+            panic!("{}", complaint.render(false, None));
         }
         assert!(!embedded.about().is_empty(), "{} begins with a comment that says what it is for", embedded.name);
     }
