@@ -148,16 +148,24 @@ fn a_llama_that_classifies_agrees_with_transformers() {
     check("llama-classifier-tiny", &classes(3));
 }
 
-/// The checkpoint is 90 MB and not part of this repository; see CONTRIBUTING.md.
+/// The checkpoint is 90 MB and not part of this repository: `cargo xtask get-minilm`
+/// fetches it, `RETUNE_MINILM` says where else it is, and without it this test passes.
+fn minilm() -> Option<PathBuf> {
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let places = [
+        std::env::var_os("RETUNE_MINILM").map(PathBuf::from),
+        Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/all-MiniLM-L6-v2")),
+        Some(home.join(".cache/retune/models/all-MiniLM-L6-v2")),
+    ];
+    places.into_iter().flatten().find(|place| place.join("model.safetensors").is_file())
+}
+
 #[test]
 fn minilms_embeddings_agree_with_transformers() {
-    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    let directory = std::env::var_os("RETUNE_MINILM")
-        .map_or_else(|| home.join(".cache/retune/models/all-MiniLM-L6-v2"), PathBuf::from);
-    if !directory.join("model.safetensors").is_file() {
-        eprintln!("skipped: {} has no checkpoint; set RETUNE_MINILM", directory.display());
+    let Some(directory) = minilm() else {
+        eprintln!("skipped: all-MiniLM-L6-v2 is not here; run `cargo xtask get-minilm` or set RETUNE_MINILM");
         return;
-    }
+    };
     let expected = Expected::read("minilm");
     let (model, report) = Model::load(&Base::Directory(directory), &classes(2), 1, &Device::flex()).unwrap();
     assert_eq!(report.new, ["classifier.weight", "classifier.bias"]);
@@ -177,6 +185,33 @@ fn minilms_embeddings_agree_with_transformers() {
     }
     assert_close("embeddings", &embeddings, expected.values("embeddings"), 1e-4);
     assert_close("first hidden states", &first, expected.values("first_hidden"), 1e-4);
+}
+
+#[test]
+fn tied_embeddings_are_the_output_projection() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("config.json");
+    let text = std::fs::read_to_string(fixture("llama-tiny").join("config.json")).unwrap();
+    std::fs::write(&path, text.replace("\"tie_word_embeddings\": false", "\"tie_word_embeddings\": true")).unwrap();
+    let (model, report) = Model::load(&Base::Config(path), &Task::CausalLm, 1, &Device::flex()).unwrap();
+    assert!(!report.new.contains(&"lm_head.weight".to_owned()));
+    assert_eq!(model.layers().last().unwrap().name, "model.norm");
+
+    let input = input(&model, &Expected::read("llama-tiny").examples());
+    let weights = model.weights(true);
+    let forward = model.forward(&weights, &input, None).unwrap();
+    let (hidden, logits) = (forward.hidden.to_float32().unwrap(), forward.logits.to_float32().unwrap());
+    let table = model.parameters().get("model.embed_tokens.weight").unwrap().value.to_float32().unwrap();
+    let (width, vocab) = (model.config().hidden_size, model.config().vocab_size);
+    for token in [0, 5, 255] {
+        let expected: f32 = (0..width).map(|i| hidden[3 * width + i] * table[token * width + i]).sum();
+        assert!((logits[3 * vocab + token] - expected).abs() < 1e-5);
+    }
+    // A token that never comes in still learns, as an output.
+    let gradients = weights.backward(&mean_loss(&forward, &input)).unwrap();
+    let gradient = gradients[0].as_ref().unwrap().to_float32().unwrap();
+    let absent = (0..vocab).find(|id| !Expected::read("llama-tiny").values("input_ids").contains(&(*id as f64))).unwrap();
+    assert!(gradient[absent * width..(absent + 1) * width].iter().any(|g| *g != 0.0));
 }
 
 /// Numerical slopes of the whole model, independent of any other implementation.

@@ -6,16 +6,29 @@
 //! trainable parameters are leaves of the autodiff graph, frozen ones are plain
 //! constants, so the backward pass never goes below the lowest trainable layer.
 //!
+//! Parameters are grouped into layers, in depth order from the input: embeddings at
+//! depth 0, the attention and the feed-forward half of block *i* at depth *i* + 1,
+//! then a last norm where there is one, and the head deepest. A layer's name is the
+//! prefix its parameters share (`bert.encoder.layer.3.attention`, `model.layers.3.mlp`);
+//! BERT's feed-forward half, which shares none, is `bert.encoder.layer.3.mlp`.
+//! [`pattern`] says what globs over these names take.
+//!
 //! ```no_run
+//! use retune_roles::{Example, Target};
 //! use retune_train::model::{Base, Input, Model, Task};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let device = retune_tensor::Device::flex();
 //! let task = Task::SequenceClassification { labels: vec!["no".into(), "yes".into()] };
 //! let (model, report) = Model::load(&Base::Directory("all-MiniLM-L6-v2".into()), &task, 42, &device)?;
-//! println!("{} new parameters", report.new.len());
+//! assert_eq!(report.new, ["classifier.weight", "classifier.bias"]);
+//!
+//! let (input_ids, token_type_ids) = (vec![101, 2748, 102], vec![]);
+//! let row = Example { key: "a".into(), input_ids, token_type_ids, target: Target::Class(1), extra: vec![] };
+//! let input = Input::from_examples(&[&row], model.config(), model.device())?;
 //! let weights = model.weights(true);
-//! let input = Input::from_examples(&[], model.config(), &device)?;
 //! let forward = model.forward(&weights, &input, None)?;
+//! let gradients = weights.backward(&forward.logits.sum(&[], false)?)?;
+//! assert_eq!(gradients.len(), model.parameters().len());
 //! # Ok(()) }
 //! ```
 

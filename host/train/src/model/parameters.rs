@@ -122,6 +122,27 @@ impl Parameters {
         Ok(())
     }
 
+    /// Replaces a value by what `change` makes of it. While `change` runs it holds
+    /// the only handle that the parameters had, so on the CPU it may work in place.
+    ///
+    /// # Errors
+    /// Those of `change` and of [`Parameters::set_value`]; the value is lost then.
+    pub fn update_value<T, E: From<ModelError>>(
+        &mut self,
+        index: usize,
+        change: impl FnOnce(AnyTensor) -> Result<(AnyTensor, T), E>,
+    ) -> Result<T, E> {
+        let count = self.list.len();
+        let parameter = self
+            .list
+            .get_mut(index)
+            .ok_or_else(|| ModelError::request(format!("there is no parameter {index}; the model has {count}")))?;
+        let nothing = retune_tensor::from_float32(Vec::new(), &[0], &parameter.value.device()).map_err(ModelError::from)?;
+        let (value, result) = change(std::mem::replace(&mut parameter.value, nothing))?;
+        self.set_value(index, value)?;
+        Ok(result)
+    }
+
     /// Lets a parameter learn, or freezes it. Out of range does nothing.
     pub fn set_trainable(&mut self, index: usize, trainable: bool) {
         if let Some(parameter) = self.list.get_mut(index) {

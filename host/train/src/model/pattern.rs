@@ -105,12 +105,11 @@ impl Patterns {
         let names: Vec<&str> = names.into_iter().collect();
         let mut taken = BTreeSet::new();
         for (pattern, glob) in &self.list {
-            let before = taken.len();
-            let hits: Vec<usize> = (0..names.len()).filter(|i| takes(glob, names[*i])).collect();
-            taken.extend(&hits);
-            if hits.is_empty() && taken.len() == before {
+            let mut hits = (0..names.len()).filter(|i| takes(glob, names[*i])).peekable();
+            if hits.peek().is_none() {
                 return Err(PatternError::NoMatch { pattern: pattern.clone(), nearest: nearest(pattern, &names) });
             }
+            taken.extend(hits);
         }
         Ok(taken.into_iter().collect())
     }
