@@ -1,0 +1,84 @@
+//! Plugins that misbehave end their own run with their own message, and nothing else.
+//!
+//! A run is killed after some checkpoints; then each hostile plugin takes the
+//! place of the loss it was killed with, and the run goes on. Whatever the plugin does,
+//! the checkpoint stays whole: at the end the rightful plugin goes on from it.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod tiny;
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+
+use tiny::{Said, Tiny, plugin};
+
+/// Numbers of steps and rows differ with where the run was killed.
+fn stepless(text: &str) -> String {
+    let mut out = String::new();
+    for word in text.split_inclusive([' ', ',', '`']) {
+        let digits = word.trim_end_matches([' ', ',', ':', '`', ';', '(', ')']);
+        let number = !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit());
+        let key = digits.starts_with("train.csv:");
+        match (number && out.ends_with("step "), key) {
+            (true, _) => out.push_str(&word.replace(digits, "N")),
+            (_, true) => out.push_str(&word.replace(digits, "train.csv:N")),
+            _ => out.push_str(word),
+        }
+    }
+    out
+}
+
+fn take_place(tiny: &Tiny, name: &str) {
+    std::fs::copy(plugin(name), tiny.path().join("loss.wasm")).unwrap();
+}
+
+/// Reads standard error until a line begins with `start`, then kills the run.
+fn kill_at(mut child: Child, start: &str) -> bool {
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let seen = lines.map_while(Result::ok).any(|line| line.starts_with(start));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    seen
+}
+
+#[test]
+fn a_hostile_loss_ends_its_run_and_leaves_the_checkpoint_whole() {
+    let tiny = Tiny::new();
+    take_place(&tiny, "label-smoothing");
+    let recipe = Tiny::SOUND.replace("epochs = 6", "epochs = 100000\ncheckpoint = { every_steps = 1 }");
+    tiny.write("recipe.toml", &format!("{recipe}[loss]\nplugin = \"loss.wasm\"\nlimits = {{ deadline_ms = 3000 }}\n"));
+    let begin = tiny.command(&["run", "recipe.toml", "--output", "out"]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    assert!(kill_at(begin, "evaluate  step 12,"), "the run came as far as its first evaluation");
+
+    for name in ["loops", "traps", "wrong-shape", "nan", "leaks-handles", "wide-tensor", "network"] {
+        take_place(&tiny, &format!("hostile/{name}"));
+        let Said { code, err, .. } = tiny.retune(&["run", "--resume", "out", "-q"]);
+        assert_eq!(code, Some(1), "{name}: {err}");
+        insta::assert_snapshot!(format!("hostile_loss_{name}"), stepless(&err));
+    }
+
+    take_place(&tiny, "label-smoothing");
+    let go_on = tiny.command(&["run", "--resume", "out"]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    assert!(kill_at(go_on, "resume    from the checkpoint of step"), "the checkpoint is whole");
+    let log = std::fs::read_to_string(tiny.path().join("out/events.jsonl")).unwrap();
+    assert!(!log.contains("is torn"), "no checkpoint was found torn");
+}
+
+#[test]
+fn a_hostile_preprocessor_ends_the_run_before_training() {
+    for (name, limits) in [
+        ("eats-memory", "{ memory_mib = 64 }"),
+        ("huge-return", "{ copy_mib = 8 }"),
+        ("recurses", "{}"),
+        ("exits", "{}"),
+        ("lies", "{}"),
+    ] {
+        let tiny = Tiny::new();
+        tiny.recipe(&format!("[[data.preprocess]]\nplugin = \"{}\"\nlimits = {limits}\n", plugin(&format!("hostile/{name}")).display()));
+        let Said { code, err, .. } = tiny.retune(&["run", "recipe.toml", "-q", "--output", "out"]);
+        assert_eq!(code, Some(1), "{name}: {err}");
+        assert!(!tiny.path().join("out").exists(), "{name}: nothing was begun");
+        insta::assert_snapshot!(format!("hostile_preprocessor_{name}"), stepless(&err));
+    }
+}

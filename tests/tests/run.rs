@@ -1,0 +1,194 @@
+//! `retune run` end to end: four sandboxed plugins on a tiny model, resumption, prediction.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod tiny;
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Stdio;
+
+use serde_json::Value;
+use tiny::{Tiny, plugin};
+
+fn four_roles() -> String {
+    let p = |name: &str| plugin(name).display().to_string();
+    format!(
+        "[[data.preprocess]]\nplugin = \"{}\"\n[[strategy.policy]]\nplugin = \"{}\"\n[loss]\nplugin = \"{}\"\nconfig = {{ gamma = 1.0 }}\n\
+         [evaluation]\nmetrics = [\"accuracy\", {{ plugin = \"{}\" }}]\nbest = {{ metric = \"macro_f1\" }}\n",
+        p("text-clean"), p("gradual-unfreezing"), p("focal"), p("classification-report")
+    )
+}
+
+fn json_of(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+/// The files of a folder with their bytes, by name.
+fn bytes_of(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(&path).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn a_run_with_a_plugin_in_every_role_learns_and_leaves_a_whole_run_directory() {
+    let tiny = Tiny::new();
+    tiny.recipe(&four_roles());
+    let said = tiny.retune(&["run", "recipe.toml", "--json", "--output", "out"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let summary: Value = serde_json::from_str(&said.out).unwrap();
+    let accuracy = |when: &str| summary[when]["values"]["accuracy"].as_f64().unwrap();
+    assert!(accuracy("after") > accuracy("before") + 0.2, "{summary}");
+    assert!(accuracy("test") > 0.5, "{summary}");
+    assert!(summary["test"]["values"]["macro_f1"].is_f64(), "the plugin's metric is there");
+
+    let out = tiny.path().join("out");
+    for name in ["recipe.toml", "manifest.json", "events.jsonl", "report.html", "model/config.json", "model/model.safetensors", "model/tokenizer.json"] {
+        assert!(out.join(name).is_file(), "{name}");
+    }
+    let manifest = json_of(&out.join("manifest.json"));
+    let roles: Vec<&str> = manifest["roles"].as_array().unwrap().iter().map(|r| r["role"].as_str().unwrap()).collect();
+    assert_eq!(roles, ["preprocessor", "loss", "policy", "metric", "metric"]);
+    assert!(manifest["roles"].as_array().unwrap().iter().filter(|r| !r["plugin"].is_null()).all(|r| r["plugin"]["sha256"].as_str().unwrap().len() == 64));
+    let events = std::fs::read_to_string(out.join("events.jsonl")).unwrap();
+    let names: Vec<String> = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].as_str().unwrap().to_owned()).collect();
+    let position = |name: &str| names.iter().position(|n| n == name).unwrap_or_else(|| panic!("no {name}"));
+    assert!(position("measured") < position("run_start") && position("run_end") < names.len() - 1);
+    assert_eq!(names.iter().filter(|n| *n == "step").count(), 72);
+    for name in ["data", "layers", "policy_change", "evaluation", "checkpoint", "exported", "finished"] {
+        position(name);
+    }
+    let report = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(report.contains("frozen, steps 1 to") && report.contains("Confusion matrix"));
+}
+
+#[test]
+fn the_resolved_recipe_gives_the_same_model_again() {
+    let tiny = Tiny::new();
+    tiny.recipe(&four_roles());
+    assert_eq!(tiny.retune(&["run", "recipe.toml", "-q", "--output", "one"]).code, Some(0));
+    let again = tiny.retune(&["run", "one/recipe.toml", "-q", "--output", "two"]);
+    assert_eq!(again.code, Some(0), "{}", again.err);
+    assert!(bytes_of(&tiny.path().join("one/model")) == bytes_of(&tiny.path().join("two/model")), "the models differ");
+}
+
+#[test]
+fn a_killed_run_goes_on_and_ends_with_the_same_bytes() {
+    let tiny = Tiny::new();
+    tiny.recipe(&format!("checkpoint = {{ every_steps = 5 }}\n{}", four_roles()));
+    assert_eq!(tiny.retune(&["run", "recipe.toml", "-q", "--output", "whole"]).code, Some(0));
+
+    let mut child = tiny.command(&["run", "recipe.toml", "--output", "killed"]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let seen = lines.map_while(Result::ok).any(|line| line.starts_with("evaluate  step 36"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(seen, "the run came as far as step 36");
+
+    let resumed = tiny.retune(&["run", "--resume", "killed"]);
+    assert_eq!(resumed.code, Some(0), "{}", resumed.err);
+    assert!(resumed.err.contains("resume    from the checkpoint of step"), "{}", resumed.err);
+    assert!(bytes_of(&tiny.path().join("whole/model")) == bytes_of(&tiny.path().join("killed/model")), "the models differ");
+    assert!(resumed.out.contains("before"), "the summary still knows the values from before: {}", resumed.out);
+    let report = std::fs::read_to_string(tiny.path().join("killed/report.html")).unwrap();
+    assert!(report.contains("Resumed from the checkpoint of step"));
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_stops_cleanly_and_says_how_to_go_on() {
+    let tiny = Tiny::new();
+    let long = Tiny::SOUND.replace("epochs = 6", "epochs = 100000");
+    tiny.write("recipe.toml", &format!("{long}checkpoint = {{ every_steps = 5 }}\n{}", four_roles()));
+    let mut child = tiny.command(&["run", "recipe.toml", "--output", "out"]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut err = String::new();
+    for line in BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok) {
+        if line.starts_with("evaluate  step 24,") {
+            let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+            assert!(sent.success());
+        }
+        err.push_str(&line);
+        err.push('\n');
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(err.contains("stopped after step") && err.contains("is intact; go on from it with `retune run --resume out`"), "{err}");
+}
+
+#[test]
+fn another_recipe_cannot_go_on_with_a_run() {
+    let tiny = Tiny::new();
+    tiny.recipe("");
+    assert_eq!(tiny.retune(&["run", "recipe.toml", "-q"]).code, Some(0));
+    let changed = std::fs::read_to_string(tiny.path().join("recipe.toml")).unwrap().replace("epochs = 6", "epochs = 7");
+    tiny.write("recipe.toml", &changed);
+    let said = tiny.retune(&["run", "recipe.toml", "--resume"]);
+    assert_eq!(said.code, Some(1));
+    assert!(said.err.contains("epochs = 6") && said.err.contains("epochs = 7"), "{}", said.err);
+    let used = tiny.retune(&["run", "recipe.toml", "--output", "runs/tiny-1"]);
+    assert_eq!(used.code, Some(1));
+    assert!(used.err.contains("add --resume"), "{}", used.err);
+}
+
+#[test]
+fn a_dry_run_shows_the_plan_and_leaves_nothing_behind() {
+    let tiny = Tiny::new();
+    tiny.recipe(&four_roles());
+    let said = tiny.retune(&["run", "recipe.toml", "--dry-run"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    for part in ["bert, 6.1 K parameters", "3: animal, colour, sky", "focal (plugin", "accuracy (built in)", "72 of 8 rows", "memory"] {
+        assert!(said.out.contains(part), "{part} in\n{}", said.out);
+    }
+    assert!(!tiny.path().join("runs").exists());
+}
+
+#[test]
+fn a_trained_model_predicts_and_is_measured_again() {
+    let tiny = Tiny::new();
+    tiny.recipe(&four_roles());
+    let run = tiny.retune(&["run", "recipe.toml", "--json", "-q", "--output", "out"]);
+    let summary: Value = serde_json::from_str(&run.out).unwrap();
+
+    let measured = tiny.retune(&["evaluate", "out", "--json", "-q"]);
+    assert_eq!(measured.code, Some(0), "{}", measured.err);
+    let measured: Value = serde_json::from_str(&measured.out).unwrap();
+    let close = |a: &Value, b: &Value| (a.as_f64().unwrap() - b.as_f64().unwrap()).abs() < 1e-6;
+    for name in ["loss", "accuracy", "macro_f1"] {
+        assert!(close(&measured["values"][name], &summary["test"]["values"][name]), "{name}: {measured}");
+    }
+
+    let said = tiny.retune(&["predict", "out", "--json", "cat fine", "the moon"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let lines: Vec<Value> = said.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2);
+    for line in &lines {
+        let sum: f64 = line["probabilities"].as_object().unwrap().values().map(|p| p.as_f64().unwrap()).sum();
+        assert!((sum - 1.0).abs() < 1e-9);
+        assert_eq!(line["probabilities"][line["label"].as_str().unwrap()], line["probability"]);
+    }
+
+    let dropped = tiny.retune(&["predict", "out", "cat", "   ", "sun"]);
+    assert_eq!(dropped.code, Some(0), "{}", dropped.err);
+    let lines: Vec<&str> = dropped.out.lines().collect();
+    assert!(lines.len() == 3 && lines[1].contains("dropped by a preprocessor"), "{}", dropped.out);
+    assert!(lines[2].ends_with("sun"));
+}
+
+#[test]
+fn prepare_accounts_for_every_row_and_finds_its_work_again() {
+    let tiny = Tiny::new();
+    tiny.recipe(&format!("[[data.preprocess]]\nplugin = \"{}\"\n", plugin("dedup").display()));
+    let said = tiny.retune(&["prepare", "recipe.toml", "--json"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let report: Value = serde_json::from_str(&said.out).unwrap();
+    let train = &report["sources"][0];
+    let dropped: u64 = train["dropped"].as_array().unwrap().iter().map(|d| d["count"].as_u64().unwrap()).sum();
+    assert!(dropped > 0, "rows of so few words repeat");
+    assert_eq!(train["read"].as_u64().unwrap(), train["rows"].as_u64().unwrap() + dropped);
+    let again: Value = serde_json::from_str(&tiny.retune(&["prepare", "recipe.toml", "--json"]).out).unwrap();
+    assert_eq!(again["sources"][0]["cache"]["state"], "hit");
+}
