@@ -75,7 +75,9 @@ fn rows(model: &Model, count: usize, tokens: usize, classes: usize) -> Vec<Examp
     (0..count)
         .map(|row| Example {
             key: format!("random:{}", row + 1),
-            input_ids: (0..tokens - row % 8).map(|at| (1 + random::bits(row as u64, at as u64) % (vocab - 1)) as u32).collect(),
+            input_ids: (0..tokens - row % 8)
+                .map(|at| (1 + random::bits(row as u64, at as u64) % (vocab - 1)) as u32)
+                .collect(),
             token_type_ids: Vec::new(),
             target: Target::Class((row % classes) as u32),
             extra: Vec::new(),
@@ -140,7 +142,12 @@ fn calls(model: &Model, examples: &[Example], own: &mut dyn Loss, wasm: &mut dyn
 }
 
 /// Ten thousand batches through a plugin's loss and a plugin's metric.
-fn validation(root: &Path, loss: &mut dyn Loss, mut metrics: Vec<Box<dyn Metric>>, device: &Device) -> Result<(), Box<dyn Error>> {
+fn validation(
+    root: &Path,
+    loss: &mut dyn Loss,
+    mut metrics: Vec<Box<dyn Metric>>,
+    device: &Device,
+) -> Result<(), Box<dyn Error>> {
     let folder = root.join("tests/fixtures/bert-tiny");
     let task = Task::of_checkpoint(&folder)?;
     let (model, _) = Model::load(&Base::Directory(folder), &task, 0, device)?;
@@ -152,7 +159,11 @@ fn validation(root: &Path, loss: &mut dyn Loss, mut metrics: Vec<Box<dyn Metric>
     evaluate(&model, all, loss, &mut metrics, 4, &[], &mut Silent)?;
     let seconds = started.elapsed().as_secs_f64();
     println!("Evaluation of {VALIDATION_BATCHES} batches with a loss and a metric in wasm: {seconds:.1} s");
-    println!("  resident memory {before:.1} MiB after {} batches, {:.1} MiB at the end", VALIDATION_BATCHES / 10, resident_mib()?);
+    println!(
+        "  resident memory {before:.1} MiB after {} batches, {:.1} MiB at the end",
+        VALIDATION_BATCHES / 10,
+        resident_mib()?
+    );
     Ok(())
 }
 

@@ -108,8 +108,17 @@ impl Expected<'_> {
                 Example {
                     key: format!("fixture:{}", row + 1),
                     input_ids: ids[cells.clone()].iter().map(|id| *id as u32).collect(),
-                    token_type_ids: segments.get(cells.clone()).unwrap_or_default().iter().map(|id| *id as u8).collect(),
-                    target: if tokens { Target::Tokens(labels[cells].to_vec()) } else { Target::Class(labels[row] as u32) },
+                    token_type_ids: segments
+                        .get(cells.clone())
+                        .unwrap_or_default()
+                        .iter()
+                        .map(|id| *id as u8)
+                        .collect(),
+                    target: if tokens {
+                        Target::Tokens(labels[cells].to_vec())
+                    } else {
+                        Target::Class(labels[row] as u32)
+                    },
                     extra: Vec::new(),
                 }
             })

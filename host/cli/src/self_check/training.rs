@@ -10,7 +10,9 @@ use retune_roles::builtin::CrossEntropy;
 use retune_roles::{Example, Target};
 use retune_tensor::{Device, device, random};
 use retune_train::model::{Base, Model, Task};
-use retune_train::{AdamW, CheckpointSpec, EvaluationSpec, Every, LrScheduler, Roles, SchedulerName, TrainEvent, TrainSpec, Trainer};
+use retune_train::{
+    AdamW, CheckpointSpec, EvaluationSpec, Every, LrScheduler, Roles, SchedulerName, TrainEvent, TrainSpec, Trainer,
+};
 
 use super::Finding;
 use crate::complaint::{Complaint, Result};
@@ -111,7 +113,8 @@ fn memory_mib(on: &Device) -> Option<f64> {
     }
     let index = device::describe(on).chars().filter(char::is_ascii_digit).collect::<String>();
     let query = ["--query-gpu=memory.used", "--format=csv,noheader,nounits", "--id"];
-    let output = Command::new("nvidia-smi").args(query).arg(if index.is_empty() { "0" } else { &index }).output().ok()?;
+    let output =
+        Command::new("nvidia-smi").args(query).arg(if index.is_empty() { "0" } else { &index }).output().ok()?;
     String::from_utf8_lossy(&output.stdout).trim().parse().ok()
 }
 
