@@ -2,8 +2,10 @@
 //! finite differences, and what it refuses.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod case;
 mod fused;
 mod gradients;
+mod layout;
 mod promotion;
 mod random;
 mod refusals;
