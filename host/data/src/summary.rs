@@ -5,6 +5,7 @@ use crate::overlap::Repeats;
 use crate::report::{CacheUse, DataReport, LabelCount, SplitReport, histogram};
 use crate::row::Row;
 use crate::spec::{DataSpec, Layout, SplitName, TaskKind};
+use crate::tokenize::NOTHING_TO_LEARN;
 
 /// Labels named in one sentence.
 const NAMED: usize = 5;
@@ -46,6 +47,18 @@ pub fn warnings(report: &DataReport, spec: &DataSpec, repeats: &Repeats, seams: 
             ));
         }
     }
+    for source in &report.sources {
+        let idle = source.dropped.iter().find(|dropped| dropped.reason == NOTHING_TO_LEARN);
+        if let Some(idle) = idle {
+            said.push(format!(
+                "{} {} left out: nothing of {} is learnt (first: {})",
+                of_rows(idle.count, source.split),
+                were(idle.count),
+                if idle.count == 1 { "it" } else { "them" },
+                idle.keys.first().map_or("", String::as_str),
+            ));
+        }
+    }
     for overlap in &report.overlaps {
         let (row, other) = overlap.examples.first().cloned().unwrap_or_default();
         said.push(format!(
@@ -67,10 +80,11 @@ pub fn warnings(report: &DataReport, spec: &DataSpec, repeats: &Repeats, seams: 
         if split.truncated > 0 {
             let share = split.truncated as f64 * 100.0 / split.rows as f64;
             said.push(format!(
-                "{} ({share:.1} %) {} cut at {} tokens",
+                "{} ({share:.1} %) {} cut at {} tokens{}",
                 of_rows(split.truncated, split.split),
                 were(split.truncated),
-                spec.max_length
+                spec.max_length,
+                if spec.task == TaskKind::CausalLm && has_eos { ", and do not learn where they end" } else { "" },
             ));
         }
         if split.doubled_bos > 0 {
@@ -127,8 +141,90 @@ fn were(count: u64) -> &'static str {
 
 fn named(labels: &[&str]) -> String {
     let shown: Vec<String> = labels.iter().take(NAMED).map(|label| format!("`{label}`")).collect();
-    match labels.len().saturating_sub(NAMED) {
-        0 => format!("{} label{}: {}", labels.len(), if labels.len() == 1 { "" } else { "s" }, shown.join(", ")),
-        more => format!("{} labels: {} and {more} more", labels.len(), shown.join(", ")),
+    match (labels.len(), labels.len().saturating_sub(NAMED)) {
+        (1, _) => format!("the label {}", shown.join("")),
+        (all, 0) => format!("{all} labels: {}", shown.join(", ")),
+        (all, more) => format!("{all} labels: {} and {more} more", shown.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Dropped, Overlap, SourceReport};
+
+    fn source() -> SourceReport {
+        SourceReport {
+            split: SplitName::Train,
+            path: "train.jsonl".to_owned(),
+            sha256: String::new(),
+            bytes: 0,
+            read: 60,
+            limited: 0,
+            added: 0,
+            rows: 50,
+            dropped: vec![Dropped {
+                stage: "tokenize".to_owned(),
+                reason: NOTHING_TO_LEARN.to_owned(),
+                count: 10,
+                keys: vec!["train.jsonl:7".to_owned()],
+            }],
+            cache: CacheUse::Rebuilt { key: "abc".to_owned() },
+        }
+    }
+
+    #[test]
+    fn everything_odd_is_said_once_and_nothing_else_is() {
+        let mut spec = DataSpec::new("train.jsonl", TaskKind::CausalLm);
+        let rows: Vec<Row> = (2..52)
+            .map(|line| Row {
+                truncated: line < 10,
+                doubled_bos: line == 20,
+                empty: line == 30,
+                class: Some(u32::from(line < 40) * 2),
+                ..crate::split::tests::row(&format!("train.jsonl:{line}"), [0; 16])
+            })
+            .collect();
+        let labels: Vec<String> = ["a", "b", "c"].map(str::to_owned).to_vec();
+        let made = Examples { without_target: 1, ..crate::examples::examples(&rows, spec.task, spec.layout, 128) };
+        let report = DataReport {
+            sources: vec![source()],
+            splits: vec![split_report(SplitName::Train, &rows, &made, &labels)],
+            labels,
+            overlaps: vec![Overlap {
+                split: SplitName::Test,
+                with: SplitName::Train,
+                count: 2,
+                examples: vec![("test.jsonl:3".to_owned(), "train.jsonl:9".to_owned())],
+            }],
+            ..DataReport::default()
+        };
+        let repeats = Repeats {
+            repeated: 4,
+            contradictions: 2,
+            example: Some(("train.jsonl:2".to_owned(), "train.jsonl:8".to_owned())),
+        };
+        let said = warnings(&report, &spec, &repeats, 3, true).join("\n");
+        insta::assert_snapshot!(said, @r#"
+        the kept rows of the train data were damaged and were made again (key abc)
+        10 rows of train were left out: nothing of them is learnt (first: train.jsonl:7)
+        2 rows of test stand in train too (first: test.jsonl:3 repeats train.jsonl:9): a score over them says nothing about new text
+        2 texts of train carry more than one label (first: train.jsonl:2 and train.jsonl:8)
+        8 rows of train (16.0 %) were cut at 128 tokens, and do not learn where they end
+        1 row of train begins with the start token twice: the text brings one and the tokenizer adds one
+        1 row of train has no token besides the special ones
+        1 block of train was left out: no token of them is learnt
+        train has no row of the label `b`
+        in 3 rows the end of the prompt and the start of the completion share a token; end prompts without a space and begin completions with it
+        "#);
+
+        let clean = DataReport {
+            splits: vec![split_report(SplitName::Train, &rows[30..35], &Examples::default(), &[])],
+            ..DataReport::default()
+        };
+        assert!(warnings(&clean, &spec, &Repeats::default(), 0, true).is_empty());
+        assert_eq!(warnings(&clean, &spec, &Repeats::default(), 0, false).len(), 1, "no eos token");
+        spec.task = TaskKind::SequenceClassification;
+        assert!(warnings(&clean, &spec, &Repeats::default(), 0, false).is_empty());
     }
 }
