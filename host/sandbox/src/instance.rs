@@ -44,7 +44,7 @@ impl Instance {
         let mut instance = Self::bare(plugin, setup, role, device)?;
         let settings = guest::plugin::Settings { config: setup.config.to_string(), seed: plugin.seed(setup) };
         let init = instance.load(|store, component| plugin.indices().plugin.load(store, component))?;
-        instance.call("init", || None, |store| init.call_init(store, &settings))?;
+        instance.enter("init", || None, |store| init.call_init(store, &settings))?;
         if let Some(live) = &mut instance.live {
             live.store.data_mut().settle();
         }
@@ -96,25 +96,31 @@ impl Instance {
         place: impl FnOnce() -> Option<String>,
         body: impl FnOnce(&mut Store<State>) -> Answer<T>,
     ) -> Result<T> {
+        let result = self.enter(call, place, body);
+        if let Some(live) = &mut self.live {
+            live.store.data_mut().reclaim();
+        }
+        result
+    }
+
+    /// Calls the guest and takes nothing back.
+    fn enter<T>(
+        &mut self,
+        call: &str,
+        place: impl FnOnce() -> Option<String>,
+        body: impl FnOnce(&mut Store<State>) -> Answer<T>,
+    ) -> Result<T> {
         let Some(live) = &mut self.live else {
             return Err(at(stopped(&self.who, self.role, call, &self.stopped), place()));
         };
         live.store.set_epoch_deadline(ticks(&self.limits));
         live.store.data_mut().begin();
         match body(&mut live.store) {
-            Ok(answer) => {
-                if call != "init" {
-                    live.store.data_mut().reclaim();
-                }
-                answer.map_err(|error| self.refused(call, place(), error))
-            }
-            Err(error) => {
-                let live = self.live.take();
-                Err(match live {
-                    Some(mut live) => self.trapped(call, place(), &error, live.store.data_mut()),
-                    None => self.misbehaved(call, error.to_string()),
-                })
-            }
+            Ok(answer) => answer.map_err(|error| self.refused(call, place(), error)),
+            Err(error) => match self.live.take() {
+                Some(mut live) => Err(self.trapped(call, place(), &error, live.store.data_mut())),
+                None => Err(self.misbehaved(call, error.to_string())),
+            },
         }
     }
 

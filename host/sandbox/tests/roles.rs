@@ -3,12 +3,12 @@
 
 mod common;
 
-use common::{AT, batch, batch_of, logits, plugin, samples, sandbox, setup};
+use common::{AT, batch, batch_of, logits, plugin, samples, sandbox, setup, tokens};
 use insta::assert_snapshot;
 use retune_roles::builtin::CrossEntropy;
-use retune_roles::{Action, Batch, Event, InputSpec, Layer, LayerKind, Loss, Metric, RoleKind, Trigger, Value};
+use retune_roles::{Action, Event, InputSpec, Layer, LayerKind, Loss, Metric, RoleKind, Trigger, Value};
 use retune_sandbox::{Limits, Setup};
-use retune_tensor::{AnyTensor, Device, from_float32, from_int64};
+use retune_tensor::Device;
 use serde_json::{Value as Json, json};
 
 fn focal(config: Json) -> Box<dyn Loss> {
@@ -89,15 +89,6 @@ fn settings_are_checked_against_the_plugins_own_schema() {
     assert_eq!(error.path, ["gama"]);
     let error = plugin.resolve_config(&json!({ "gamma": -1.0 })).unwrap_err();
     assert_snapshot!(error, @"`gamma` is -1.0, the least is 0");
-}
-
-/// Token batch: logits `[rows, 2, 3]`, labels `[rows, 2]`, of which one is ignored.
-fn tokens(rows: usize, shift: f32) -> Batch {
-    let values = (0..rows * 6).map(|i| (i as f32 * 0.7 + shift).sin()).collect();
-    let labels = (0..rows * 2).map(|i| if i == 1 { -100 } else { (i % 3) as i64 }).collect();
-    Batch::new(vec!["a".into(); rows])
-        .with("logits", from_float32(values, &[rows, 2, 3], &Device::flex()).unwrap())
-        .with("labels", from_int64(labels, &[rows, 2], &Device::flex()).unwrap())
 }
 
 #[test]
@@ -285,35 +276,4 @@ fn a_missing_file_and_a_wrong_one_are_told_apart() {
     assert_snapshot!(load("plugins/no-such.wasm"), @"the plugin plugins/no-such.wasm cannot be read: No such file or directory (os error 2)");
     assert_snapshot!(load("plugins"), @"the plugin plugins cannot be read: it is a directory");
     assert_snapshot!(load("Cargo.toml"), @"Cargo.toml is not a WebAssembly component: it does not begin as WebAssembly does");
-}
-
-#[cfg(target_os = "linux")]
-mod memory {
-    use super::*;
-
-    fn resident() -> u64 {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
-    }
-
-    #[test]
-    fn ten_thousand_calls_do_not_grow_the_process() {
-        let mut loss = focal(json!({ "gamma": 2.0 }));
-        let plugin = plugin("perplexity");
-        let mut metric = plugin.metric(&setup(&plugin), &Device::flex()).unwrap();
-        let (rows, tokens) = (batch(), tokens(4, 0.0));
-        let mut calls = |count: usize| {
-            for _ in 0..count {
-                let output = loss.compute(&rows, &AT).unwrap();
-                assert!(AnyTensor::item(&output.numerator).unwrap().is_finite());
-                metric.update(&tokens).unwrap();
-            }
-        };
-        calls(500);
-        let before = resident();
-        calls(10_000);
-        let grown = resident().saturating_sub(before);
-        assert!(grown < 4_096, "{grown} KiB more after 10,000 calls of a loss and of a metric");
-    }
 }

@@ -52,6 +52,15 @@ pub fn batch_of(logits: AnyTensor) -> Batch {
     Batch::new(keys).with("logits", logits).with("labels", labels)
 }
 
+/// Token batch: logits `[rows, 2, 3]`, labels `[rows, 2]`, of which one is ignored.
+pub fn tokens(rows: usize, shift: f32) -> Batch {
+    let values = (0..rows * 6).map(|i| (i as f32 * 0.7 + shift).sin()).collect();
+    let labels = (0..rows * 2).map(|i| if i == 1 { -100 } else { (i % 3) as i64 }).collect();
+    Batch::new(vec!["a".into(); rows])
+        .with("logits", from_float32(values, &[rows, 2, 3], &Device::flex()).unwrap())
+        .with("labels", from_int64(labels, &[rows, 2], &Device::flex()).unwrap())
+}
+
 /// Step 40 of 100.
 pub const AT: Progress = Progress { epoch: 1, step: 40, total_steps: Some(100) };
 

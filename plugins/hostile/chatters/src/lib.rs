@@ -25,7 +25,7 @@ impl Preprocessor for Hostile {
         for line in 0..100_000 {
             println!("line {line}");
             eprintln!("line {line}");
-            retune_sdk::logging::info(&format!("line {line}"));
+            retune_sdk::logging::info(format!("line {line}"));
         }
         let mut result = BatchResult::default();
         for (source, sample) in batch.into_iter().enumerate() {
