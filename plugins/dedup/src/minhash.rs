@@ -57,7 +57,7 @@ pub fn shingles(text: &str, unit: Unit, size: usize) -> HashSet<u64, Hashed> {
     if bounds.len() <= size {
         return std::iter::once(hash::text(text.as_bytes())).collect();
     }
-    bounds.windows(size).map(|run| hash::text(text[run[0].0..run[size - 1].1].as_bytes())).collect()
+    bounds.windows(size).map(|run| hash::text(&text.as_bytes()[run[0].0..run[size - 1].1])).collect()
 }
 
 #[cfg(test)]

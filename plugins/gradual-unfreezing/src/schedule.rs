@@ -123,12 +123,15 @@ struct Best(#[serde(with = "exact")] f64);
 impl Watch {
     /// Takes an evaluation in; true when patience is at its end, which begins anew.
     pub fn stalls(&mut self, plateau: &Plateau, value: f64) -> bool {
-        match self.best {
+        let better = match self.best {
+            None => true,
             // NaN is never an improvement, and anything improves on it.
-            Some(Best(best)) if !plateau.improves(value, best) && !(best.is_nan() && !value.is_nan()) => {
-                self.waited += 1
-            }
-            _ => (self.best, self.waited) = (Some(Best(value)), 0),
+            Some(Best(best)) if best.is_nan() => !value.is_nan(),
+            Some(Best(best)) => plateau.improves(value, best),
+        };
+        match better {
+            true => (self.best, self.waited) = (Some(Best(value)), 0),
+            false => self.waited += 1,
         }
         let stalls = self.waited >= plateau.patience;
         if stalls {

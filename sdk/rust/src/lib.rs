@@ -87,6 +87,10 @@
 //! [`Error`] for what a user can mend.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+#![cfg_attr(
+    not(target_arch = "wasm32"),
+    allow(clippy::useless_conversion, clippy::needless_question_mark, reason = "a component has types to convert")
+)]
 
 extern crate self as retune_sdk;
 

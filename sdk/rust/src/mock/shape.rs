@@ -7,7 +7,7 @@ impl Tensor {
     pub fn reshape(&self, shape: &[i32]) -> Self {
         let known: usize = shape.iter().filter(|size| **size >= 0).map(|size| *size as usize).product();
         let open = shape.iter().filter(|size| **size < 0).count();
-        let rest = if known == 0 { 0 } else { self.data.len() / known };
+        let rest = self.data.len().checked_div(known).unwrap_or_default();
         let full: Vec<usize> = shape.iter().map(|size| if *size < 0 { rest } else { *size as usize }).collect();
         if open > 1 || shape.iter().any(|size| *size < -1) || full.iter().product::<usize>() != self.data.len() {
             violation("reshape", format_args!("{:?} cannot become {shape:?}", self.shape));
