@@ -47,7 +47,7 @@ pub const KEYS: &[Key] = &[
     key("data", "extra_columns", "list of strings", "[]", "Numeric columns that roles see as `column.<name>`."),
     key("data", "labels", "list of strings", "those found in `train`", "The label set, in the model's order."),
     key("data", "max_length", "whole number", "128", "Tokens a row; longer rows are cut and counted."),
-    key("data", "layout", "rows | blocks", "rows; blocks for causal-lm", "Blocks join documents and cut them into `max_length` tokens."),
+    key("data", "layout", "rows | blocks", "rows; blocks for causal-lm without `completion`", "Blocks join documents and cut them into `max_length` tokens."),
     key("data", "limit_per_label", "whole number", "none", "Keeps the first so many training rows of each label, in file order."),
     key("data", "workers", "whole number", "all cores", "Threads that prepare data; never changes the result."),
     key("data", "preprocess", "list of roles", "[]", "Preprocessors, in order."),

@@ -51,6 +51,8 @@ pub(super) fn data(mut section: Section<'_, '_>, folder: &Path, task: Option<Tas
         .filter_map(|(path, node)| roles::role(path, node, folder, true, problems))
         .collect();
     section.close();
+    // Documents are joined; a prompt and its completion stay a row of their own.
+    let joined = task == Some(TaskName::CausalLm) && columns.completion.is_none();
     Some(Data {
         train: train?,
         validation,
@@ -60,7 +62,7 @@ pub(super) fn data(mut section: Section<'_, '_>, folder: &Path, task: Option<Tas
         extra_columns,
         labels,
         max_length,
-        blocks: layout.map_or(task == Some(TaskName::CausalLm), At::into_inner),
+        blocks: layout.map_or(joined, At::into_inner),
         limit_per_label: limit_per_label.map(At::into_inner),
         workers: workers.map(At::into_inner),
         preprocess,
