@@ -43,7 +43,7 @@ macro_rules! same {
 
 /// Operations with tensors for arguments.
 macro_rules! between {
-    ($pair:expr; $($op:ident($($before:expr,)* $(&$other:ident),+)),+ $(,)?) => {{
+    ($pair:expr; $($op:ident($($before:literal,)* $(&$other:ident),+)),+ $(,)?) => {{
         let Pair(mock, host) = &$pair;
         $( agree(stringify!($op), &mock.$op($($before,)* $(&$other.0),+), &host.$op($($before,)* $(&$other.1),+).unwrap()); )+
     }};
