@@ -13,7 +13,7 @@
 //! alone, decay included.
 //!
 //! Price: two numbers a learning scalar. On the CPU an update is one pass over
-//! memory, on all cores, plus one copy of the weights.
+//! memory, in place, on all cores.
 
 use rayon::prelude::*;
 use retune_tensor::{AnyTensor, TensorError};
@@ -110,16 +110,15 @@ impl Optimizer {
             }
             let name = parameter.name.clone();
             let failed = || TrainError::tensor(format!("updating `{name}`"));
-            let (value, rate) = (parameter.value.clone(), rate(parameter));
+            let rate = rate(parameter);
             let moments = match &mut self.moments[index] {
                 Some(moments) => moments,
                 slot => slot.insert(Moments::zero_like(&gradient).map_err(failed())?),
             };
             moments.step += 1;
             let coefficients = Coefficients::new(&self.spec, rate, moments.step, scale);
-            let (value, change) = moments.apply(value, gradient, coefficients, measure).map_err(failed())?;
-            parameters.set_value(index, value)?;
-            match change {
+            let update = |value| moments.apply(value, gradient, coefficients, measure).map_err(failed());
+            match parameters.update_value(index, update)? {
                 Some(Change::Known(squared)) => changes[index] = Some(squared),
                 Some(Change::OnDevice(squared)) => on_device.push((index, squared)),
                 None => {}

@@ -22,6 +22,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rayon::prelude::*;
 use retune_tensor::TensorError;
 use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -31,7 +32,7 @@ use crate::{
     adamw::{Moments, Optimizer},
     error::TrainError,
     frozen::hex,
-    gradients::{Floats, from_floats, is_host},
+    gradients::{BLOCK, Floats, from_floats, is_host},
     model::{Model, Parameters},
 };
 
@@ -137,10 +138,8 @@ impl Store {
         remove(&replaced)?;
         fs::create_dir_all(&writing).map_err(io_error(&writing, "creating the directory"))?;
 
-        let weights = contents.parameters.iter().map(|p| {
-            Ok((p.name.clone(), p.shape().to_vec(), Source::Tensor(&p.value)))
-        });
-        write_tensors(&writing.join(WEIGHTS), weights.collect::<Result<Vec<_>, TrainError>>()?)?;
+        let weights = contents.parameters.iter().map(|p| (p.name.clone(), p.shape().to_vec(), Source::Tensor(&p.value)));
+        write_tensors(&writing.join(WEIGHTS), weights.collect())?;
         if let Some(optimizer) = contents.optimizer {
             write_tensors(&writing.join(OPTIMIZER), moments(contents.parameters, optimizer))?;
             let roles = contents.roles.iter().map(|(name, bytes)| (name.clone(), vec![bytes.len()], Source::Bytes(bytes)));
@@ -317,15 +316,12 @@ impl View for Lazy<'_> {
     fn data(&self) -> Cow<'_, [u8]> {
         let floats = match &self.source {
             Source::Bytes(bytes) => return Cow::Borrowed(bytes),
+            Source::Floats(Floats::Host(values)) => return Cow::Owned(little_endian(values)),
+            Source::Floats(Floats::Device(tensor)) => tensor.to_float32(),
             Source::Tensor(tensor) => tensor.to_float32(),
-            Source::Floats(floats) => floats.to_vec(),
         };
         match floats {
-            Ok(values) => {
-                let mut bytes = Vec::with_capacity(4 * values.len());
-                values.iter().for_each(|value| bytes.extend_from_slice(&value.to_le_bytes()));
-                Cow::Owned(bytes)
-            }
+            Ok(values) => Cow::Owned(little_endian(&values)),
             Err(error) => {
                 self.failed.borrow_mut().get_or_insert(error);
                 Cow::Owned(Vec::new())
@@ -336,6 +332,16 @@ impl View for Lazy<'_> {
     fn data_len(&self) -> usize {
         self.shape.iter().product::<usize>() * if self.dtype() == Dtype::U8 { 1 } else { 4 }
     }
+}
+
+fn little_endian(values: &[f32]) -> Vec<u8> {
+    let mut bytes = vec![0; 4 * values.len()];
+    bytes.par_chunks_mut(4 * BLOCK).zip(values.par_chunks(BLOCK)).for_each(|(bytes, values)| {
+        for (bytes, value) in bytes.chunks_exact_mut(4).zip(values) {
+            bytes.copy_from_slice(&value.to_le_bytes());
+        }
+    });
+    bytes
 }
 
 fn write_tensors(path: &Path, tensors: Vec<(String, Vec<usize>, Source<'_>)>) -> Result<(), TrainError> {
@@ -356,25 +362,24 @@ fn write_json(path: &Path, value: &impl Serialize) -> Result<(), TrainError> {
 }
 
 fn write_manifest(directory: &Path) -> Result<(), TrainError> {
-    let mut files = BTreeMap::new();
-    for name in [WEIGHTS, OPTIMIZER, ROLES, STATE] {
-        let path = directory.join(name);
-        if !path.exists() {
-            continue;
-        }
-        let mut file = File::open(&path).map_err(io_error(&path, "reading back"))?;
-        let (mut hash, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 20]);
-        loop {
-            let read = file.read(&mut buffer).map_err(io_error(&path, "reading back"))?;
-            if read == 0 {
-                break;
-            }
-            hash.update(&buffer[..read]);
-            bytes += read as u64;
-        }
-        files.insert(name.to_string(), FileEntry { bytes, sha256: hex(&hash.finalize()) });
-    }
+    let names: Vec<&str> = [WEIGHTS, OPTIMIZER, ROLES, STATE].into_iter().filter(|name| directory.join(name).exists()).collect();
+    let entries = names.into_par_iter().map(|name| Ok((name.to_string(), entry(&directory.join(name))?)));
+    let files = entries.collect::<Result<BTreeMap<_, _>, TrainError>>()?;
     write_json(&directory.join(MANIFEST), &Manifest { format: FORMAT, files })
+}
+
+/// Size and digest of a file, read back a piece at a time.
+fn entry(path: &Path) -> Result<FileEntry, TrainError> {
+    let mut file = File::open(path).map_err(io_error(path, "reading back"))?;
+    let (mut hash, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 20]);
+    loop {
+        let read = file.read(&mut buffer).map_err(io_error(path, "reading back"))?;
+        if read == 0 {
+            return Ok(FileEntry { bytes, sha256: hex(&hash.finalize()) });
+        }
+        hash.update(&buffer[..read]);
+        bytes += read as u64;
+    }
 }
 
 fn sync(path: &Path) -> Result<(), TrainError> {

@@ -51,16 +51,19 @@ impl Watch {
         }
     }
 
-    /// What policy `policy` is told; its sums start again.
-    pub fn stats(&mut self, policy: usize, model: &Model) -> Result<Vec<LayerStats>, TrainError> {
+    /// What policy `policy` is told. Its sums start again unless `keep`: a restart
+    /// must not change what the policy is told next.
+    pub fn stats(&mut self, policy: usize, model: &Model, keep: bool) -> Result<Vec<LayerStats>, TrainError> {
         let layers = model.layers();
         let weights = weight_norms(model, layers.len())?;
         let trainable = trainable(model, layers.len());
         let sums = &mut self.policies[policy];
         let mut stats = Vec::with_capacity(layers.len());
         for (index, layer) in layers.into_iter().enumerate() {
-            let steps = std::mem::take(&mut sums.steps[index]);
-            let norm = std::mem::take(&mut sums.norms[index].0);
+            let (steps, norm) = (sums.steps[index], sums.norms[index].0);
+            if !keep {
+                (sums.steps[index], sums.norms[index].0) = (0, 0.0);
+            }
             let learnt = trainable[index] && steps > 0;
             let update = self.updates[index].filter(|_| trainable[index]).map(|norm| norm.0);
             stats.push(LayerStats {

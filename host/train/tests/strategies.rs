@@ -1,0 +1,224 @@
+//! Frozen means frozen, and policies steer what is.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
+mod support;
+
+use std::{cell::RefCell, collections::BTreeSet, fs, path::Path, rc::Rc};
+
+use retune_roles::{
+    Action, Change, Event, InitScheme, LayerStats, Policy, PolicyContract, Trigger,
+    builtin::{Thaw, ThawConfig},
+};
+use retune_train::{Reinitialize, Roles, Scheme, Strategy, TrainEvent, TrainSpec, Trainer};
+use safetensors::SafeTensors;
+use support::*;
+
+fn changed(before: &[(String, [u8; 32])], after: &[(String, [u8; 32])]) -> BTreeSet<String> {
+    before.iter().zip(after).filter(|(a, b)| a.1 != b.1).map(|(a, _)| a.0.clone()).collect()
+}
+
+/// Names in the optimiser file of the newest checkpoint, without the suffix of the moment.
+fn optimiser_state(directory: &Path) -> BTreeSet<String> {
+    let newest = fs::read_dir(directory.join("checkpoints")).unwrap().map(|e| e.unwrap().path()).max().unwrap();
+    let bytes = fs::read(newest.join("optimizer.safetensors")).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    tensors.names().iter().map(|name| name.trim_end_matches("_sq").trim_end_matches(".exp_avg").to_string()).collect()
+}
+
+#[test]
+fn a_frozen_parameter_keeps_its_bytes_and_has_no_optimiser_state() {
+    let directory = tempfile::tempdir().unwrap();
+    let strategy = Strategy { freeze: vec!["embeddings.**".into(), "encoder.layer.0.**".into()], ..Strategy::default() };
+    let before = bytes(&bert(0.1));
+    let (outcome, recorder) = train(bert(0.1), TrainSpec { strategy, ..spec(directory.path()) }, roles(), &rows(20, 1), &[]);
+    let outcome = outcome.unwrap();
+    let moved = changed(&before, &bytes(&outcome.model));
+    let frozen = |name: &str| name.contains("embeddings") || name.contains("encoder.layer.0.");
+    let learning: BTreeSet<String> = before.iter().map(|(name, _)| name.clone()).filter(|name| !frozen(name)).collect();
+    assert_eq!(moved, learning);
+    assert_eq!(optimiser_state(directory.path()), learning);
+    assert_eq!(outcome.frozen_unchanged, before.len() - learning.len());
+    let Some(TrainEvent::RunEnd { frozen_unchanged, .. }) = recorder.events.last() else { panic!("no end") };
+    assert_eq!(*frozen_unchanged, outcome.frozen_unchanged);
+}
+
+#[test]
+fn only_the_top_blocks_learn_when_that_is_asked() {
+    for (top, lowest) in [(0, "pooler"), (1, "encoder.layer.1")] {
+        let directory = tempfile::tempdir().unwrap();
+        let strategy = Strategy { train_top_layers: Some(top), ..Strategy::default() };
+        let before = bytes(&bert(0.0));
+        let (outcome, _) = train(bert(0.0), TrainSpec { strategy, ..spec(directory.path()) }, roles(), &rows(20, 1), &[]);
+        let moved = changed(&before, &bytes(&outcome.unwrap().model));
+        let first = before.iter().find(|(name, _)| moved.contains(name)).unwrap();
+        assert!(first.0.contains(lowest), "{top}: {}", first.0);
+        let from = before.iter().position(|(name, _)| *name == first.0).unwrap();
+        assert_eq!(moved.len(), before.len() - from, "{top}: everything above learns");
+    }
+}
+
+#[test]
+fn a_new_start_is_drawn_from_the_seed_before_training() {
+    let directory = tempfile::tempdir().unwrap();
+    let strategy = Strategy {
+        reinitialize: vec![Reinitialize { layers: "classifier".into(), scheme: Scheme::Normal, std: Some(0.5) }],
+        ..Strategy::default()
+    };
+    let new = |seed| {
+        let spec = TrainSpec { strategy: strategy.clone(), seed, ..spec(directory.path()) };
+        let data = rows(8, 1);
+        bytes(Trainer::new(bert(0.0), spec, roles(), &data, &[]).unwrap().model())
+    };
+    let moved = changed(&bytes(&bert(0.0)), &new(1));
+    assert_eq!(moved, BTreeSet::from(["classifier.weight".to_string()]));
+    assert_eq!(new(1), new(1));
+    assert_ne!(new(1), new(2));
+}
+
+#[test]
+fn a_thawed_layer_learns_from_its_step_on_and_not_before() {
+    let thaw = |step| {
+        let thaw = Thaw::new(ThawConfig { layers: "encoder.layer.1.*".into(), step }).unwrap();
+        Roles { policies: vec![Box::new(thaw) as Box<dyn Policy>], ..roles() }
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let before = bytes(&bert(0.0));
+    let (outcome, recorder) = train(bert(0.0), spec(directory.path()), thaw(6), &rows(20, 1), &[]);
+    assert_eq!(changed(&before, &bytes(&outcome.unwrap().model)).len(), before.len());
+    let steps: Vec<(u64, String)> = recorder
+        .events
+        .iter()
+        .filter_map(|e| if let TrainEvent::PolicyChange { step, action, .. } = e { Some((*step, action.clone())) } else { None })
+        .collect();
+    assert_eq!(steps, [(0, "freeze".into()), (6, "unfreeze".into())]);
+
+    let directory = tempfile::tempdir().unwrap();
+    let (outcome, _) = train(bert(0.0), spec(directory.path()), thaw(100), &rows(20, 1), &[]);
+    let moved = changed(&before, &bytes(&outcome.unwrap().model));
+    assert!(!moved.iter().any(|name| name.contains("encoder.layer.1.")));
+}
+
+/// Runs with a policy that makes `change` once, after step 2; gives what moved after that step.
+fn after_one_change(action: Action) -> (BTreeSet<String>, BTreeSet<String>) {
+    let script = move |event: &Event, _| match (&event.trigger, event.at.step) {
+        (Trigger::Steps, 2) => vec![Change { layers: "classifier".into(), action, reason: "test".into() }],
+        _ => Vec::new(),
+    };
+    let run = |steps: u64| {
+        let directory = tempfile::tempdir().unwrap();
+        let contract = PolicyContract { every_steps: Some(2), ..PolicyContract::default() };
+        let policy: Box<dyn Policy> = Box::new(Scripted { contract, asked: 0, script });
+        let mut spec = TrainSpec { epochs: 1, ..spec(directory.path()) };
+        spec.lr_scheduler.name = retune_train::SchedulerName::Constant;
+        spec.max_steps = Some(steps);
+        let roles = Roles { policies: vec![policy], ..roles() };
+        let model = train(bert(0.0), spec, roles, &rows(20, 1), &[]).0.unwrap().model;
+        (bytes(&model), optimiser_state(directory.path()))
+    };
+    let ((two, _), (three, state)) = (run(2), run(3));
+    (changed(&two, &three), state)
+}
+
+#[test]
+fn a_layer_that_is_frozen_midway_stops_there_and_loses_its_optimiser_state() {
+    let (moved, state) = after_one_change(Action::Freeze);
+    assert!(!moved.iter().any(|name| name.starts_with("classifier")) && !moved.is_empty());
+    assert!(!state.iter().any(|name| name.starts_with("classifier")) && !state.is_empty());
+}
+
+#[test]
+fn a_scale_of_zero_stops_a_layer_and_keeps_its_optimiser_state() {
+    let (moved, state) = after_one_change(Action::LrScale(0.0));
+    assert!(!moved.iter().any(|name| name.starts_with("classifier")));
+    assert!(state.contains("classifier.weight"));
+}
+
+#[test]
+fn a_layer_that_begins_anew_and_is_frozen_is_not_taken_for_changed() {
+    let contract = PolicyContract { every_steps: Some(2), ..PolicyContract::default() };
+    let script = |event: &Event, _| {
+        let change = |action| Change { layers: "encoder.layer.0.*".into(), action, reason: String::new() };
+        if event.at.step == 4 { vec![change(Action::Freeze), change(Action::Reinit(InitScheme::Pretrained))] } else { Vec::new() }
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let roles = Roles { policies: vec![Box::new(Scripted { contract, asked: 0, script }) as Box<dyn Policy>], ..roles() };
+    let before = bytes(&bert(0.0));
+    let outcome = train(bert(0.0), spec(directory.path()), roles, &rows(20, 1), &[]).0.unwrap();
+    let moved = changed(&before, &bytes(&outcome.model));
+    assert!(!moved.iter().any(|name| name.contains("encoder.layer.0.")), "pretrained weights are those the run began with");
+}
+
+#[test]
+fn weight_decay_of_a_layer_is_the_policys_and_spares_biases() {
+    // With a learning rate scale of 1 and a huge decay, a step shrinks the weights and not the bias.
+    let norm = |decay: f64, name: &str| {
+        let script = move |event: &Event, _| match event.trigger {
+            Trigger::Start => vec![Change { layers: "classifier".into(), action: Action::WeightDecay(decay), reason: String::new() }],
+            _ => Vec::new(),
+        };
+        let directory = tempfile::tempdir().unwrap();
+        let contract = PolicyContract::default();
+        let policy: Box<dyn Policy> = Box::new(Scripted { contract, asked: 0, script });
+        let spec = TrainSpec { max_steps: Some(1), ..spec(directory.path()) };
+        let model = train(bert(0.0), spec, Roles { policies: vec![policy], ..roles() }, &rows(8, 1), &[]).0.unwrap().model;
+        let values = model.parameters().get(name).unwrap().value.to_float32().unwrap();
+        values.iter().map(|x| f64::from(x * x)).sum::<f64>().sqrt()
+    };
+    assert!(norm(100.0, "classifier.weight") < 0.6 * norm(0.0, "classifier.weight"));
+    assert_eq!(norm(100.0, "classifier.bias"), norm(0.0, "classifier.bias"));
+}
+
+#[test]
+fn statistics_are_those_of_the_layers() {
+    let seen: Rc<RefCell<Vec<(u64, Vec<LayerStats>)>>> = Rc::default();
+    let kept = seen.clone();
+    let script = move |event: &Event, _| {
+        kept.borrow_mut().push((event.at.step, event.layers.clone()));
+        Vec::new()
+    };
+    let contract = PolicyContract { every_steps: Some(2), stats: true, ..PolicyContract::default() };
+    let strategy = Strategy { freeze: vec!["embeddings".into()], ..Strategy::default() };
+    let directory = tempfile::tempdir().unwrap();
+    let mut spec = TrainSpec { strategy, epochs: 1, ..spec(directory.path()) };
+    // Only the schedule and clipping stand between gradient and update: both are told in events.
+    spec.max_grad_norm = None;
+    let policy: Box<dyn Policy> = Box::new(Scripted { contract, asked: 0, script });
+    let (outcome, recorder) = train(bert(0.0), spec, Roles { policies: vec![policy], ..roles() }, &rows(20, 1), &[]);
+    outcome.unwrap();
+    let norms: Vec<f64> =
+        recorder.events.iter().filter_map(|e| if let TrainEvent::Step { grad_norm, .. } = e { Some(*grad_norm) } else { None }).collect();
+    let seen = seen.borrow();
+    let steps: Vec<u64> = seen.iter().map(|(step, _)| *step).collect();
+    assert_eq!(steps, [0, 2, 4]);
+    let (_, start) = &seen[0];
+    assert!(start.iter().all(|l| l.grad_norm.is_none() && l.update_ratio.is_none() && l.weight_norm > 0.0));
+    for (step, layers) in &seen[1..] {
+        for layer in layers {
+            assert_eq!(layer.trainable, !layer.name.contains("embeddings"));
+            assert_eq!(layer.grad_norm.is_some(), layer.trainable, "{}", layer.name);
+            assert_eq!(layer.update_ratio.is_some(), layer.trainable, "{}", layer.name);
+        }
+        // The mean over two steps of each layer's norm, put together, lies between those of the steps.
+        let together: f64 = layers.iter().filter_map(|l| l.grad_norm).map(|n| n * n).sum::<f64>().sqrt();
+        let pair = &norms[*step as usize - 2..*step as usize];
+        let (low, high) = (pair[0].min(pair[1]), pair[0].max(pair[1]));
+        assert!(together <= high * 1.001 && together >= 0.5 * low, "{together} is not between {low} and {high}");
+        assert!(layers.iter().filter_map(|l| l.update_ratio).all(|ratio| ratio > 1e-6 && ratio < 0.5));
+    }
+}
+
+#[test]
+fn a_policy_that_leaves_nothing_to_learn_or_matches_nothing_ends_the_run_by_name() {
+    let end = |layers: &'static str, action| {
+        let script = move |_: &Event, _| vec![Change { layers: layers.into(), action, reason: String::new() }];
+        let directory = tempfile::tempdir().unwrap();
+        let policy: Box<dyn Policy> = Box::new(Scripted { contract: PolicyContract::default(), asked: 0, script });
+        train(bert(0.0), spec(directory.path()), Roles { policies: vec![policy], ..roles() }, &rows(8, 1), &[]).0.unwrap_err()
+    };
+    assert_eq!(end("**", Action::Freeze).to_string(), "policy scripted at step 0: no parameter is left that learns");
+    let error = end("encoder.layer.7.*", Action::Freeze);
+    assert_eq!(error.to_string(), "policy scripted at step 0: the pattern `encoder.layer.7.*` matches no layer");
+    assert!(error.help().unwrap().contains("encoder.layer."), "{:?}", error.help());
+    let said = end("classifier", Action::LrScale(f64::NAN)).to_string();
+    assert_eq!(said, "policy scripted failed in `decide` at step 0: it gave `classifier` a learning-rate scale of NaN, expected a number of at least 0");
+}
