@@ -120,3 +120,44 @@ impl Confusion {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn confusion() -> impl Strategy<Value = Confusion> {
+        prop::collection::vec((0u32..4, 0u32..4, 0u64..5), 0..8).prop_map(Confusion::from)
+    }
+
+    fn sum(a: &Confusion, b: &Confusion) -> Confusion {
+        let mut all = a.clone();
+        all.merge(b);
+        all
+    }
+
+    proptest! {
+        #[test]
+        fn merging_is_associative_and_commutative_and_nothing_is_its_unit(
+            a in confusion(), b in confusion(), c in confusion(),
+        ) {
+            prop_assert_eq!(sum(&a, &b), sum(&b, &a));
+            prop_assert_eq!(sum(&sum(&a, &b), &c), sum(&a, &sum(&b, &c)));
+            prop_assert_eq!(sum(&a, &Confusion::default()), a);
+        }
+
+        #[test]
+        fn every_value_is_a_share(a in confusion()) {
+            let Averages { accuracy, macro_f1, weighted_f1, macro_precision, macro_recall } = a.averages();
+            for value in [accuracy, macro_f1, weighted_f1, macro_precision, macro_recall] {
+                prop_assert!(value.is_nan() == a.cells.is_empty() && !(value < 0.0 || value > 1.0 + 1e-12));
+            }
+        }
+
+        #[test]
+        fn a_state_survives_as_json(a in confusion()) {
+            let bytes = retune_sdk::state::encode(&a).unwrap();
+            prop_assert_eq!(retune_sdk::state::decode::<Confusion>(&bytes).unwrap(), a);
+        }
+    }
+}

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use confusion::Confusion;
 
-/// The settings of [`ClassificationReport`].
+/// Accuracy, precision, recall and F1.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {

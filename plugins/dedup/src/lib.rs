@@ -35,7 +35,7 @@ pub enum Unit {
     Word,
 }
 
-/// The settings of [`Dedup`].
+/// Drops rows that repeat earlier ones, word for word or nearly so.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {

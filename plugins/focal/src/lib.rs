@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 /// times the zero that follows it is NaN. One step of `float32` below 1 is 6e-8.
 const LEAST_DISTANCE: f64 = 1e-7;
 
-/// The settings of [`Focal`].
+/// Focal loss: rows that the model already gets right count less.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {

@@ -4,7 +4,8 @@ use retune_sdk::{Error, Result, state::exact};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The settings: one of the three schedules; none means every epoch.
+/// The head learns first, the layers below join one depth at a time. Give one of the three schedules;
+/// without any, a depth joins after every epoch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {

@@ -18,7 +18,7 @@ use retune_sdk::{Batch, Dtype, Error, IGNORE_INDEX, Loss, LossOutput, Progress, 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The settings of [`LabelSmoothing`].
+/// Cross-entropy against a target that leaves some doubt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {

@@ -15,7 +15,7 @@ use retune_sdk::{Action, Change, Error, Event, Layer, Policy, PolicyContract, Re
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The settings of [`LayerwiseLr`].
+/// A learning rate for each depth: the nearer to the input, the smaller.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {

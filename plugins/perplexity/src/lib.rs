@@ -17,7 +17,7 @@ use retune_sdk::{Batch, Dtype, IGNORE_INDEX, Metric, Result, ValueSpec, fused};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The settings of [`Perplexity`].
+/// How many tokens the model hesitates between.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {

@@ -30,7 +30,7 @@ pub enum Form {
     None,
 }
 
-/// The settings of [`TextClean`].
+/// Cleans text, and drops rows whose length is out of bounds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -178,6 +178,7 @@ retune_sdk::export!(preprocessor: TextClean);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use retune_sdk::testing::{run_rows, texts};
 
     fn clean(config: Config, text: &str) -> Result<String, String> {
@@ -273,5 +274,43 @@ mod tests {
         let mut plugin = TextClean::new(Config { field: "body".into(), ..Config::default() }, 0).unwrap();
         let error = plugin.process(texts("text", &["a"])).unwrap_err();
         assert_eq!(error.message, "test:1 has no field `body`; it has `text`");
+    }
+
+    /// Text made of the pieces that the steps work on, in every order.
+    fn pieces() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            "[<>&;/!#\"'=-]{1,3}",
+            "[a-zA-Z0-9é]{1,3}",
+            "[ \t\r\n\u{A0}\u{2028}]{1,2}",
+            "[\u{0}\u{1}\u{200B}\u{200D}\u{301}\u{FEFF}\u{FB01}＜＞]",
+            prop::sample::select(vec![
+                "<b>",
+                "</p>",
+                "<!--",
+                "-->",
+                "<script>",
+                "</script>",
+                "&lt;",
+                "&amp;",
+                "&#x3C;",
+                "<a x='"
+            ])
+            .prop_map(String::from),
+        ];
+        prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_cleaning_ends_and_cleaning_again_changes_nothing(
+            text in prop_oneof![pieces(), any::<String>()],
+            form in prop::sample::select(vec![Form::Nfc, Form::Nfkc, Form::None]),
+        ) {
+            let plugin = TextClean::new(Config { unicode: form, ..Config::default() }, 0).unwrap();
+            let once = plugin.clean(&text);
+            prop_assert_eq!(plugin.clean(&once), once.clone());
+            prop_assert!(!once.chars().any(is_noise));
+            prop_assert!(!once.contains("  ") && once.trim() == once);
+        }
     }
 }

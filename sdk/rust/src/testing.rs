@@ -214,3 +214,98 @@ pub fn assert_close(actual: &[f32], expected: &[f64], tolerance: f64) {
         assert!((f64::from(*a) - e).abs() <= tolerance, "element {i}: {a} is not {e} (±{tolerance})");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{PreprocessorContract, ValueSpec};
+
+    /// Counts batches, and forgets what it had when it merges if it is `forgetful`.
+    struct Counter {
+        forgetful: bool,
+    }
+
+    impl Metric for Counter {
+        type Config = ();
+        type State = u64;
+
+        fn new(_: (), _: u64) -> Result<Self> {
+            Ok(Self { forgetful: false })
+        }
+
+        fn describe(&self) -> Vec<ValueSpec> {
+            vec![ValueSpec::higher("batches")]
+        }
+
+        fn update(&self, state: &mut u64, _: &Batch) -> Result<()> {
+            *state += 1;
+            Ok(())
+        }
+
+        fn merge(&self, state: &mut u64, other: u64) -> Result<()> {
+            *state = if self.forgetful { other } else { *state + other };
+            Ok(())
+        }
+
+        fn compute(&self, state: &u64) -> Result<Vec<(String, f64)>> {
+            Ok(vec![("batches".into(), *state as f64)])
+        }
+    }
+
+    fn three_parts(metric: &Counter) {
+        let part = |n: usize| (0..n).map(|_| batch().build()).collect::<Vec<_>>();
+        let (a, b, c) = (part(1), part(2), part(3));
+        check_metric_laws(metric, [&a, &b, &c]).unwrap();
+    }
+
+    #[test]
+    fn a_metric_that_counts_keeps_the_laws() {
+        three_parts(&Counter { forgetful: false });
+    }
+
+    #[test]
+    #[should_panic(expected = "merging the empty state changes nothing")]
+    fn a_metric_that_forgets_breaks_one() {
+        three_parts(&Counter { forgetful: true });
+    }
+
+    /// Doubles `a`, drops `b`, and says nothing of the rest.
+    struct Picky;
+
+    impl Preprocessor for Picky {
+        type Config = ();
+
+        fn new(_: (), _: u64) -> Result<Self> {
+            Ok(Self)
+        }
+
+        fn describe(&self) -> PreprocessorContract {
+            PreprocessorContract::default()
+        }
+
+        fn process(&mut self, batch: Vec<Sample>) -> Result<BatchResult> {
+            let mut result = BatchResult::default();
+            for (source, sample) in batch.into_iter().enumerate() {
+                match sample.text("text")? {
+                    "a" => {
+                        result.keep(source, sample.fields.clone());
+                        result.keep(source, sample.fields);
+                    }
+                    "b" => result.reject(source, "is-b"),
+                    _ => {}
+                }
+            }
+            Ok(result)
+        }
+    }
+
+    #[test]
+    fn every_row_has_a_fate() {
+        let rows = texts("text", &["a", "b", "c"]);
+        for size in [1, 2, 64] {
+            let fates = run_rows(&mut Picky, &rows, size).unwrap();
+            let twice = Fate::Kept(vec![rows[0].fields.clone(), rows[0].fields.clone()]);
+            assert_eq!(fates, [twice, Fate::Rejected("is-b".into()), Fate::Filtered], "batches of {size}");
+        }
+    }
+}
