@@ -1,0 +1,129 @@
+//! The loss plugins in the sandbox: cross-entropy where they should be, and
+//! gradients that finite differences confirm.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use retune_roles::builtin::CrossEntropy;
+use retune_roles::{Batch, Loss, Progress};
+use retune_sandbox::{Sandbox, Setup};
+use retune_tensor::{AnyTensor, Device, from_float32, from_float64, from_int64};
+use serde_json::{Value, json};
+
+fn plugged(name: &str, config: Value) -> Box<dyn Loss> {
+    static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
+    let sandbox =
+        SANDBOX.get_or_init(|| Sandbox::new(Some(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled"))).unwrap());
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../target/plugins/{name}.wasm"));
+    assert!(path.is_file(), "{} is missing: run `cargo xtask plugins` first", path.display());
+    let plugin = sandbox.load(&path).unwrap();
+    let config = plugin.resolve_config(&config).unwrap();
+    plugin.loss(&Setup::new(config, 7), &Device::flex()).unwrap()
+}
+
+/// A task with some logits: 4 rows over 3 classes, or 2 x 3 tokens over 5 with two ignored.
+#[derive(Clone, Copy, Debug)]
+enum Task {
+    Rows,
+    Tokens,
+}
+
+impl Task {
+    fn shape(self) -> &'static [usize] {
+        match self {
+            Task::Rows => &[4, 3],
+            Task::Tokens => &[2, 3, 5],
+        }
+    }
+
+    fn logits(self) -> Vec<f64> {
+        (0..self.shape().iter().product::<usize>()).map(|i| (i as f64 * 1.7 + 0.3).sin() * 2.5).collect()
+    }
+
+    fn batch(self, logits: AnyTensor) -> Batch {
+        let device = Device::flex();
+        let labels = match self {
+            Task::Rows => from_int64(vec![0, 2, 1, 2], &[4], &device),
+            Task::Tokens => from_int64(vec![4, -100, 0, 2, 1, -100], &[2, 3], &device),
+        };
+        Batch::new(vec!["row".into(); self.shape()[0]]).with("logits", logits).with("labels", labels.unwrap())
+    }
+
+    fn value(self, loss: &mut dyn Loss, logits: &[f64]) -> f64 {
+        let logits = from_float64(logits.to_vec(), self.shape(), &Device::flex()).unwrap();
+        loss.compute(&self.batch(logits), &Progress::default()).unwrap().numerator.item().unwrap()
+    }
+}
+
+/// Numerator, denominator, and the numerator's gradient.
+fn differentiated(loss: &mut dyn Loss, task: Task, logits: &AnyTensor) -> (f64, f64, Vec<f64>) {
+    let leaf = logits.leaf().unwrap();
+    let output = loss.compute(&task.batch(leaf.clone()), &Progress::default()).unwrap();
+    let value = output.numerator.item().unwrap();
+    let gradient = output.numerator.backward().unwrap().take(&leaf).unwrap();
+    let gradient = gradient.to_float32().unwrap().into_iter().map(f64::from).collect();
+    (value, output.denominator.item().unwrap(), gradient)
+}
+
+#[test]
+fn without_their_twist_they_are_the_built_in_cross_entropy() {
+    for (task, mut built_in) in
+        [(Task::Rows, CrossEntropy::for_sequences()), (Task::Tokens, CrossEntropy::for_tokens())]
+    {
+        let values = task.logits().into_iter().map(|x| x as f32).collect();
+        let logits = from_float32(values, task.shape(), &Device::flex()).unwrap();
+        let expected = differentiated(&mut built_in, task, &logits);
+        for (name, config) in [("focal", json!({ "gamma": 0.0 })), ("label-smoothing", json!({ "smoothing": 0.0 }))] {
+            let found = differentiated(&mut *plugged(name, config), task, &logits);
+            assert!((found.0 - expected.0).abs() <= 1e-6 * expected.0, "{name}, {task:?}: {} {}", found.0, expected.0);
+            assert_eq!(found.1, expected.1, "{name}, {task:?}");
+            for (a, b) in found.2.iter().zip(&expected.2) {
+                assert!((a - b).abs() <= 1e-6, "{name}, {task:?}: {a} {b}");
+            }
+        }
+    }
+}
+
+#[test]
+fn finite_differences_confirm_their_gradients() {
+    let settings = [
+        ("focal", json!({ "gamma": 0.5 })),
+        ("focal", json!({ "gamma": 1.0 })),
+        ("focal", json!({ "gamma": 2.0 })),
+        ("focal", json!({ "gamma": 5.0 })),
+        ("label-smoothing", json!({ "smoothing": 0.1 })),
+        ("label-smoothing", json!({ "smoothing": 0.6 })),
+    ];
+    for task in [Task::Rows, Task::Tokens] {
+        for (name, config) in &settings {
+            let mut loss = plugged(name, config.clone());
+            let values = task.logits();
+            let logits = from_float64(values.clone(), task.shape(), &Device::flex()).unwrap();
+            let (_, _, gradient) = differentiated(&mut *loss, task, &logits);
+            let h = 1e-4;
+            for (i, found) in gradient.iter().enumerate() {
+                let mut moved = |by: f64| {
+                    let mut values = values.clone();
+                    values[i] += by;
+                    task.value(&mut *loss, &values)
+                };
+                let slope = (moved(h) - moved(-h)) / (2.0 * h);
+                assert!((found - slope).abs() < 1e-6, "{name} {config}, {task:?}, logit {i}: {found} is not {slope}");
+            }
+        }
+    }
+}
+
+/// The slope of (1 - p)^0.5 is infinite at p = 1; infinity times zero is NaN.
+#[test]
+fn a_certain_row_gives_a_finite_gradient_whatever_gamma_is() {
+    for gamma in [0.0, 0.1, 0.5, 1.0, 2.0] {
+        let values = vec![120.0, 0.0, 0.0, 0.0, 0.0, 90.0, 0.0, 60.0, 0.0, 0.0, 0.0, 40.0];
+        let logits = from_float32(values, &[4, 3], &Device::flex()).unwrap();
+        let (value, _, gradient) =
+            differentiated(&mut *plugged("focal", json!({ "gamma": gamma })), Task::Rows, &logits);
+        assert!(value.is_finite() && gradient.iter().all(|x| x.is_finite()), "γ {gamma}: {value}, {gradient:?}");
+    }
+}
