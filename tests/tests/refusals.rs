@@ -158,6 +158,9 @@ fn a_best_value_that_no_metric_gives() {
 fn several_missing_things_at_once() {
     let tiny = Tiny::new();
     let sound = Tiny::SOUND.replace("train.csv", "trian.csv").replace("tokenizer = \"base\"", "tokenizer = \"bse\"");
-    tiny.write("recipe.toml", &format!("{sound}[loss]\nplugin = \"focal.wasm\"\n[evaluation]\nmetrics = [\"acuracy\"]\n"));
+    tiny.write(
+        "recipe.toml",
+        &format!("{sound}[loss]\nplugin = \"focal.wasm\"\n[evaluation]\nmetrics = [\"acuracy\"]\n"),
+    );
     refused("several_missing_things_at_once", &tiny);
 }

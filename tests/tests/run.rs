@@ -16,7 +16,10 @@ fn four_roles() -> String {
     format!(
         "[[data.preprocess]]\nplugin = \"{}\"\n[[strategy.policy]]\nplugin = \"{}\"\n[loss]\nplugin = \"{}\"\nconfig = {{ gamma = 1.0 }}\n\
          [evaluation]\nmetrics = [\"accuracy\", {{ plugin = \"{}\" }}]\nbest = {{ metric = \"macro_f1\" }}\n",
-        p("text-clean"), p("gradual-unfreezing"), p("focal"), p("classification-report")
+        p("text-clean"),
+        p("gradual-unfreezing"),
+        p("focal"),
+        p("classification-report")
     )
 }
 
@@ -48,15 +51,32 @@ fn a_run_with_a_plugin_in_every_role_learns_and_leaves_a_whole_run_directory() {
     assert!(summary["test"]["values"]["macro_f1"].is_f64(), "the plugin's metric is there");
 
     let out = tiny.path().join("out");
-    for name in ["recipe.toml", "manifest.json", "events.jsonl", "report.html", "model/config.json", "model/model.safetensors", "model/tokenizer.json"] {
+    for name in [
+        "recipe.toml",
+        "manifest.json",
+        "events.jsonl",
+        "report.html",
+        "model/config.json",
+        "model/model.safetensors",
+        "model/tokenizer.json",
+    ] {
         assert!(out.join(name).is_file(), "{name}");
     }
     let manifest = json_of(&out.join("manifest.json"));
     let roles: Vec<&str> = manifest["roles"].as_array().unwrap().iter().map(|r| r["role"].as_str().unwrap()).collect();
     assert_eq!(roles, ["preprocessor", "loss", "policy", "metric", "metric"]);
-    assert!(manifest["roles"].as_array().unwrap().iter().filter(|r| !r["plugin"].is_null()).all(|r| r["plugin"]["sha256"].as_str().unwrap().len() == 64));
+    assert!(
+        manifest["roles"].as_array().unwrap().iter().filter(|r| !r["plugin"].is_null()).all(|r| r["plugin"]["sha256"]
+            .as_str()
+            .unwrap()
+            .len()
+            == 64)
+    );
     let events = std::fs::read_to_string(out.join("events.jsonl")).unwrap();
-    let names: Vec<String> = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].as_str().unwrap().to_owned()).collect();
+    let names: Vec<String> = events
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].as_str().unwrap().to_owned())
+        .collect();
     let position = |name: &str| names.iter().position(|n| n == name).unwrap_or_else(|| panic!("no {name}"));
     assert!(position("measured") < position("run_start") && position("run_end") < names.len() - 1);
     assert_eq!(names.iter().filter(|n| *n == "step").count(), 72);
@@ -83,7 +103,12 @@ fn a_killed_run_goes_on_and_ends_with_the_same_bytes() {
     tiny.recipe(&format!("checkpoint = {{ every_steps = 5 }}\n{}", four_roles()));
     assert_eq!(tiny.retune(&["run", "recipe.toml", "-q", "--output", "whole"]).code, Some(0));
 
-    let mut child = tiny.command(&["run", "recipe.toml", "--output", "killed"]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut child = tiny
+        .command(&["run", "recipe.toml", "--output", "killed"])
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     let lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let seen = lines.map_while(Result::ok).any(|line| line.starts_with("evaluate  step 36"));
     child.kill().unwrap();
@@ -93,7 +118,10 @@ fn a_killed_run_goes_on_and_ends_with_the_same_bytes() {
     let resumed = tiny.retune(&["run", "--resume", "killed"]);
     assert_eq!(resumed.code, Some(0), "{}", resumed.err);
     assert!(resumed.err.contains("resume    from the checkpoint of step"), "{}", resumed.err);
-    assert!(bytes_of(&tiny.path().join("whole/model")) == bytes_of(&tiny.path().join("killed/model")), "the models differ");
+    assert!(
+        bytes_of(&tiny.path().join("whole/model")) == bytes_of(&tiny.path().join("killed/model")),
+        "the models differ"
+    );
     assert!(resumed.out.contains("before"), "the summary still knows the values from before: {}", resumed.out);
     let report = std::fs::read_to_string(tiny.path().join("killed/report.html")).unwrap();
     assert!(report.contains("Resumed from the checkpoint of step"));
@@ -105,7 +133,12 @@ fn ctrl_c_stops_cleanly_and_says_how_to_go_on() {
     let tiny = Tiny::new();
     let long = Tiny::SOUND.replace("epochs = 6", "epochs = 100000");
     tiny.write("recipe.toml", &format!("{long}checkpoint = {{ every_steps = 5 }}\n{}", four_roles()));
-    let mut child = tiny.command(&["run", "recipe.toml", "--output", "out"]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut child = tiny
+        .command(&["run", "recipe.toml", "--output", "out"])
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     let mut err = String::new();
     for line in BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok) {
         if line.starts_with("evaluate  step 24,") {
@@ -116,7 +149,10 @@ fn ctrl_c_stops_cleanly_and_says_how_to_go_on() {
         err.push('\n');
     }
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert!(err.contains("stopped after step") && err.contains("is intact; go on from it with `retune run --resume out`"), "{err}");
+    assert!(
+        err.contains("stopped after step") && err.contains("is intact; go on from it with `retune run --resume out`"),
+        "{err}"
+    );
 }
 
 #[test]
@@ -140,7 +176,14 @@ fn a_dry_run_shows_the_plan_and_leaves_nothing_behind() {
     tiny.recipe(&four_roles());
     let said = tiny.retune(&["run", "recipe.toml", "--dry-run"]);
     assert_eq!(said.code, Some(0), "{}", said.err);
-    for part in ["bert, 6.1 K parameters", "3: animal, colour, sky", "focal (plugin", "accuracy (built in)", "72 of 8 rows", "memory"] {
+    for part in [
+        "bert, 6.1 K parameters",
+        "3: animal, colour, sky",
+        "focal (plugin",
+        "accuracy (built in)",
+        "72 of 8 rows",
+        "memory",
+    ] {
         assert!(said.out.contains(part), "{part} in\n{}", said.out);
     }
     assert!(!tiny.path().join("runs").exists());
@@ -191,4 +234,25 @@ fn prepare_accounts_for_every_row_and_finds_its_work_again() {
     assert_eq!(train["read"].as_u64().unwrap(), train["rows"].as_u64().unwrap() + dropped);
     let again: Value = serde_json::from_str(&tiny.retune(&["prepare", "recipe.toml", "--json"]).out).unwrap();
     assert_eq!(again["sources"][0]["cache"]["state"], "hit");
+}
+
+#[test]
+fn a_language_model_learns_from_plain_text_with_a_plugins_loss_and_metric() {
+    let tiny = Tiny::new();
+    let p = |name: &str| plugin(name).display().to_string();
+    tiny.language_model(&format!(
+        "[loss]\nplugin = \"{}\"\n[evaluation]\nmetrics = [\"accuracy\", \"{}\"]\n",
+        p("label-smoothing"),
+        p("perplexity")
+    ));
+    let said = tiny.retune(&["run", "lm.toml", "--json", "-q", "--output", "out"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let summary: Value = serde_json::from_str(&said.out).unwrap();
+    let perplexity = |when: &str| summary[when]["values"]["perplexity"].as_f64().unwrap();
+    assert!(perplexity("before") > 12.0 && perplexity("after") < 8.0, "{summary}");
+    let measured = tiny.retune(&["evaluate", "out", "--data", "lm/text.txt", "-q"]);
+    assert_eq!(measured.code, Some(0), "{}", measured.err);
+    let predicted = tiny.retune(&["predict", "out", "cat"]);
+    assert_eq!(predicted.code, Some(1));
+    assert!(predicted.err.contains("sequence-classification"), "{}", predicted.err);
 }

@@ -39,7 +39,11 @@ impl Assembly {
         let roster = match (Complaint::all(files), roster) {
             (None, roster) => roster?,
             (Some(files), Ok(_)) => return Err(files),
-            (Some(files), Err(roles)) => return Err(Complaint::all(vec![files, roles]).unwrap_or_else(|| Complaint::new("the recipe cannot be used"))),
+            (Some(files), Err(roles)) => {
+                return Err(
+                    Complaint::all(vec![files, roles]).unwrap_or_else(|| Complaint::new("the recipe cannot be used"))
+                );
+            }
         };
         let tokenizer = Tokenization::open(&recipe.model.tokenizer).map_err(|e| trouble::data(recipe, e))?;
         let device = device(recipe)?;
@@ -55,10 +59,11 @@ impl Assembly {
     /// A model from `base`, known to fit tokenizer and lengths.
     pub fn load(&self, recipe: &Recipe, base: &Base, labels: Vec<String>) -> Result<(Model, LoadReport)> {
         let task = settings::task(recipe, labels);
-        let (model, report) = Model::load(base, &task, recipe.seed, &self.device).map_err(|e| trouble::model(recipe, &e))?;
+        let (model, report) =
+            Model::load(base, &task, recipe.seed, &self.device).map_err(|e| trouble::model(recipe, &e))?;
         let config = model.config();
-        let fits = self.tokenizer.check_fits(config.vocab_size).and_then(|()| self.data.check_positions(config.max_position_embeddings));
-        fits.map_err(|e| trouble::data(recipe, e))?;
+        self.tokenizer.check_fits(config.vocab_size).map_err(|e| trouble::data(recipe, e))?;
+        self.data.check_positions(config.max_position_embeddings).map_err(|e| trouble::data(recipe, e))?;
         Ok((model, report))
     }
 
@@ -71,11 +76,20 @@ impl Assembly {
     }
 
     /// One file, as rows of `split` with these labels.
-    pub fn prepare_file(&self, recipe: &Recipe, path: PathBuf, labels: &[String], console: &mut Console) -> Result<Vec<Example>> {
+    pub fn prepare_file(
+        &self,
+        recipe: &Recipe,
+        path: PathBuf,
+        labels: &[String],
+        console: &mut Console,
+    ) -> Result<Vec<Example>> {
         let stages = self.roster.stages(&self.lent_tokenizer());
         let labels = (!labels.is_empty()).then_some(labels);
         let source = retune_data::Source { path, format: self.data.train.format };
-        let prepared = prepare_source(&self.data, SplitName::Test, &source, labels, &stages, &self.tokenizer, &mut |at| console.data(at));
+        let prepared =
+            prepare_source(&self.data, SplitName::Test, &source, labels, &stages, &self.tokenizer, &mut |at| {
+                console.data(at)
+            });
         console.clear();
         prepared.map(|(examples, _)| examples).map_err(|e| trouble::data(recipe, e))
     }

@@ -179,7 +179,8 @@ impl From<Failure> for Complaint {
         let mut complaint = Self::new(failure.to_string());
         let details = failure.details();
         complaint.0.frames = details.backtrace.clone();
-        let own_fault = (!details.backtrace.is_empty()).then(|| "the plugin has to be mended; the frames above say where".to_owned());
+        let own_fault = (!details.backtrace.is_empty())
+            .then(|| "the plugin has to be mended; the frames above say where".to_owned());
         complaint.help_some(details.help.clone().or(own_fault))
     }
 }
@@ -201,7 +202,9 @@ pub fn nearest_path(path: &Path) -> Option<String> {
     let Ok(entries) = std::fs::read_dir(parent) else {
         let known = parent.ancestors().find(|a| a.is_dir() && !a.as_os_str().is_empty());
         return Some(match known {
-            Some(known) => format!("the folder `{}` does not exist either; `{}` does", parent.display(), known.display()),
+            Some(known) => {
+                format!("the folder `{}` does not exist either; `{}` does", parent.display(), known.display())
+            }
             None => format!("the folder `{}` does not exist either", parent.display()),
         });
     };

@@ -53,7 +53,16 @@ impl Console {
             false if std::io::stderr().is_terminal() => Mode::Terminal,
             false => Mode::Plain,
         };
-        Self { mode, bar: None, stage: String::new(), last_line: None, began: Instant::now(), total: 0, first: 0, decisions: None }
+        Self {
+            mode,
+            bar: None,
+            stage: String::new(),
+            last_line: None,
+            began: Instant::now(),
+            total: 0,
+            first: 0,
+            decisions: None,
+        }
     }
 
     /// A line that stays.
@@ -104,7 +113,15 @@ impl Console {
             self.tell_decisions();
         }
         match event {
-            TrainEvent::RunStart { train_rows, validation_rows, total_steps, parameters, trainable_parameters, resumed_from, .. } => {
+            TrainEvent::RunStart {
+                train_rows,
+                validation_rows,
+                total_steps,
+                parameters,
+                trainable_parameters,
+                resumed_from,
+                ..
+            } => {
                 self.clear();
                 self.total = *total_steps;
                 self.first = resumed_from.unwrap_or(0);
@@ -120,10 +137,16 @@ impl Console {
                     self.line(&format!("resume    from the checkpoint of step {step}"));
                 }
             }
-            TrainEvent::Step { step, smoothed_loss, learning_rate, examples_per_second, .. } => self.step(*step, *smoothed_loss, *learning_rate, *examples_per_second),
+            TrainEvent::Step { step, smoothed_loss, learning_rate, examples_per_second, .. } => {
+                self.step(*step, *smoothed_loss, *learning_rate, *examples_per_second)
+            }
             TrainEvent::Evaluation { step, epoch, values, best, .. } => {
                 self.unstage();
-                let shown: Vec<String> = values.iter().filter(|(name, _)| !name.contains(['.', '/', '['])).map(|(name, value)| format!("{name} {}", short(*value))).collect();
+                let shown: Vec<String> = values
+                    .iter()
+                    .filter(|(name, _)| !name.contains(['.', '/', '[']))
+                    .map(|(name, value)| format!("{name} {}", short(*value)))
+                    .collect();
                 let best = if *best == Some(true) { "  (best so far)" } else { "" };
                 self.line(&format!("evaluate  step {step}, epoch {epoch:.1}: {}{best}", shown.join("  ")));
             }
@@ -139,16 +162,24 @@ impl Console {
             }
             TrainEvent::EarlyStop { step, metric, best, patience } => {
                 let best = best.map(|best| format!(" on {}", short(best))).unwrap_or_default();
-                self.line(&format!("stop      step {step}: {metric} has not improved{best} for {patience} evaluations"));
+                self.line(&format!(
+                    "stop      step {step}: {metric} has not improved{best} for {patience} evaluations"
+                ));
             }
             TrainEvent::Warning { message, .. } => self.line(&format!("warning   {message}")),
-            TrainEvent::Progress { stage, done, total } => {
-                if self.mode == Mode::Terminal && (self.bar.is_none() || self.stage != "train") {
-                    self.count(stage, *done as u64, *total as u64, &format!("{} rows", count(*done as u64)));
-                }
-            }
+            TrainEvent::Progress { stage, done, total } => self.progress(stage, *done as u64, *total as u64),
             TrainEvent::RunEnd { .. } => self.clear(),
             TrainEvent::Layers { .. } | TrainEvent::Checkpoint { .. } => {}
+        }
+    }
+
+    /// A stretch of work outside the steps; within training it borrows training's bar.
+    fn progress(&mut self, stage: &str, done: u64, total: u64) {
+        match &self.bar {
+            Some(bar) if self.stage == "train" => {
+                bar.set_message(format!("{stage} {}/{} rows", count(done), count(total)))
+            }
+            _ => self.count(stage, done, total, &format!("{} rows", count(done))),
         }
     }
 
@@ -182,14 +213,23 @@ impl Console {
                 }
                 if let Some(bar) = &self.bar {
                     bar.set_position(step);
-                    bar.set_message(format!("loss {}  lr {learning_rate:.2e}  {rate:.0} rows/s  {} left", short(loss), duration(left)));
+                    bar.set_message(format!(
+                        "loss {}  lr {learning_rate:.2e}  {rate:.0} rows/s  {} left",
+                        short(loss),
+                        duration(left)
+                    ));
                 }
             }
             Mode::Plain => {
                 let due = self.last_line.is_none_or(|at| at.elapsed() >= PLAIN_EVERY) || step == self.total;
                 if due {
                     self.last_line = Some(Instant::now());
-                    self.line(&format!("step      {step}/{}  loss {}  lr {learning_rate:.2e}  {rate:.0} rows/s  {} left", self.total, short(loss), duration(left)));
+                    self.line(&format!(
+                        "step      {step}/{}  loss {}  lr {learning_rate:.2e}  {rate:.0} rows/s  {} left",
+                        self.total,
+                        short(loss),
+                        duration(left)
+                    ));
                 }
             }
         }

@@ -54,7 +54,11 @@ pub enum Ending {
 pub fn run(recipe: &Recipe, wishes: &Wishes, console: &mut Console) -> Result<Ending> {
     let began = Instant::now();
     let text = resolved::resolved(recipe);
-    let place = if wishes.resume { RunDir::newest(&recipe.name, wishes.output.as_deref())? } else { RunDir::fresh(&recipe.name, wishes.output.as_deref())? };
+    let place = if wishes.resume {
+        RunDir::newest(&recipe.name, wishes.output.as_deref())?
+    } else {
+        RunDir::fresh(&recipe.name, wishes.output.as_deref())?
+    };
     if wishes.resume {
         place.same_recipe(&text)?;
     }
@@ -65,9 +69,14 @@ pub fn run(recipe: &Recipe, wishes: &Wishes, console: &mut Console) -> Result<En
     let prepared = assembly.prepare(recipe, console)?;
     tell_prepared(&prepared, console);
 
-    let roles = Roles { loss: assembly.roster.loss(&assembly.device)?, policies: assembly.roster.policies()?, metrics: assembly.roster.metrics(&assembly.device)? };
+    let roles = Roles {
+        loss: assembly.roster.loss(&assembly.device)?,
+        policies: assembly.roster.policies()?,
+        metrics: assembly.roster.metrics(&assembly.device)?,
+    };
     let spec = settings::training(recipe, place.checkpoints(), &prepared.validation);
-    let mut trainer = Trainer::new(model, spec, roles, &prepared.train, &prepared.validation).map_err(|e| trouble::training(recipe, e))?;
+    let mut trainer = Trainer::new(model, spec, roles, &prepared.train, &prepared.validation)
+        .map_err(|e| trouble::training(recipe, e))?;
     let device = describe(&assembly.device);
     if wishes.dry_run {
         return Ok(Ending::Planned(Plan::new(recipe, device, &trainer, &prepared, assembly.roster.facts())));
@@ -119,7 +128,13 @@ impl Course<'_> {
         self.log.write(&HostEvent::Finished { seconds: seconds(began), peak_memory: machine::peak_memory() })?;
         report::write(self.place.root())?;
         let model = self.place.model();
-        let summary = Summary::new(self.recipe.name.clone(), &self.history()?, self.place.root().to_owned(), model, self.place.report());
+        let summary = Summary::new(
+            self.recipe.name.clone(),
+            &self.history()?,
+            self.place.root().to_owned(),
+            model,
+            self.place.report(),
+        );
         Ok(Ending::Finished(summary))
     }
 
@@ -159,8 +174,14 @@ impl Course<'_> {
     /// How to go on after a stop.
     fn way_on(&self, checkpoint: Option<u64>) -> String {
         match checkpoint {
-            Some(step) => format!("the checkpoint of step {step} is intact; go on from it with `retune run --resume {}`", self.place.root().display()),
-            None => "no checkpoint had been written yet; training.checkpoint = { every_steps = 50 } writes them more often".to_owned(),
+            Some(step) => format!(
+                "the checkpoint of step {step} is intact; go on from it with `retune run --resume {}`",
+                self.place.root().display()
+            ),
+            None => {
+                "no checkpoint had been written yet; training.checkpoint = { every_steps = 50 } writes them more often"
+                    .to_owned()
+            }
         }
     }
 
@@ -203,7 +224,9 @@ impl Course<'_> {
         places.extend(self.recipe.export.as_ref().map(|directory| directory.to_path_buf()));
         for path in places {
             model.export(&path, Some(tokenizer)).map_err(|e| {
-                let complaint = Complaint::new(format!("the model cannot be written to `{}`", path.display())).because(e).help("`retune run --resume` exports again without training again");
+                let complaint = Complaint::new(format!("the model cannot be written to `{}`", path.display()))
+                    .because(e)
+                    .help("`retune run --resume` exports again without training again");
                 self.fail(complaint)
             })?;
             self.log.write(&HostEvent::Exported { path })?;
@@ -228,7 +251,14 @@ fn seconds(since: Instant) -> f64 {
     (since.elapsed().as_secs_f64() * 1000.0).round() / 1000.0
 }
 
-fn manifest(recipe: &Recipe, assembly: &Assembly, prepared: &Prepared, model: &Model, loaded: LoadReport, device: String) -> Result<Manifest> {
+fn manifest(
+    recipe: &Recipe,
+    assembly: &Assembly,
+    prepared: &Prepared,
+    model: &Model,
+    loaded: LoadReport,
+    device: String,
+) -> Result<Manifest> {
     let (parameters, trainable) = plan::sizes(model);
     let new = loaded.new.into_iter().chain(loaded.replaced.into_iter().map(|(name, _)| name)).collect();
     Ok(Manifest {
@@ -239,10 +269,21 @@ fn manifest(recipe: &Recipe, assembly: &Assembly, prepared: &Prepared, model: &M
         task: recipe.model.task.as_str().to_owned(),
         labels: prepared.labels.clone(),
         hardware: machine::hardware(device),
-        model: ModelFacts { architecture: plan::architecture(model).to_owned(), parameters, trainable, new, unused: loaded.unused },
+        model: ModelFacts {
+            architecture: plan::architecture(model).to_owned(),
+            parameters,
+            trainable,
+            new,
+            unused: loaded.unused,
+        },
         base: base_facts(recipe.model.base.path())?,
         tokenizer: prepared.report.tokenizer_digest.clone(),
-        data: prepared.report.sources.iter().map(|s| FileFacts { path: PathBuf::from(&s.path), sha256: s.sha256.clone(), bytes: s.bytes }).collect(),
+        data: prepared
+            .report
+            .sources
+            .iter()
+            .map(|s| FileFacts { path: PathBuf::from(&s.path), sha256: s.sha256.clone(), bytes: s.bytes })
+            .collect(),
         roles: assembly.roster.facts(),
     })
 }
@@ -253,7 +294,12 @@ fn tell_changed_plugins(place: &RunDir, roles: Vec<RoleFacts>, log: &mut EventLo
     let digest = |role: &RoleFacts| role.plugin.as_ref().map(|file| file.sha256.clone()).unwrap_or_default();
     let mut changed = false;
     for (then, now) in manifest.roles.iter().zip(&roles).filter(|(then, now)| digest(then) != digest(now)) {
-        let message = format!("the plugin of `{}` is not the one the run began with: sha256 {} then, {} now", now.path, digest(then), digest(now));
+        let message = format!(
+            "the plugin of `{}` is not the one the run began with: sha256 {} then, {} now",
+            now.path,
+            digest(then),
+            digest(now)
+        );
         console.line(&format!("warning   {message}"));
         log.write(&TrainEvent::Warning { step: 0, message })?;
         changed = true;
@@ -284,7 +330,8 @@ fn tell_loaded(loaded: &LoadReport, recipe: &Recipe, console: &Console) {
 
 fn tell_prepared(prepared: &Prepared, console: &Console) {
     for source in &prepared.report.sources {
-        let dropped: Vec<String> = source.dropped.iter().map(|d| format!("{} {} ({})", d.count, d.reason, d.stage)).collect();
+        let dropped: Vec<String> =
+            source.dropped.iter().map(|d| format!("{} {} ({})", d.count, d.reason, d.stage)).collect();
         let lost = if dropped.is_empty() { String::new() } else { format!("; dropped {}", dropped.join(", ")) };
         let cached = if matches!(source.cache, retune_data::CacheUse::Hit { .. }) { " (from the cache)" } else { "" };
         console.line(&format!("data      {}: {} of {} rows{cached}{lost}", source.split, source.rows, source.read));

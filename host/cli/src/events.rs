@@ -94,7 +94,8 @@ impl EventLog {
         // A line torn by a kill must not swallow the first event of this run.
         let torn = std::fs::read(path).is_ok_and(|bytes| bytes.last().is_some_and(|b| *b != b'\n'));
         if torn {
-            file.write_all(b"\n").map_err(|e| Complaint::new(format!("cannot write `{}`", path.display())).because(e))?;
+            file.write_all(b"\n")
+                .map_err(|e| Complaint::new(format!("cannot write `{}`", path.display())).because(e))?;
         }
         Ok(Self { file, path: path.to_owned() })
     }
@@ -107,7 +108,9 @@ impl EventLog {
             #[serde(flatten)]
             event: &'a T,
         }
-        let failed = |e: String| Complaint::new(format!("cannot write `{}`", self.path.display())).because(e).help("the disk may be full");
+        let failed = |e: String| {
+            Complaint::new(format!("cannot write `{}`", self.path.display())).because(e).help("the disk may be full")
+        };
         let mut line = serde_json::to_vec(&Line { time: now(), event }).map_err(|e| failed(e.to_string()))?;
         line.push(b'\n');
         self.file.write_all(&line).map_err(|e| failed(e.to_string()))

@@ -111,7 +111,8 @@ impl Manifest {
     /// Reads the one at `path`.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|e| unreadable(path, &e))?;
-        serde_json::from_str(&text).map_err(|e| Complaint::new(format!("`{}` is not a manifest", path.display())).because(e))
+        serde_json::from_str(&text)
+            .map_err(|e| Complaint::new(format!("`{}` is not a manifest", path.display())).because(e))
     }
 }
 
@@ -142,7 +143,9 @@ pub fn base_facts(base: &Path) -> Result<Vec<FileFacts>> {
     let mut files: Vec<PathBuf> = entries
         .flatten()
         .map(|e| e.path())
-        .filter(|p| p.file_name().is_some_and(|n| n == "config.json") || p.extension().is_some_and(|e| e == "safetensors"))
+        .filter(|p| {
+            p.file_name().is_some_and(|n| n == "config.json") || p.extension().is_some_and(|e| e == "safetensors")
+        })
         .collect();
     files.sort();
     files.iter().map(|file| facts(file)).collect()

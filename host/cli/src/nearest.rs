@@ -12,7 +12,8 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
             let other = fold(candidate);
             let distance = strsim::damerau_levenshtein(&folded, &other);
             let allowed = (folded.chars().count().max(other.chars().count()) / 3).max(1);
-            let contained = folded.len() >= 3 && other.len() >= 3 && (other.contains(&folded) || folded.contains(&other));
+            let contained =
+                folded.len() >= 3 && other.len() >= 3 && (other.contains(&folded) || folded.contains(&other));
             (distance <= allowed || contained).then_some((distance, candidate))
         })
         .min_by_key(|(distance, _)| *distance)

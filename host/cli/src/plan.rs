@@ -65,7 +65,13 @@ impl Memory {
 
 impl Plan {
     /// The plan of a run that is ready to start.
-    pub fn new(recipe: &Recipe, device: String, trainer: &Trainer<'_>, prepared: &Prepared, roles: Vec<RoleFacts>) -> Self {
+    pub fn new(
+        recipe: &Recipe,
+        device: String,
+        trainer: &Trainer<'_>,
+        prepared: &Prepared,
+        roles: Vec<RoleFacts>,
+    ) -> Self {
         let model = trainer.model();
         let layers = model.layers();
         let t = &recipe.training;
@@ -98,25 +104,41 @@ impl Plan {
         let mut out = format!("{} on {}\n", self.name, self.device);
         out.push_str(&format!(
             "\nmodel     {}, {} parameters; {} learn at the start ({} of {} layers)\n",
-            self.architecture, amount(self.parameters), amount(self.trainable), self.layers.0, self.layers.1
+            self.architecture,
+            amount(self.parameters),
+            amount(self.trainable),
+            self.layers.0,
+            self.layers.1
         ));
         if !self.labels.is_empty() {
             let shown: Vec<&str> = self.labels.iter().take(8).map(String::as_str).collect();
-            let more = if self.labels.len() > 8 { format!(" and {} more", self.labels.len() - 8) } else { String::new() };
+            let more =
+                if self.labels.len() > 8 { format!(" and {} more", self.labels.len() - 8) } else { String::new() };
             out.push_str(&format!("labels    {}: {}{more}\n", self.labels.len(), shown.join(", ")));
         }
         for (name, examples, tokens) in &self.splits {
             out.push_str(&format!("data      {name}: {} examples, {} tokens\n", count(*examples), count(*tokens)));
         }
         for role in &self.roles {
-            let origin = role.plugin.as_ref().map_or("built in".to_owned(), |f| format!("plugin {}, sha256 {}", bytes(f.bytes), &f.sha256[..f.sha256.len().min(12)]));
+            let origin = role.plugin.as_ref().map_or("built in".to_owned(), |f| {
+                format!("plugin {}, sha256 {}", bytes(f.bytes), &f.sha256[..f.sha256.len().min(12)])
+            });
             out.push_str(&format!("{:<12}  {} ({origin})  {}\n", role.role, role.name, settings(&role.config)));
         }
-        out.push_str(&format!("steps     {} of {} rows; evaluation {}\n", count(self.steps), count(self.rows_per_step), self.evaluations));
+        out.push_str(&format!(
+            "steps     {} of {} rows; evaluation {}\n",
+            count(self.steps),
+            count(self.rows_per_step),
+            self.evaluations
+        ));
         let m = &self.memory;
         out.push_str(&format!(
             "memory    about {}: weights {}, gradients {}, optimiser {}, activations at most {}\n",
-            bytes(m.total()), bytes(m.weights), bytes(m.gradients), bytes(m.optimizer), bytes(m.activations)
+            bytes(m.total()),
+            bytes(m.weights),
+            bytes(m.gradients),
+            bytes(m.optimizer),
+            bytes(m.activations)
         ));
         out
     }
@@ -159,10 +181,16 @@ fn memory(model: &Model, batch: u64, seq: u64) -> Memory {
     // Depths may count halves of blocks; the share above the lowest that learns is what matters.
     let kept = blocks as f64 * (1.0 - (lowest.saturating_sub(1)) as f64 / deepest as f64).clamp(0.0, 1.0);
     let tokens = (batch * seq) as f64;
-    let block = tokens * (17.0 * config.hidden_size as f64 + 3.0 * config.intermediate_size as f64) + 3.0 * batch as f64 * config.num_attention_heads as f64 * (seq * seq) as f64;
+    let block = tokens * (17.0 * config.hidden_size as f64 + 3.0 * config.intermediate_size as f64)
+        + 3.0 * batch as f64 * config.num_attention_heads as f64 * (seq * seq) as f64;
     let logits = match model.task() {
         retune_train::model::Task::CausalLm => 3.0 * tokens * config.vocab_size as f64,
         retune_train::model::Task::SequenceClassification { labels } => 3.0 * batch as f64 * labels.len() as f64,
     };
-    Memory { weights: 4 * parameters, gradients: 4 * trainable, optimizer: 8 * trainable, activations: (4.0 * (kept * block + logits)) as u64 }
+    Memory {
+        weights: 4 * parameters,
+        gradients: 4 * trainable,
+        optimizer: 8 * trainable,
+        activations: (4.0 * (kept * block + logits)) as u64,
+    }
 }

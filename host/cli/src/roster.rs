@@ -64,7 +64,9 @@ impl Roster {
         let metrics = caster.all(&recipe.evaluation.metrics, RoleKind::Metric);
         match (Complaint::all(caster.complaints), loss) {
             (Some(complaint), _) => Err(complaint),
-            (None, Some(loss)) => Ok(Self { preprocess, loss, policies, metrics, task: task(recipe), seed: recipe.seed }),
+            (None, Some(loss)) => {
+                Ok(Self { preprocess, loss, policies, metrics, task: task(recipe), seed: recipe.seed })
+            }
             (None, None) => Err(Complaint::new("the loss cannot be used")),
         }
     }
@@ -78,7 +80,9 @@ impl Roster {
     pub fn loss(&self, device: &Device) -> Result<Box<dyn Loss>> {
         match &self.loss.who {
             Who::Plugin { plugin, .. } => Ok(plugin.loss(&self.loss.setup(self.seed, None), device)?),
-            Who::Builtin(name) => builtin::loss(name, &self.loss.config, self.task).map_err(|r| refused(&self.loss, &r)),
+            Who::Builtin(name) => {
+                builtin::loss(name, &self.loss.config, self.task).map_err(|r| refused(&self.loss, &r))
+            }
         }
     }
 
@@ -163,12 +167,23 @@ impl Seat {
     fn facts(&self) -> RoleFacts {
         let (plugin, limits) = match &self.who {
             Who::Plugin { plugin, limits } => {
-                let file = FileFacts { path: plugin.path().to_owned(), sha256: plugin.digest().to_owned(), bytes: plugin.size() };
+                let file = FileFacts {
+                    path: plugin.path().to_owned(),
+                    sha256: plugin.digest().to_owned(),
+                    bytes: plugin.size(),
+                };
                 (Some(file), serde_json::to_value(limits).unwrap_or(Json::Null))
             }
             Who::Builtin(_) => (None, Json::Null),
         };
-        RoleFacts { path: self.path.clone(), role: self.kind.to_string(), name: self.name().to_owned(), plugin, config: self.config.clone(), limits }
+        RoleFacts {
+            path: self.path.clone(),
+            role: self.kind.to_string(),
+            name: self.name().to_owned(),
+            plugin,
+            config: self.config.clone(),
+            limits,
+        }
     }
 }
 
@@ -222,15 +237,21 @@ impl Caster<'_> {
     fn try_load(&mut self, role: &RoleRef, path: &Path) -> Result<Plugin> {
         if !path.is_file() {
             let what = if path.is_dir() { "is a folder, not a file" } else { "does not exist" };
-            let help = nearest_path(path).unwrap_or_else(|| "paths are relative to the recipe; build the plugin first".to_owned());
-            return Err(self.recipe.complaint(format!("the plugin `{}` {what}", path.display()), role.span(), "given here").help(help));
+            let help = nearest_path(path)
+                .unwrap_or_else(|| "paths are relative to the recipe; build the plugin first".to_owned());
+            return Err(self
+                .recipe
+                .complaint(format!("the plugin `{}` {what}", path.display()), role.span(), "given here")
+                .help(help));
         }
         if self.sandbox.is_none() {
             let started = Sandbox::new(self.cache).map_err(|e| Complaint::new(e.to_string()).help_some(e.help()))?;
             self.sandbox = Some(started);
         }
         let sandbox = self.sandbox.as_ref().ok_or_else(|| Complaint::new("the sandbox did not start"))?;
-        sandbox.load(path).map_err(|e| self.recipe.complaint(e.to_string(), role.span(), "given here").help_some(e.help()))
+        sandbox
+            .load(path)
+            .map_err(|e| self.recipe.complaint(e.to_string(), role.span(), "given here").help_some(e.help()))
     }
 
     fn plugin(&mut self, role: &RoleRef, path: &Path, kind: RoleKind) -> Option<Seat> {
@@ -240,7 +261,11 @@ impl Caster<'_> {
             let other = plugin.roles().first().map(|r| format!("use it under {}", section(*r)));
             self.complain(
                 self.recipe
-                    .complaint(format!("`{}` is no {kind}", plugin.name()), role.span(), format!("its roles: {}", plays.join(", ")))
+                    .complaint(
+                        format!("`{}` is no {kind}", plugin.name()),
+                        role.span(),
+                        format!("its roles: {}", plays.join(", ")),
+                    )
                     .help_some(other),
             );
             return None;
@@ -268,16 +293,22 @@ impl Caster<'_> {
             Err(error) => {
                 let names = limit_names();
                 let wrong = role.limits.as_object().and_then(|o| o.keys().find(|k| !names.contains(k)));
-                let span = wrong.and_then(|key| role.limit_places.get(&format!("/{key}"))).or_else(|| role.limit_places.get("")).cloned();
+                let span = wrong
+                    .and_then(|key| role.limit_places.get(&format!("/{key}")))
+                    .or_else(|| role.limit_places.get(""))
+                    .cloned();
                 let (message, label) = match wrong {
                     Some(key) => {
-                        let near = nearest(key, names.iter().map(String::as_str)).map_or("not a limit".to_owned(), |n| format!("did you mean `{n}`?"));
+                        let near = nearest(key, names.iter().map(String::as_str))
+                            .map_or("not a limit".to_owned(), |n| format!("did you mean `{n}`?"));
                         (format!("unknown limit `{key}` in `{}.limits`", role.path), near)
                     }
                     None => (format!("`{}.limits`: {error}", role.path), "here".to_owned()),
                 };
                 let known = listed(names.iter().map(String::as_str));
-                self.complain(self.recipe.complaint(message, span, label).help(format!("the limits are whole numbers: {known}")));
+                self.complain(
+                    self.recipe.complaint(message, span, label).help(format!("the limits are whole numbers: {known}")),
+                );
                 None
             }
         }
@@ -286,7 +317,8 @@ impl Caster<'_> {
     fn builtin(&mut self, role: &RoleRef, name: &str, kind: RoleKind) -> Option<Seat> {
         let names = builtin::names(kind);
         if !names.contains(&name) {
-            let label = nearest(name, names.iter().copied()).map_or("there is none".to_owned(), |near| format!("did you mean `{near}`?"));
+            let label = nearest(name, names.iter().copied())
+                .map_or("there is none".to_owned(), |near| format!("did you mean `{near}`?"));
             self.complain(
                 self.recipe
                     .complaint(format!("there is no built-in {kind} `{name}`"), role.span(), label)
@@ -303,8 +335,12 @@ impl Caster<'_> {
             RoleKind::Metric => builtin::metric(name, &role.config, task).map(drop),
         };
         if let Err(refusal) = made {
-            let named = role.places.iter().find(|(pointer, _)| pointer.len() > 1 && refusal.message.contains(&format!("`{}`", &pointer[1..])));
-            let span = named.map(|(_, span)| span.clone()).or_else(|| role.places.get("").cloned()).or_else(|| role.span());
+            let named = role
+                .places
+                .iter()
+                .find(|(pointer, _)| pointer.len() > 1 && refusal.message.contains(&format!("`{}`", &pointer[1..])));
+            let span =
+                named.map(|(_, span)| span.clone()).or_else(|| role.places.get("").cloned()).or_else(|| role.span());
             self.complain(self.recipe.complaint(format!("`{}`: {refusal}", role.path), span, "here"));
             return None;
         }
@@ -314,7 +350,10 @@ impl Caster<'_> {
 
 /// The deepest part of `path` that stands in the recipe.
 fn place(places: &crate::recipe::Places, path: &[String]) -> Option<std::ops::Range<usize>> {
-    (0..=path.len()).rev().find_map(|depth| places.get(&path[..depth].iter().map(|part| format!("/{part}")).collect::<String>())).cloned()
+    (0..=path.len())
+        .rev()
+        .find_map(|depth| places.get(&path[..depth].iter().map(|part| format!("/{part}")).collect::<String>()))
+        .cloned()
 }
 
 fn section(kind: RoleKind) -> &'static str {

@@ -45,7 +45,8 @@ impl RunDir {
             return Ok(run);
         }
         let missing = if root.is_dir() { "holds no run" } else { "does not exist" };
-        Err(Complaint::new(format!("`{}` {missing}", root.display())).help("a run directory has a recipe.toml and a manifest.json"))
+        Err(Complaint::new(format!("`{}` {missing}", root.display()))
+            .help("a run directory has a recipe.toml and a manifest.json"))
     }
 
     /// The run to go on with: `output`, else the newest of this name.
@@ -55,14 +56,19 @@ impl RunDir {
         }
         match numbered(name).pop() {
             Some((_, path)) => Self::open(&path),
-            None => Err(Complaint::new(format!("there is no run of `{name}` to resume in `runs/`")).help("say where it is with --output DIR")),
+            None => Err(Complaint::new(format!("there is no run of `{name}` to resume in `runs/`"))
+                .help("say where it is with --output DIR")),
         }
     }
 
     /// Makes the directory.
     pub fn create(&self) -> Result<()> {
         let path = self.checkpoints();
-        std::fs::create_dir_all(&path).map_err(|e| Complaint::new(format!("cannot make `{}`", path.display())).because(e).help("choose another place with --output DIR"))
+        std::fs::create_dir_all(&path).map_err(|e| {
+            Complaint::new(format!("cannot make `{}`", path.display()))
+                .because(e)
+                .help("choose another place with --output DIR")
+        })
     }
 
     /// Writes the recipe a run uses.
@@ -83,7 +89,10 @@ impl RunDir {
         };
         Err(Complaint::new(format!("the recipe is not the one the run in `{}` began with", self.root.display()))
             .help(format!("then: {was}\nnow:  {is}"))
-            .help(format!("go on as it was with `retune run --resume {}`, or start a new run without --resume", self.root.display())))
+            .help(format!(
+                "go on as it was with `retune run --resume {}`, or start a new run without --resume",
+                self.root.display()
+            )))
     }
 
     /// The directory itself.

@@ -6,8 +6,8 @@ use retune_data::{Columns, DataSpec, Layout, Source, TaskKind, Validation as Dat
 use retune_roles::Example;
 use retune_train::model::{Base, Task};
 use retune_train::{
-    AdamW, Best, CheckpointSpec, EarlyStopping, EvaluationSpec, Every as TrainEvery, LrScheduler, Mode, Reinitialize, SchedulerName,
-    Scheme as TrainScheme, Strategy, TrainSpec,
+    AdamW, Best, CheckpointSpec, EarlyStopping, EvaluationSpec, Every as TrainEvery, LrScheduler, Mode, Reinitialize,
+    SchedulerName, Scheme as TrainScheme, Strategy, TrainSpec,
 };
 
 use crate::recipe::{At, BaseRef, Every, Recipe, Scheduler, Scheme, TaskName, Validation, Warmup};
@@ -70,7 +70,13 @@ pub fn training(recipe: &Recipe, checkpoints: PathBuf, validation: &[Example]) -
         max_steps: t.max_steps,
         batch_size: size(t.batch_size),
         gradient_accumulation_steps: size(t.gradient_accumulation_steps),
-        optimizer: AdamW { learning_rate: t.learning_rate, weight_decay: t.weight_decay, beta1: t.beta1, beta2: t.beta2, epsilon: t.epsilon },
+        optimizer: AdamW {
+            learning_rate: t.learning_rate,
+            weight_decay: t.weight_decay,
+            beta1: t.beta1,
+            beta2: t.beta2,
+            epsilon: t.epsilon,
+        },
         lr_scheduler: LrScheduler {
             name: match t.scheduler {
                 Scheduler::Linear => SchedulerName::Linear,
@@ -97,7 +103,11 @@ pub fn training(recipe: &Recipe, checkpoints: PathBuf, validation: &[Example]) -
                 min_delta: stop.min_delta,
             }),
         },
-        checkpoint: CheckpointSpec { directory: checkpoints, every_steps: t.checkpoint_every_steps, keep: size(t.checkpoint_keep) },
+        checkpoint: CheckpointSpec {
+            directory: checkpoints,
+            every_steps: t.checkpoint_every_steps,
+            keep: size(t.checkpoint_keep),
+        },
         logging_steps: t.logging_steps,
         columns: extra_columns(recipe),
     }

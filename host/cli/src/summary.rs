@@ -52,7 +52,8 @@ pub struct Measure {
 
 impl Measure {
     fn of(measured: &Measured) -> Self {
-        let values = measured.values.iter().map(|(name, value)| (name.clone(), serde_json::Value::from(*value))).collect();
+        let values =
+            measured.values.iter().map(|(name, value)| (name.clone(), serde_json::Value::from(*value))).collect();
         Self { split: measured.split.clone(), rows: measured.rows, values }
     }
 }
@@ -104,12 +105,17 @@ impl Summary {
             for name in names {
                 out.push_str(&format!("{name:width$}"));
                 for (_, measure) in &columns {
-                    let value = measure.values.get(name).map(|v| v.as_f64().map_or("undefined".to_owned(), fixed)).unwrap_or_default();
+                    let value = measure
+                        .values
+                        .get(name)
+                        .map(|v| v.as_f64().map_or("undefined".to_owned(), fixed))
+                        .unwrap_or_default();
                     out.push_str(&format!("  {value:>10}"));
                 }
                 out.push('\n');
             }
-            let rows: Vec<String> = columns.iter().map(|(title, m)| format!("{title} on {} {} rows", count(m.rows), m.split)).collect();
+            let rows: Vec<String> =
+                columns.iter().map(|(title, m)| format!("{title} on {} {} rows", count(m.rows), m.split)).collect();
             out.push_str(&format!("{}\n\n", rows.join(", ")));
         }
         out.push_str(&format!("{} steps in {}", count(self.steps), duration(self.seconds)));

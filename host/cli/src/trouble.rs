@@ -29,11 +29,19 @@ pub fn data(recipe: &Recipe, error: DataError) -> Complaint {
         | DataError::FormatUnknown { path }
         | DataError::EmptyFile { path }
         | DataError::NoRows { path } => (file(recipe, path), "this file"),
-        DataError::ColumnMissing { purpose, .. } | DataError::ValueMissing { purpose, .. } | DataError::ValueKind { purpose, .. } => (column(purpose), "this column"),
+        DataError::ColumnMissing { purpose, .. }
+        | DataError::ValueMissing { purpose, .. }
+        | DataError::ValueKind { purpose, .. } => (column(purpose), "this column"),
         DataError::MaxLengthTooLong { .. } | DataError::NoRoom { .. } => (recipe.data.max_length.span(), "this length"),
-        DataError::LabelUnknown { .. } | DataError::LabelTwice { .. } => (recipe.data.labels.as_ref().and_then(At::span), "the label set"),
-        DataError::TooFewLabels { .. } => (recipe.data.labels.as_ref().and_then(At::span).or_else(|| span(&columns.label)), "these labels"),
-        DataError::TokenizerMissing { .. } | DataError::TokenizerBroken { .. } | DataError::TokenizerDoesNotFit { .. } => (recipe.model.tokenizer.span(), "the tokenizer"),
+        DataError::LabelUnknown { .. } | DataError::LabelTwice { .. } => {
+            (recipe.data.labels.as_ref().and_then(At::span), "the label set")
+        }
+        DataError::TooFewLabels { .. } => {
+            (recipe.data.labels.as_ref().and_then(At::span).or_else(|| span(&columns.label)), "these labels")
+        }
+        DataError::TokenizerMissing { .. }
+        | DataError::TokenizerBroken { .. }
+        | DataError::TokenizerDoesNotFit { .. } => (recipe.model.tokenizer.span(), "the tokenizer"),
         _ => (None, ""),
     };
     recipe.complaint(error.to_string(), place, label).help_some(help)
@@ -42,8 +50,12 @@ pub fn data(recipe: &Recipe, error: DataError) -> Complaint {
 /// What the model room says while loading.
 pub fn model(recipe: &Recipe, error: &ModelError) -> Complaint {
     let help = match error {
-        ModelError::File { reason, .. } if reason.contains("truncated") || reason.contains("shorter") => Some("fetch the file again: a download may have been cut off"),
-        ModelError::MissingTensor { .. } | ModelError::TensorShape { .. } => Some("config.json and model.safetensors must come from the same checkpoint"),
+        ModelError::File { reason, .. } if reason.contains("truncated") || reason.contains("shorter") => {
+            Some("fetch the file again: a download may have been cut off")
+        }
+        ModelError::MissingTensor { .. } | ModelError::TensorShape { .. } => {
+            Some("config.json and model.safetensors must come from the same checkpoint")
+        }
         _ => None,
     };
     recipe.complaint(error.to_string(), recipe.model.base.path().span(), "the base model").help_some(help)
@@ -59,10 +71,16 @@ pub fn training(recipe: &Recipe, error: TrainError) -> Complaint {
     }
     let (place, label) = match &error {
         TrainError::Pattern { pattern, .. } => (glob(recipe, pattern), "matches nothing"),
-        TrainError::Field { field, .. } if field.starts_with("evaluation.best") => (recipe.evaluation.best.as_ref().and_then(|b| b.metric.span()), "this value"),
-        TrainError::Field { field, .. } if field.starts_with("strategy.train_top_layers") => (recipe.strategy.train_top_layers.as_ref().and_then(At::span), "here"),
+        TrainError::Field { field, .. } if field.starts_with("evaluation.best") => {
+            (recipe.evaluation.best.as_ref().and_then(|b| b.metric.span()), "this value")
+        }
+        TrainError::Field { field, .. } if field.starts_with("strategy.train_top_layers") => {
+            (recipe.strategy.train_top_layers.as_ref().and_then(At::span), "here")
+        }
         TrainError::NothingLearns { .. } => (recipe.strategy.freeze.first().and_then(At::span), "frozen here"),
-        TrainError::Want { role: retune_roles::RoleKind::Loss, .. } => (recipe.loss.as_ref().and_then(|l| l.span()), "this loss"),
+        TrainError::Want { role: retune_roles::RoleKind::Loss, .. } => {
+            (recipe.loss.as_ref().and_then(|l| l.span()), "this loss")
+        }
         _ => (None, ""),
     };
     recipe.complaint(error.to_string(), place, label).help_some(help)
@@ -78,11 +96,20 @@ fn file(recipe: &Recipe, path: &Path) -> Option<Range<usize>> {
         Validation::File(file) => Some(file),
         Validation::None | Validation::Split(_) => None,
     };
-    [Some(&recipe.data.train), validation, recipe.data.test.as_ref()].into_iter().flatten().find(|file| file.as_path() == path).and_then(At::span)
+    [Some(&recipe.data.train), validation, recipe.data.test.as_ref()]
+        .into_iter()
+        .flatten()
+        .find(|file| file.as_path() == path)
+        .and_then(At::span)
 }
 
 /// Where a glob stands.
 fn glob(recipe: &Recipe, pattern: &str) -> Option<Range<usize>> {
     let strategy = &recipe.strategy;
-    strategy.freeze.iter().chain(strategy.reinitialize.iter().flat_map(|r| &r.layers)).find(|glob| glob.as_str() == pattern).and_then(At::span)
+    strategy
+        .freeze
+        .iter()
+        .chain(strategy.reinitialize.iter().flat_map(|r| &r.layers))
+        .find(|glob| glob.as_str() == pattern)
+        .and_then(At::span)
 }

@@ -12,7 +12,13 @@ struct Said {
 }
 
 fn retune(folder: &TempDir, arguments: &[&str]) -> Said {
-    let output = Command::cargo_bin("retune").unwrap().current_dir(folder.path()).env("RETUNE_CACHE", folder.path().join("cache")).args(arguments).output().unwrap();
+    let output = Command::cargo_bin("retune")
+        .unwrap()
+        .current_dir(folder.path())
+        .env("RETUNE_CACHE", folder.path().join("cache"))
+        .args(arguments)
+        .output()
+        .unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Said { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
 }
@@ -85,7 +91,11 @@ fn a_plugin_that_is_missing_or_no_component_is_refused() {
     std::fs::write(folder.path().join("focal.wasm"), "hello").unwrap();
     let missing = retune(&folder, &["plugin", "inspect", "focl.wasm"]);
     assert_eq!(missing.code, 1);
-    assert!(missing.err.contains("`focl.wasm` does not exist") && missing.err.contains("focal.wasm"), "{}", missing.err);
+    assert!(
+        missing.err.contains("`focl.wasm` does not exist") && missing.err.contains("focal.wasm"),
+        "{}",
+        missing.err
+    );
     let text = retune(&folder, &["plugin", "inspect", "focal.wasm"]);
     assert_eq!(text.code, 1);
     assert!(text.err.contains("is not a WebAssembly component"), "{}", text.err);

@@ -1,5 +1,7 @@
 //! A whole run in miniature: a BERT of six thousand parameters, a tokenizer of
-//! sixteen words, a hundred rows of three kinds.
+//! sixteen words, a hundred rows of three kinds. Each test file uses a part of it.
+
+#![allow(dead_code)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -52,11 +54,18 @@ impl Tiny {
     /// Everything in its place, and no recipe yet.
     pub fn new() -> Self {
         let tiny = Self { folder: tempfile::tempdir().expect("a temporary folder") };
-        let vocabulary: Vec<&str> =
-            ["[PAD]", "[UNK]", "[CLS]", "[SEP]"].into_iter().chain(KINDS.iter().flat_map(|k| k.1)).chain(FILLERS).collect();
+        let vocabulary: Vec<&str> = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+            .into_iter()
+            .chain(KINDS.iter().flat_map(|k| k.1))
+            .chain(FILLERS)
+            .collect();
         tiny.write("base/config.json", &config(vocabulary.len()).to_string());
         tiny.write("base/tokenizer.json", &tokenizer(&vocabulary).to_string());
-        tiny.write("base/tokenizer_config.json", &json!({"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}).to_string());
+        tiny.write(
+            "base/tokenizer_config.json",
+            &json!({"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"})
+                .to_string(),
+        );
         tiny.write("train.csv", &rows(120, 1));
         tiny.write("test.csv", &rows(30, 2));
         tiny
@@ -84,10 +93,48 @@ impl Tiny {
         task = \"sequence-classification\"\n\n[data]\ntrain = \"train.csv\"\nvalidation = { split = 0.2 }\ntest = \"test.csv\"\nmax_length = 16\n\n\
         [training]\nepochs = 6\nbatch_size = 8\noptimizer = { learning_rate = 1e-2 }\n";
 
+    /// Adds a tiny Llama and a text, and the recipe that trains one on the other.
+    pub fn language_model(&self, more: &str) {
+        let vocabulary: Vec<&str> = ["[PAD]", "[UNK]", "<s>", "</s>"]
+            .into_iter()
+            .chain(KINDS.iter().flat_map(|k| k.1))
+            .chain(FILLERS)
+            .collect();
+        let mut tokens = tokenizer(&vocabulary);
+        tokens["post_processor"] = serde_json::Value::Null;
+        self.write("lm/tokenizer.json", &tokens.to_string());
+        self.write(
+            "lm/tokenizer_config.json",
+            &json!({"pad_token": "[PAD]", "unk_token": "[UNK]", "bos_token": "<s>", "eos_token": "</s>"}).to_string(),
+        );
+        let config = json!({
+            "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": vocabulary.len(), "hidden_size": 16, "num_hidden_layers": 2,
+            "num_attention_heads": 2, "num_key_value_heads": 2, "intermediate_size": 32, "max_position_embeddings": 64, "hidden_act": "silu",
+            "rms_norm_eps": 1e-6, "rope_theta": 10000.0, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "tie_word_embeddings": false,
+            "initializer_range": 0.02
+        });
+        self.write("lm/config.json", &config.to_string());
+        let lines: Vec<String> =
+            rows(300, 3).lines().skip(1).map(|row| row.split(',').next().unwrap_or_default().to_owned()).collect();
+        self.write("lm/text.txt", &lines.join("\n\n"));
+        self.write(
+            "lm.toml",
+            &format!(
+                "name = \"lm\"\ndevice = \"cpu\"\n[model]\nconfig = \"lm/config.json\"\ntokenizer = \"lm\"\ntask = \"causal-lm\"\n[data]\n\
+                 train = \"lm/text.txt\"\nvalidation = {{ split = 0.1 }}\nmax_length = 16\n[training]\nepochs = 3\nbatch_size = 8\n\
+                 optimizer = {{ learning_rate = 1e-2 }}\n{more}"
+            ),
+        );
+    }
+
     /// A call of the binary, not yet made.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary());
-        command.current_dir(self.path()).env("RETUNE_CACHE", self.path().join("cache")).env_remove("RUST_BACKTRACE").args(arguments);
+        command
+            .current_dir(self.path())
+            .env("RETUNE_CACHE", self.path().join("cache"))
+            .env_remove("RUST_BACKTRACE")
+            .args(arguments);
         command
     }
 
@@ -106,10 +153,11 @@ impl Tiny {
     fn placeless(&self, text: &str) -> String {
         let plugins = workspace().join("target/plugins");
         let here = self.path().canonicalize().expect("the folder is there");
-        text
+        let placeless = text
             .replace(&plugins.display().to_string(), "<plugins>")
             .replace(&here.display().to_string(), "<here>")
-            .replace(&self.path().display().to_string(), "<here>")
+            .replace(&self.path().display().to_string(), "<here>");
+        placeless.lines().map(|line| if line.contains('·') { markless(line) } else { line.to_owned() } + "\n").collect()
     }
 }
 
@@ -124,7 +172,8 @@ fn config(vocabulary: usize) -> serde_json::Value {
 fn tokenizer(vocabulary: &[&str]) -> serde_json::Value {
     let special = |id: usize, text: &str| json!({"id": id, "content": text, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true});
     let piece = |id: &str| json!({"SpecialToken": {"id": id, "type_id": 0}});
-    let ids: serde_json::Map<String, serde_json::Value> = vocabulary.iter().enumerate().map(|(id, word)| ((*word).to_owned(), json!(id))).collect();
+    let ids: serde_json::Map<String, serde_json::Value> =
+        vocabulary.iter().enumerate().map(|(id, word)| ((*word).to_owned(), json!(id))).collect();
     json!({
         "version": "1.0", "truncation": null, "padding": null,
         "added_tokens": vocabulary[..4].iter().enumerate().map(|(id, text)| special(id, text)).collect::<Vec<_>>(),
@@ -160,4 +209,15 @@ fn rows(count: u32, seed: u32) -> String {
         text.push_str(&format!(",{label}\n"));
     }
     text
+}
+
+/// The marks under a line of a recipe, without their length: that is the length of a path.
+fn markless(line: &str) -> String {
+    let mut out = String::new();
+    for c in line.chars() {
+        if !(out.ends_with(c) && (c == '─' || c == ' ')) {
+            out.push(c);
+        }
+    }
+    out
 }

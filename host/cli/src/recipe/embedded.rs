@@ -35,5 +35,8 @@ pub fn find(name: &str) -> Option<&'static Embedded> {
 pub fn hint(path: &Path) -> Option<String> {
     let name = path.to_string_lossy();
     let recipe = find(name.strip_suffix(".toml").unwrap_or(&name))?;
-    Some(format!("`{0}` is a ready recipe: write it to a file with `retune recipe show {0} > {0}.toml`, then run that file", recipe.name))
+    Some(format!(
+        "`{0}` is a ready recipe: write it to a file with `retune recipe show {0} > {0}.toml`, then run that file",
+        recipe.name
+    ))
 }

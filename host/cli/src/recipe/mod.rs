@@ -333,7 +333,14 @@ impl RoleRef {
     /// One of ours, with nothing to configure.
     pub fn builtin(path: String, name: At<String>) -> Self {
         let empty = || Json::Object(serde_json::Map::new());
-        Self { path, source: RoleSource::Builtin(name), config: empty(), places: Places::new(), limits: empty(), limit_places: Places::new() }
+        Self {
+            path,
+            source: RoleSource::Builtin(name),
+            config: empty(),
+            places: Places::new(),
+            limits: empty(),
+            limit_places: Places::new(),
+        }
     }
 }
 
@@ -359,7 +366,12 @@ impl Recipe {
     }
 
     /// A complaint that points at `span` of this recipe.
-    pub fn complaint(&self, message: impl Into<String>, span: Option<std::ops::Range<usize>>, label: impl Into<String>) -> Complaint {
+    pub fn complaint(
+        &self,
+        message: impl Into<String>,
+        span: Option<std::ops::Range<usize>>,
+        label: impl Into<String>,
+    ) -> Complaint {
         Complaint::new(message).at_some(&self.text, span, label)
     }
 }

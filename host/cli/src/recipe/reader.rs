@@ -77,7 +77,12 @@ impl<'a, 'p> Section<'a, 'p> {
             DeValue::Table(table) => Some(Self { name, path, table, span: node.span(), seen: Vec::new(), problems }),
             other => {
                 let keys = listed(schema::keys_of(name).map(|k| k.name));
-                problems.add(node.span(), format!("`{path}` must be a table, not {}", kind(other)), "not a table", Some(format!("its keys: {keys}")));
+                problems.add(
+                    node.span(),
+                    format!("`{path}` must be a table, not {}", kind(other)),
+                    "not a table",
+                    Some(format!("its keys: {keys}")),
+                );
                 None
             }
         }
@@ -115,13 +120,24 @@ impl<'a, 'p> Section<'a, 'p> {
     /// Complains that `key` is missing; `instead` says what to write.
     pub fn missing(&self, key: &str, instead: &str) {
         let place = if self.path.is_empty() { "the recipe".to_owned() } else { format!("[{}]", self.path) };
-        self.problems.add(self.span.clone(), format!("`{key}` is missing in {place}"), "needed here", Some(instead.to_owned()));
+        self.problems.add(
+            self.span.clone(),
+            format!("`{key}` is missing in {place}"),
+            "needed here",
+            Some(instead.to_owned()),
+        );
     }
 
     fn wrong(&self, key: &str, node: &Node<'_>, expected: &str) {
-        let about = schema::keys_of(self.name).find(|k| k.name == key).map(|k| format!("{key}: {} — {}", k.kind, k.about));
+        let about =
+            schema::keys_of(self.name).find(|k| k.name == key).map(|k| format!("{key}: {} — {}", k.kind, k.about));
         let given = node.get_ref();
-        self.problems.add(node.span(), format!("`{}` must be {expected}, not {}", self.full(key), kind(given)), format!("expected {expected}"), about);
+        self.problems.add(
+            node.span(),
+            format!("`{}` must be {expected}, not {}", self.full(key), kind(given)),
+            format!("expected {expected}"),
+            about,
+        );
     }
 
     /// A string.
@@ -161,7 +177,9 @@ impl<'a, 'p> Section<'a, 'p> {
         };
         // The upper bound keeps every whole number exact in TOML, JSON and the engine's i64.
         match i64::from_str_radix(number.as_str(), number.radix()) {
-            Ok(value) if u64::try_from(value).is_ok_and(|v| v >= least) => Some(At::new(value.unsigned_abs(), node.span())),
+            Ok(value) if u64::try_from(value).is_ok_and(|v| v >= least) => {
+                Some(At::new(value.unsigned_abs(), node.span()))
+            }
             _ => {
                 self.out_of_range(key, node, &number.to_string(), &format!("at least {least}"));
                 None
@@ -176,7 +194,12 @@ impl<'a, 'p> Section<'a, 'p> {
             Ok(small) => Some(value.map(|_| small)),
             Err(_) => {
                 let span = value.span().unwrap_or_default();
-                self.problems.add(span, format!("`{}` is {}, which is too large", self.full(key), *value), format!("at most {}", u32::MAX), None);
+                self.problems.add(
+                    span,
+                    format!("`{}` is {}, which is too large", self.full(key), *value),
+                    format!("at most {}", u32::MAX),
+                    None,
+                );
                 None
             }
         }
@@ -187,7 +210,9 @@ impl<'a, 'p> Section<'a, 'p> {
         let node = self.node(key)?;
         let (text, value) = match node.get_ref() {
             DeValue::Float(number) => (number.to_string(), number.as_str().parse::<f64>().ok()),
-            DeValue::Integer(number) => (number.to_string(), i64::from_str_radix(number.as_str(), number.radix()).ok().map(|v| v as f64)),
+            DeValue::Integer(number) => {
+                (number.to_string(), i64::from_str_radix(number.as_str(), number.radix()).ok().map(|v| v as f64))
+            }
             _ => {
                 self.wrong(key, node, "a number");
                 return None;
@@ -203,7 +228,9 @@ impl<'a, 'p> Section<'a, 'p> {
     }
 
     fn out_of_range(&self, key: &str, node: &Node<'_>, given: &str, range: &str) {
-        let about = schema::keys_of(self.name).find(|k| k.name == key).map(|k| format!("{key}: {} Left out, it is {}.", k.about, k.default));
+        let about = schema::keys_of(self.name)
+            .find(|k| k.name == key)
+            .map(|k| format!("{key}: {} Left out, it is {}.", k.about, k.default));
         self.problems.add(node.span(), format!("`{}` is {given}; it must be {range}", self.full(key)), range, about);
     }
 
@@ -223,7 +250,12 @@ impl<'a, 'p> Section<'a, 'p> {
             Some(near) => format!("did you mean `{near}`?"),
             None => "not one of the allowed values".to_owned(),
         };
-        self.problems.add(node.span(), format!("`{full}` cannot be `{text}`"), label, Some(format!("allowed: {}", listed(names()))));
+        self.problems.add(
+            node.span(),
+            format!("`{full}` cannot be `{text}`"),
+            label,
+            Some(format!("allowed: {}", listed(names()))),
+        );
         None
     }
 
@@ -252,7 +284,12 @@ impl<'a, 'p> Section<'a, 'p> {
         for (path, item) in self.list(key) {
             match item.get_ref() {
                 DeValue::String(text) => found.push(At::new(text.to_string(), item.span())),
-                other => self.problems.add(item.span(), format!("`{path}` must be a string, not {}", kind(other)), "expected a string", None),
+                other => self.problems.add(
+                    item.span(),
+                    format!("`{path}` must be a string, not {}", kind(other)),
+                    "expected a string",
+                    None,
+                ),
             }
         }
         Some(At::new(found, node.span()))
@@ -308,12 +345,21 @@ pub fn json(node: &Node<'_>, pointer: &str, places: &mut Places) -> Json {
     places.entry(pointer.to_owned()).or_insert_with(|| node.span());
     match node.get_ref() {
         DeValue::String(text) => Json::String(text.to_string()),
-        DeValue::Integer(n) => i64::from_str_radix(n.as_str(), n.radix()).map_or_else(|_| Json::String(n.to_string()), Json::from),
+        DeValue::Integer(n) => {
+            i64::from_str_radix(n.as_str(), n.radix()).map_or_else(|_| Json::String(n.to_string()), Json::from)
+        }
         // JSON has no infinities: they stay words, which the role's schema then refuses.
-        DeValue::Float(n) => n.as_str().parse::<f64>().ok().and_then(serde_json::Number::from_f64).map_or_else(|| Json::String(n.to_string()), Json::Number),
+        DeValue::Float(n) => n
+            .as_str()
+            .parse::<f64>()
+            .ok()
+            .and_then(serde_json::Number::from_f64)
+            .map_or_else(|| Json::String(n.to_string()), Json::Number),
         DeValue::Boolean(b) => Json::Bool(*b),
         DeValue::Datetime(d) => Json::String(d.to_string()),
-        DeValue::Array(items) => Json::Array(items.iter().enumerate().map(|(i, item)| json(item, &format!("{pointer}/{i}"), places)).collect()),
+        DeValue::Array(items) => Json::Array(
+            items.iter().enumerate().map(|(i, item)| json(item, &format!("{pointer}/{i}"), places)).collect(),
+        ),
         DeValue::Table(table) => {
             let mut object = serde_json::Map::new();
             for (key, value) in table.iter() {

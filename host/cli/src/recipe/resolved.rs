@@ -12,7 +12,8 @@ use super::{BaseRef, Every, Recipe, RoleRef, RoleSource, Scheduler, Scheme, Vali
 
 /// The recipe as TOML, paths absolute, defaults filled in.
 pub fn resolved(recipe: &Recipe) -> String {
-    let mut out = String::from("# Every setting of this run, defaults filled in; `retune run` on this file repeats it.\n");
+    let mut out =
+        String::from("# Every setting of this run, defaults filled in; `retune run` on this file repeats it.\n");
     top(&mut out, recipe);
     model(&mut out, recipe);
     data(&mut out, recipe);
@@ -180,7 +181,11 @@ fn training(out: &mut String, recipe: &Recipe) {
         Warmup::Steps(steps) => (Some(Value::from(whole(steps))), None),
         Warmup::Ratio(ratio) => (None, Some(Value::from(ratio))),
     };
-    line(out, "lr_scheduler", table([("name", Some(Value::from(shape))), ("warmup_steps", steps), ("warmup_ratio", ratio)]));
+    line(
+        out,
+        "lr_scheduler",
+        table([("name", Some(Value::from(shape))), ("warmup_steps", steps), ("warmup_ratio", ratio)]),
+    );
     line(out, "max_grad_norm", t.max_grad_norm);
     line(out, "dropout", t.dropout);
     let every = t.checkpoint_every_steps.map(|steps| Value::from(whole(steps)));
@@ -203,7 +208,14 @@ fn evaluation(out: &mut String, recipe: &Recipe) {
         line(out, "best", table([("metric", Some(Value::from(best.metric.as_str()))), ("mode", mode)]));
     }
     if let Some(stop) = &e.early_stopping {
-        line(out, "early_stopping", table([("patience", Some(Value::from(whole(stop.patience)))), ("min_delta", Some(Value::from(stop.min_delta)))]));
+        line(
+            out,
+            "early_stopping",
+            table([
+                ("patience", Some(Value::from(whole(stop.patience)))),
+                ("min_delta", Some(Value::from(stop.min_delta))),
+            ]),
+        );
     }
 }
 
@@ -244,6 +256,8 @@ fn toml_of(json: &Json) -> Option<Value> {
         },
         Json::String(text) => Value::from(text.as_str()),
         Json::Array(items) => Value::Array(items.iter().filter_map(toml_of).collect()),
-        Json::Object(object) => Value::Table(object.iter().filter_map(|(k, v)| Some((k.clone(), toml_of(v)?))).collect()),
+        Json::Object(object) => {
+            Value::Table(object.iter().filter_map(|(k, v)| Some((k.clone(), toml_of(v)?))).collect())
+        }
     })
 }

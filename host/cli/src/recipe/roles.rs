@@ -42,7 +42,12 @@ pub fn role(path: String, node: &Node<'_>, folder: &Path, bare: bool, problems: 
         }
     };
     if let (Some(RoleSource::Builtin(_)), Some(place)) = (&source, limit_places.get("")) {
-        problems.add(place.clone(), format!("`{path}.limits` has no effect on a built-in"), "only plugins are sandboxed", Some("remove it".to_owned()));
+        problems.add(
+            place.clone(),
+            format!("`{path}.limits` has no effect on a built-in"),
+            "only plugins are sandboxed",
+            Some("remove it".to_owned()),
+        );
     }
     section.close();
     Some(RoleRef { path, source: source?, config, places, limits, limit_places })
@@ -56,7 +61,12 @@ fn table(section: &mut Section<'_, '_>, key: &'static str) -> (serde_json::Value
         None => serde_json::Value::Object(serde_json::Map::new()),
         Some(node) if node.get_ref().is_table() => json(node, "", &mut places),
         Some(node) => {
-            problems.add(node.span(), format!("`{full}` must be a table, not {}", kind(node.get_ref())), "expected a table", Some(format!("write {key} = {{ name = value }}")));
+            problems.add(
+                node.span(),
+                format!("`{full}` must be a table, not {}", kind(node.get_ref())),
+                "expected a table",
+                Some(format!("write {key} = {{ name = value }}")),
+            );
             serde_json::Value::Object(serde_json::Map::new())
         }
     };

@@ -50,7 +50,10 @@ const WRONG: &[(&str, &str)] = &[
     ("freezing_with_full", "[strategy]\nmethod = \"full\"\nfreeze = [\"embeddings.**\"]"),
     ("partial_of_nothing", "[strategy]\nmethod = \"partial\""),
     ("a_method_of_later", "[strategy]\nmethod = \"lora\""),
-    ("a_std_that_does_nothing", "[strategy]\nreinitialize = [{ layers = \"classifier.**\", scheme = \"zeros\", std = 0.1 }]"),
+    (
+        "a_std_that_does_nothing",
+        "[strategy]\nreinitialize = [{ layers = \"classifier.**\", scheme = \"zeros\", std = 0.1 }]",
+    ),
     ("reinitialize_without_layers", "[strategy]\nreinitialize = [{ scheme = \"zeros\" }]"),
     ("a_loss_that_is_a_string", "[a]\nb = 1\n[loss]\nname = \"focal\""),
     ("a_plugin_and_a_builtin", "[loss]\nplugin = \"a.wasm\"\nbuiltin = \"cross-entropy\""),
@@ -80,14 +83,38 @@ const WHOLE: &[(&str, &str)] = &[
     ("an_unknown_device", "device = \"tpu\"\n[model]\nbase = \"b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.txt\""),
     ("a_name_with_a_slash", "name = \"a/b\"\n[model]\nbase = \"b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.txt\""),
     ("a_spreadsheet", "[model]\nbase = \"b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.xlsx\""),
-    ("a_split_of_all", "[model]\nbase = \"b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.txt\"\nvalidation = { split = 1.0 }"),
-    ("a_validation_that_is_a_number", "[model]\nbase = \"b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.txt\"\nvalidation = 0.1"),
-    ("one_label", "[model]\nbase = \"b\"\ntask = \"sequence-classification\"\n[data]\ntrain = \"a.csv\"\nlabels = [\"only\"]"),
-    ("a_label_twice", "[model]\nbase = \"b\"\ntask = \"sequence-classification\"\n[data]\ntrain = \"a.csv\"\nlabels = [\"a\", \"b\", \"a\"]"),
-    ("labels_for_a_language_model", "[model]\nbase = \"b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.txt\"\nlabels = [\"a\", \"b\"]"),
-    ("blocks_for_a_classifier", "[model]\nbase = \"b\"\ntask = \"sequence-classification\"\n[data]\ntrain = \"a.csv\"\nlayout = \"blocks\""),
-    ("a_prompt_alone", "[model]\nbase = \"b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.jsonl\"\ncolumns = { prompt = \"q\" }"),
-    ("many_at_once", "sede = 4\n[model]\nbase = \"b\"\ntask = \"seq\"\n[data]\ntrain = \"a.csv\"\nmax_length = \"128\"\n[training]\nepochs = 0\nlr = 1"),
+    (
+        "a_split_of_all",
+        "[model]\nbase = \"b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.txt\"\nvalidation = { split = 1.0 }",
+    ),
+    (
+        "a_validation_that_is_a_number",
+        "[model]\nbase = \"b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.txt\"\nvalidation = 0.1",
+    ),
+    (
+        "one_label",
+        "[model]\nbase = \"b\"\ntask = \"sequence-classification\"\n[data]\ntrain = \"a.csv\"\nlabels = [\"only\"]",
+    ),
+    (
+        "a_label_twice",
+        "[model]\nbase = \"b\"\ntask = \"sequence-classification\"\n[data]\ntrain = \"a.csv\"\nlabels = [\"a\", \"b\", \"a\"]",
+    ),
+    (
+        "labels_for_a_language_model",
+        "[model]\nbase = \"b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.txt\"\nlabels = [\"a\", \"b\"]",
+    ),
+    (
+        "blocks_for_a_classifier",
+        "[model]\nbase = \"b\"\ntask = \"sequence-classification\"\n[data]\ntrain = \"a.csv\"\nlayout = \"blocks\"",
+    ),
+    (
+        "a_prompt_alone",
+        "[model]\nbase = \"b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.jsonl\"\ncolumns = { prompt = \"q\" }",
+    ),
+    (
+        "many_at_once",
+        "sede = 4\n[model]\nbase = \"b\"\ntask = \"seq\"\n[data]\ntrain = \"a.csv\"\nmax_length = \"128\"\n[training]\nepochs = 0\nlr = 1",
+    ),
 ];
 
 #[test]

@@ -23,26 +23,46 @@ pub fn heat(matrix: &[Vec<u64>], labels: &[String]) -> String {
         let label = name(labels, i);
         let y = i as f64 * cell;
         if named {
-            let _ = write!(out, "<text class=\"tick\" x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>", left - 8.0, y + cell / 2.0 + 4.0, escape(&clip(&label, 26)));
+            let _ = write!(
+                out,
+                "<text class=\"tick\" x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+                left - 8.0,
+                y + cell / 2.0 + 4.0,
+                escape(&clip(&label, 26))
+            );
         }
         for (j, count) in row.iter().enumerate() {
             let share = if total == 0 { 0.0 } else { *count as f64 / total as f64 };
             let class = if i == j { "right" } else { "wrong" };
             let x = left + j as f64 * cell;
-            let _ = write!(out, "<rect class=\"cell\" x=\"{x:.2}\" y=\"{y:.2}\" width=\"{cell:.2}\" height=\"{cell:.2}\"/>");
+            let _ = write!(
+                out,
+                "<rect class=\"cell\" x=\"{x:.2}\" y=\"{y:.2}\" width=\"{cell:.2}\" height=\"{cell:.2}\"/>"
+            );
             if *count > 0 {
                 let _ = write!(
                     out,
                     "<rect class=\"{class}\" x=\"{x:.2}\" y=\"{y:.2}\" width=\"{cell:.2}\" height=\"{cell:.2}\" fill-opacity=\"{:.2}\"><title>{} taken for {}: {count} of {total}</title></rect>",
-                    0.15 + 0.85 * share, escape(&label), escape(&name(labels, j))
+                    0.1 + 0.6 * share,
+                    escape(&label),
+                    escape(&name(labels, j))
                 );
                 if classes <= 16 {
-                    let _ = write!(out, "<text class=\"count\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{count}</text>", x + cell / 2.0, y + cell / 2.0 + 4.0);
+                    let _ = write!(
+                        out,
+                        "<text class=\"count\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{count}</text>",
+                        x + cell / 2.0,
+                        y + cell / 2.0 + 4.0
+                    );
                 }
             }
         }
     }
-    let _ = write!(out, "<text class=\"tick\" x=\"{left}\" y=\"{:.1}\">columns: predictions, in the same order</text></svg>", height - 4.0);
+    let _ = write!(
+        out,
+        "<text class=\"tick\" x=\"{left}\" y=\"{:.1}\">columns: predictions, in the same order</text></svg>",
+        height - 4.0
+    );
     out
 }
 
@@ -51,16 +71,25 @@ pub fn worst(matrix: &[Vec<u64>], labels: &[String]) -> Option<String> {
     let mut wrong: Vec<(u64, usize, usize, u64)> = Vec::new();
     for (i, row) in matrix.iter().enumerate() {
         let total = row.iter().sum();
-        wrong.extend(row.iter().enumerate().filter(|(j, count)| *j != i && **count > 0).map(|(j, count)| (*count, i, j, total)));
+        wrong.extend(
+            row.iter().enumerate().filter(|(j, count)| *j != i && **count > 0).map(|(j, count)| (*count, i, j, total)),
+        );
     }
     wrong.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
     if wrong.is_empty() {
         return None;
     }
-    let mut out = String::from("<table><thead><tr><th>label</th><th>taken for</th><th class=\"n\">times</th><th class=\"n\">of the label's rows</th></tr></thead><tbody>");
+    let mut out = String::from(
+        "<table><thead><tr><th>label</th><th>taken for</th><th class=\"n\">times</th><th class=\"n\">of the label's rows</th></tr></thead><tbody>",
+    );
     for (count, i, j, total) in wrong.into_iter().take(10) {
         let share = 100.0 * count as f64 / total as f64;
-        let _ = write!(out, "<tr><td>{}</td><td>{}</td><td class=\"n\">{count}</td><td class=\"n\">{share:.0} %</td></tr>", escape(&name(labels, i)), escape(&name(labels, j)));
+        let _ = write!(
+            out,
+            "<tr><td>{}</td><td>{}</td><td class=\"n\">{count}</td><td class=\"n\">{share:.0} %</td></tr>",
+            escape(&name(labels, i)),
+            escape(&name(labels, j))
+        );
     }
     out.push_str("</tbody></table>");
     Some(out)
@@ -71,7 +100,11 @@ fn name(labels: &[String], i: usize) -> String {
 }
 
 fn clip(name: &str, most: usize) -> String {
-    if name.chars().count() <= most { name.to_owned() } else { format!("{}…", name.chars().take(most - 1).collect::<String>()) }
+    if name.chars().count() <= most {
+        name.to_owned()
+    } else {
+        format!("{}…", name.chars().take(most - 1).collect::<String>())
+    }
 }
 
 #[cfg(test)]

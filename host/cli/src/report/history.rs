@@ -236,7 +236,9 @@ fn layers(event: &Value) -> Vec<(String, bool, f64)> {
     let layers = event["layers"].as_array().map(Vec::as_slice).unwrap_or_default();
     layers
         .iter()
-        .filter_map(|l| Some((l["name"].as_str()?.to_owned(), l["trainable"].as_bool()?, l["lr_scale"].as_f64().unwrap_or(1.0))))
+        .filter_map(|l| {
+            Some((l["name"].as_str()?.to_owned(), l["trainable"].as_bool()?, l["lr_scale"].as_f64().unwrap_or(1.0)))
+        })
         .collect()
 }
 
@@ -246,14 +248,18 @@ mod tests {
 
     #[test]
     fn a_resumed_run_shows_each_step_once() {
-        let step = |n: u64| format!(r#"{{"event":"step","step":{n},"loss":{n},"smoothed_loss":1,"learning_rate":1,"grad_norm":1}}"#);
+        let step = |n: u64| {
+            format!(r#"{{"event":"step","step":{n},"loss":{n},"smoothed_loss":1,"learning_rate":1,"grad_norm":1}}"#)
+        };
         let log = [
-            r#"{"event":"run_start","total_steps":5,"parameters":10,"trainable_parameters":10,"resumed_from":null}"#.to_owned(),
+            r#"{"event":"run_start","total_steps":5,"parameters":10,"trainable_parameters":10,"resumed_from":null}"#
+                .to_owned(),
             step(1),
             step(2),
             step(3),
             r#"{"event":"step","step":4,"lo"#.to_owned(),
-            r#"{"event":"run_start","total_steps":5,"parameters":10,"trainable_parameters":10,"resumed_from":2}"#.to_owned(),
+            r#"{"event":"run_start","total_steps":5,"parameters":10,"trainable_parameters":10,"resumed_from":2}"#
+                .to_owned(),
             step(3),
             step(4),
         ];
@@ -264,7 +270,8 @@ mod tests {
 
     #[test]
     fn an_undefined_value_stays_undefined() {
-        let history = History::read(r#"{"event":"evaluation","step":1,"values":[["loss",0.5],["f1",null]],"best":true}"#);
+        let history =
+            History::read(r#"{"event":"evaluation","step":1,"values":[["loss",0.5],["f1",null]],"best":true}"#);
         assert_eq!(history.evaluations[0].values[0].1, 0.5);
         assert!(history.evaluations[0].values[1].1.is_nan());
     }

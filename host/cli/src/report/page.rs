@@ -52,8 +52,12 @@ fn head(manifest: &Manifest, history: &History) -> String {
     let steps = history.last_step();
     let ended = match (&history.end, &history.failed, history.interrupted) {
         (_, Some(why), _) => format!("<p class=\"banner\">The run failed after step {steps}: {}</p>", escape(why)),
-        (_, _, true) => format!("<p class=\"banner\">The run was stopped after step {steps}. <code>retune run --resume</code> goes on from the last checkpoint.</p>"),
-        (Some(end), _, _) if end.reason == "early_stop" => format!("<p class=\"lead\">Stopped early after step {steps}: the validation set no longer improved.</p>"),
+        (_, _, true) => format!(
+            "<p class=\"banner\">The run was stopped after step {steps}. <code>retune run --resume</code> goes on from the last checkpoint.</p>"
+        ),
+        (Some(end), _, _) if end.reason == "early_stop" => {
+            format!("<p class=\"lead\">Stopped early after step {steps}: the validation set no longer improved.</p>")
+        }
         (Some(_), _, _) => String::new(),
         (None, _, _) => format!("<p class=\"banner\">The run has not ended; the last step here is {steps}.</p>"),
     };
@@ -86,8 +90,15 @@ fn result(history: &History) -> String {
     if names.is_empty() {
         return "<p class=\"empty\">Nothing was measured.</p>".to_owned();
     }
-    let title = |m: Option<&Measured>, word: &str| m.map(|m| format!("<th class=\"n\">{word}, {} ({})</th>", escape(&m.split), count(m.rows))).unwrap_or_default();
-    let mut out = format!("<table><thead><tr><th>value</th>{}{}{}</tr></thead><tbody>", title(before, "before"), title(after, "after"), title(test, "test, opened once"));
+    let title = |m: Option<&Measured>, word: &str| {
+        m.map(|m| format!("<th class=\"n\">{word}, {} ({})</th>", escape(&m.split), count(m.rows))).unwrap_or_default()
+    };
+    let mut out = format!(
+        "<table><thead><tr><th>value</th>{}{}{}</tr></thead><tbody>",
+        title(before, "before"),
+        title(after, "after"),
+        title(test, "test, opened once")
+    );
     for name in names {
         let _ = write!(out, "<tr><td>{}</td>", escape(name));
         for measured in [before, after, test].into_iter().flatten() {
@@ -100,7 +111,11 @@ fn result(history: &History) -> String {
     if let Some(end) = &history.end {
         let _ = write!(out, "<p class=\"note\">The result has the weights of step {}.", end.weights_from);
         if end.frozen_unchanged > 0 {
-            let _ = write!(out, " {} frozen parameters were compared byte for byte and are unchanged.", end.frozen_unchanged);
+            let _ = write!(
+                out,
+                " {} frozen parameters were compared byte for byte and are unchanged.",
+                end.frozen_unchanged
+            );
         }
         out.push_str("</p>");
     }
@@ -117,16 +132,41 @@ fn result(history: &History) -> String {
 /// Values of single classes, folded away.
 fn per_class(measured: Option<&Measured>) -> String {
     let rows: String = measured
-        .map(|m| m.values.iter().filter(|(name, _)| name.contains(['.', '/', '['])).map(|(name, value)| format!("<tr><td>{}</td><td class=\"n\">{}</td></tr>", escape(name), short(*value))).collect())
+        .map(|m| {
+            m.values
+                .iter()
+                .filter(|(name, _)| name.contains(['.', '/', '[']))
+                .map(|(name, value)| {
+                    format!("<tr><td>{}</td><td class=\"n\">{}</td></tr>", escape(name), short(*value))
+                })
+                .collect()
+        })
         .unwrap_or_default();
-    if rows.is_empty() { rows } else { format!("<details><summary>by class</summary><table><tbody>{rows}</tbody></table></details>") }
+    if rows.is_empty() {
+        rows
+    } else {
+        format!("<details><summary>by class</summary><table><tbody>{rows}</tbody></table></details>")
+    }
 }
 
 fn loss(history: &History) -> String {
-    let point = |f: fn(&super::history::Step) -> f64| history.steps.iter().map(|s| (s.step as f64, f(s))).collect::<Vec<_>>();
+    let point =
+        |f: fn(&super::history::Step) -> f64| history.steps.iter().map(|s| (s.step as f64, f(s))).collect::<Vec<_>>();
     let mut series = vec![
-        Series { name: "training, each step".into(), class: "s0", points: point(|s| s.loss), marks: false, faint: true },
-        Series { name: "training, smoothed".into(), class: "s0", points: point(|s| s.smoothed), marks: false, faint: false },
+        Series {
+            name: "training, each step".into(),
+            class: "s0",
+            points: point(|s| s.loss),
+            marks: false,
+            faint: true,
+        },
+        Series {
+            name: "training, smoothed".into(),
+            class: "s0",
+            points: point(|s| s.smoothed),
+            marks: false,
+            faint: false,
+        },
     ];
     let validation: Vec<_> = evaluated(history, "loss");
     if !validation.is_empty() {
@@ -136,22 +176,37 @@ fn loss(history: &History) -> String {
 }
 
 fn evaluated(history: &History, name: &str) -> Vec<(f64, f64)> {
-    history.evaluations.iter().filter_map(|e| Some((e.step as f64, e.values.iter().find(|(n, _)| n == name)?.1))).collect()
+    let value = |values: &[(String, f64)]| values.iter().find(|(n, _)| n == name).map(|(_, v)| *v);
+    let before =
+        history.measured("before").filter(|m| m.split == "validation").and_then(|m| Some((0.0, value(&m.values)?)));
+    before
+        .into_iter()
+        .chain(history.evaluations.iter().filter_map(|e| Some((e.step as f64, value(&e.values)?))))
+        .collect()
 }
 
 fn metrics(history: &History) -> String {
     let Some(last) = history.evaluations.last() else { return String::new() };
-    let names: Vec<&String> = last.values.iter().map(|(n, _)| n).filter(|n| *n != "loss" && !n.contains(['.', '/', '['])).collect();
+    let names: Vec<&String> =
+        last.values.iter().map(|(n, _)| n).filter(|n| *n != "loss" && !n.contains(['.', '/', '['])).collect();
     if names.is_empty() {
         return String::new();
     }
     let series: Vec<Series> = names
         .iter()
         .zip(COLOURS.iter().cycle())
-        .map(|(name, class)| Series { name: (*name).clone(), class, points: evaluated(history, name), marks: true, faint: false })
+        .map(|(name, class)| Series {
+            name: (*name).clone(),
+            class,
+            points: evaluated(history, name),
+            marks: true,
+            faint: false,
+        })
         .collect();
     let mut out = lines("Metrics by step", "step", &series);
-    out.push_str("<details><summary>numbers</summary><table><thead><tr><th class=\"n\">step</th><th class=\"n\">loss</th>");
+    out.push_str(
+        "<details><summary>numbers</summary><table><thead><tr><th class=\"n\">step</th><th class=\"n\">loss</th>",
+    );
     for name in &names {
         let _ = write!(out, "<th class=\"n\">{}</th>", escape(name));
     }
@@ -171,9 +226,17 @@ fn metrics(history: &History) -> String {
 fn learning_rate(history: &History) -> String {
     let rate = history.steps.iter().map(|s| (s.step as f64, s.learning_rate)).collect();
     let norm = history.steps.iter().map(|s| (s.step as f64, s.grad_norm)).collect();
-    let mut out = lines("Learning rate by step", "step", &[Series { name: "learning rate".into(), class: "s2", points: rate, marks: false, faint: false }]);
+    let mut out = lines(
+        "Learning rate by step",
+        "step",
+        &[Series { name: "learning rate".into(), class: "s2", points: rate, marks: false, faint: false }],
+    );
     out.push_str("<details><summary>gradient norm, before clipping</summary>");
-    out.push_str(&lines("Gradient norm by step", "step", &[Series { name: "gradient norm".into(), class: "s3", points: norm, marks: false, faint: false }]));
+    out.push_str(&lines(
+        "Gradient norm by step",
+        "step",
+        &[Series { name: "gradient norm".into(), class: "s3", points: norm, marks: false, faint: false }],
+    ));
     out.push_str("</details>");
     out
 }
@@ -186,7 +249,12 @@ fn layers(history: &History) -> String {
             let _ = write!(
                 out,
                 "<tr><td class=\"n\">{}</td><td>{}</td><td><code>{}</code> ({})</td><td>{}</td><td>{}</td></tr>",
-                c.step, escape(plain(&c.policy)), escape(&c.layers), c.selected, escape(&c.action), escape(&c.reason)
+                c.step,
+                escape(plain(&c.policy)),
+                escape(&c.layers),
+                c.selected,
+                escape(&c.action),
+                escape(&c.reason)
             );
         }
         out.push_str("</tbody></table></details>");
@@ -196,8 +264,13 @@ fn layers(history: &History) -> String {
 
 fn confused(manifest: &Manifest, history: &History) -> String {
     let measured = history.measured("test").or_else(|| history.measured("after"));
-    let Some((measured, matrix)) = measured.and_then(|m| Some((m, m.confusion.as_ref()?))) else { return String::new() };
-    let mut out = format!("<p class=\"note\">On the {} set; rows are labels, columns are predictions, the colour is the share of the row.</p>", escape(&measured.split));
+    let Some((measured, matrix)) = measured.and_then(|m| Some((m, m.confusion.as_ref()?))) else {
+        return String::new();
+    };
+    let mut out = format!(
+        "<p class=\"note\">On the {} set; rows are labels, columns are predictions, the colour is the share of the row.</p>",
+        escape(&measured.split)
+    );
     out.push_str(&confusion::heat(matrix, &manifest.labels));
     match confusion::worst(matrix, &manifest.labels) {
         Some(worst) => {
@@ -209,12 +282,19 @@ fn confused(manifest: &Manifest, history: &History) -> String {
 }
 
 fn data(report: &DataReport) -> String {
-    let mut out = String::from("<table><thead><tr><th>file</th><th>for</th><th class=\"n\">read</th><th class=\"n\">left out</th><th class=\"n\">dropped</th><th class=\"n\">kept</th></tr></thead><tbody>");
+    let mut out = String::from(
+        "<table><thead><tr><th>file</th><th>for</th><th class=\"n\">read</th><th class=\"n\">left out</th><th class=\"n\">dropped</th><th class=\"n\">kept</th></tr></thead><tbody>",
+    );
     for s in &report.sources {
         let _ = write!(
             out,
             "<tr><td><code>{}</code></td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
-            escape(&s.path), s.split, count(s.read), count(s.limited), count(s.dropped_rows()), count(s.rows)
+            escape(&s.path),
+            s.split,
+            count(s.read),
+            count(s.limited),
+            count(s.dropped_rows()),
+            count(s.rows)
         );
     }
     out.push_str("</tbody></table>");
@@ -222,17 +302,34 @@ fn data(report: &DataReport) -> String {
         .sources
         .iter()
         .flat_map(|s| s.dropped.iter().map(move |d| (s, d)))
-        .map(|(s, d)| format!("<tr><td>{}</td><td>{}</td><td>{}</td><td class=\"n\">{}</td><td>{}</td></tr>", s.split, escape(&d.stage), escape(&d.reason), count(d.count), escape(&d.keys.join(", "))))
+        .map(|(s, d)| {
+            format!(
+                "<tr><td>{}</td><td>{}</td><td>{}</td><td class=\"n\">{}</td><td>{}</td></tr>",
+                s.split,
+                escape(&d.stage),
+                escape(&d.reason),
+                count(d.count),
+                escape(&d.keys.join(", "))
+            )
+        })
         .collect();
     if !dropped.is_empty() {
-        let _ = write!(out, "<h3>Dropped rows</h3><table><thead><tr><th>from</th><th>by</th><th>reason</th><th class=\"n\">rows</th><th>for example</th></tr></thead><tbody>{dropped}</tbody></table>");
+        let _ = write!(
+            out,
+            "<h3>Dropped rows</h3><table><thead><tr><th>from</th><th>by</th><th>reason</th><th class=\"n\">rows</th><th>for example</th></tr></thead><tbody>{dropped}</tbody></table>"
+        );
     }
     out.push_str("<h3>Splits</h3><table><thead><tr><th>split</th><th class=\"n\">rows</th><th class=\"n\">examples</th><th class=\"n\">tokens</th><th class=\"n\">cut</th><th class=\"n\">longest</th></tr></thead><tbody>");
     for s in &report.splits {
         let _ = write!(
             out,
             "<tr><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
-            s.split, count(s.rows), count(s.examples), count(s.tokens), count(s.truncated), s.longest
+            s.split,
+            count(s.rows),
+            count(s.examples),
+            count(s.tokens),
+            count(s.truncated),
+            s.longest
         );
     }
     out.push_str("</tbody></table>");
@@ -241,27 +338,40 @@ fn data(report: &DataReport) -> String {
     }
     if let Some(train) = report.split(SplitName::Train) {
         out.push_str("<h3>Tokens of a training example</h3>");
-        let lengths: Vec<(String, u64)> = train.lengths.iter().map(|b| (format!("{}–{}", b.from, b.to), b.count)).collect();
+        let lengths: Vec<(String, u64)> = train.lengths.iter().map(|b| (span(b.from, b.to), b.count)).collect();
         out.push_str(&bars("Tokens of a training example", &lengths));
         if !train.labels.is_empty() {
-            let rows: String = train.labels.iter().map(|l| format!("<tr><td>{}</td><td class=\"n\">{}</td></tr>", escape(&l.label), count(l.count))).collect();
-            let _ = write!(out, "<details><summary>rows of each label</summary><table><tbody>{rows}</tbody></table></details>");
+            let rows: String = train
+                .labels
+                .iter()
+                .map(|l| format!("<tr><td>{}</td><td class=\"n\">{}</td></tr>", escape(&l.label), count(l.count)))
+                .collect();
+            let _ = write!(
+                out,
+                "<details><summary>rows of each label</summary><table><tbody>{rows}</tbody></table></details>"
+            );
         }
     }
     out
 }
 
 fn roles(manifest: &Manifest) -> String {
-    let mut out = String::from("<table><thead><tr><th>role</th><th>who</th><th>sha256</th><th>settings</th></tr></thead><tbody>");
+    let mut out =
+        String::from("<table><thead><tr><th>role</th><th>who</th><th>sha256</th><th>settings</th></tr></thead><tbody>");
     for r in &manifest.roles {
         let (origin, digest) = match &r.plugin {
-            Some(file) => (format!("<br><span class=\"note\">plugin, {}</span>", bytes(file.bytes)), short_digest(file)),
+            Some(file) => {
+                (format!("<br><span class=\"note\">plugin, {}</span>", bytes(file.bytes)), short_digest(file))
+            }
             None => ("<br><span class=\"note\">built in</span>".to_owned(), String::new()),
         };
         let _ = write!(
             out,
             "<tr><td>{}<br><span class=\"note\">{}</span></td><td>{}{origin}</td><td><code>{digest}</code></td><td><code>{}</code></td></tr>",
-            escape(&r.role), escape(&r.path), escape(&r.name), escape(&r.config.to_string())
+            escape(&r.role),
+            escape(&r.path),
+            escape(&r.name),
+            escape(&r.config.to_string())
         );
     }
     out.push_str("</tbody></table>");
@@ -271,23 +381,51 @@ fn roles(manifest: &Manifest) -> String {
 fn configuration(manifest: &Manifest, recipe: &str) -> String {
     let mut out = format!(
         "<p>retune {}, seed {}, {}, {} cores, {}.</p>",
-        escape(&manifest.retune), manifest.seed, escape(&manifest.hardware.device), manifest.hardware.cores, escape(&manifest.hardware.system)
+        escape(&manifest.retune),
+        manifest.seed,
+        escape(&manifest.hardware.device),
+        manifest.hardware.cores,
+        escape(&manifest.hardware.system)
     );
     let files: String = manifest
         .base
         .iter()
         .chain(&manifest.data)
-        .map(|f| format!("<tr><td><code>{}</code></td><td class=\"n\">{}</td><td><code>{}</code></td></tr>", escape(&f.path.display().to_string()), bytes(f.bytes), short_digest(f)))
+        .map(|f| {
+            format!(
+                "<tr><td><code>{}</code></td><td class=\"n\">{}</td><td><code>{}</code></td></tr>",
+                escape(&f.path.display().to_string()),
+                bytes(f.bytes),
+                short_digest(f)
+            )
+        })
         .collect();
-    let _ = write!(out, "<table><thead><tr><th>file</th><th class=\"n\">size</th><th>sha256</th></tr></thead><tbody>{files}</tbody></table>");
+    let _ = write!(
+        out,
+        "<table><thead><tr><th>file</th><th class=\"n\">size</th><th>sha256</th></tr></thead><tbody>{files}</tbody></table>"
+    );
     if !manifest.model.new.is_empty() {
-        let _ = write!(out, "<p class=\"note\">Not in the base, drawn from the seed: {}.</p>", escape(&some(&manifest.model.new)));
+        let _ = write!(
+            out,
+            "<p class=\"note\">Not in the base, drawn from the seed: {}.</p>",
+            escape(&some(&manifest.model.new))
+        );
     }
     if !manifest.model.unused.is_empty() {
-        let _ = write!(out, "<p class=\"note\">In the base and not used: {}.</p>", escape(&some(&manifest.model.unused)));
+        let _ =
+            write!(out, "<p class=\"note\">In the base and not used: {}.</p>", escape(&some(&manifest.model.unused)));
     }
-    let _ = write!(out, "<details open><summary>the recipe, every default filled in</summary><pre>{}</pre></details>", escape(recipe));
+    let _ = write!(
+        out,
+        "<details open><summary>the recipe, every default filled in</summary><pre>{}</pre></details>",
+        escape(recipe)
+    );
     out
+}
+
+/// `17–32`, or `17`.
+fn span(from: u64, to: u64) -> String {
+    if from == to { from.to_string() } else { format!("{from}–{to}") }
 }
 
 /// The first few names and how many more.

@@ -7,6 +7,7 @@ use super::svg::{escape, open, short};
 
 const LABEL: f64 = 250.0;
 const WIDTH: f64 = 760.0;
+const RIGHT: f64 = 12.0;
 const ROW: f64 = 16.0;
 
 /// The picture; the input is at the bottom, the head at the top.
@@ -18,10 +19,16 @@ pub fn strip(moments: &[LayerMoment], last_step: u64) -> String {
     let mut out = open("Which layers learn at which step", height);
     for (i, (name, _, _)) in first.layers.iter().enumerate() {
         let y = (rows - 1 - i) as f64 * ROW;
-        let _ = write!(out, "<text class=\"tick\" x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>", LABEL - 8.0, y + 12.0, escape(&clipped(name)));
+        let _ = write!(
+            out,
+            "<text class=\"tick\" x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+            LABEL - 8.0,
+            y + 12.0,
+            escape(&clipped(name))
+        );
         for band in bands(moments, i, last_step) {
-            let x = LABEL + band.from as f64 / end * (WIDTH - LABEL);
-            let width = (band.to - band.from) as f64 / end * (WIDTH - LABEL);
+            let x = LABEL + band.from as f64 / end * (WIDTH - RIGHT - LABEL);
+            let width = (band.to - band.from) as f64 / end * (WIDTH - RIGHT - LABEL);
             let said = match (band.trainable, band.scale) {
                 (false, _) => "frozen".to_owned(),
                 (true, 1.0) => "learns".to_owned(),
@@ -33,12 +40,20 @@ pub fn strip(moments: &[LayerMoment], last_step: u64) -> String {
             let _ = write!(
                 out,
                 "<rect class=\"{class}\" x=\"{x:.2}\" y=\"{:.1}\" width=\"{width:.2}\" height=\"{}\" fill-opacity=\"{opacity:.2}\"><title>{}: {said}, steps {} to {}</title></rect>",
-                y + 1.0, ROW - 2.0, escape(name), band.from + 1, band.to
+                y + 1.0,
+                ROW - 2.0,
+                escape(name),
+                band.from + 1,
+                band.to
             );
         }
     }
     let y = height - 8.0;
-    let _ = write!(out, "<text class=\"tick\" x=\"{LABEL}\" y=\"{y}\">step 1</text><text class=\"tick\" x=\"{WIDTH}\" y=\"{y}\" text-anchor=\"end\">step {last_step}</text></svg>");
+    let _ = write!(
+        out,
+        "<text class=\"tick\" x=\"{LABEL}\" y=\"{y}\">step 1</text><text class=\"tick\" x=\"{}\" y=\"{y}\" text-anchor=\"end\">step {last_step}</text></svg>",
+        WIDTH - RIGHT
+    );
     out + "<ul class=\"legend\"><li><span class=\"swatch learns\"></span>learns (paler: smaller learning rate)</li><li><span class=\"swatch frozen\"></span>frozen</li></ul>"
 }
 
@@ -59,7 +74,9 @@ fn bands(moments: &[LayerMoment], i: usize, last_step: u64) -> Vec<Band> {
             continue;
         }
         match bands.last_mut() {
-            Some(last) if last.trainable == *trainable && last.scale == *scale && last.to == moment.step => last.to = to,
+            Some(last) if last.trainable == *trainable && last.scale == *scale && last.to == moment.step => {
+                last.to = to
+            }
             _ => bands.push(Band { from: moment.step, to, trainable: *trainable, scale: *scale }),
         }
     }

@@ -12,6 +12,8 @@ const LEFT: f64 = 64.0;
 const RIGHT: f64 = 12.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 34.0;
+/// Room beside the axes for the marks at both ends.
+const MARK: f64 = 5.0;
 
 /// A line, or marks, in a chart.
 #[derive(Clone, Debug)]
@@ -30,12 +32,14 @@ pub struct Series {
 
 /// Lines over steps.
 pub fn lines(title: &str, x_name: &str, series: &[Series]) -> String {
-    let finite = || series.iter().flat_map(|s| s.points.iter().copied()).filter(|(x, y)| x.is_finite() && y.is_finite());
+    let finite =
+        || series.iter().flat_map(|s| s.points.iter().copied()).filter(|(x, y)| x.is_finite() && y.is_finite());
     let Some(x_range) = range(finite().map(|p| p.0)) else {
         return "<p class=\"empty\">No numbers were logged.</p>".to_owned();
     };
     // Faint lines may leave the picture: one wild step should not flatten the rest.
-    let strong = series.iter().filter(|s| !s.faint).flat_map(|s| s.points.iter().map(|p| p.1)).filter(|y| y.is_finite());
+    let strong =
+        series.iter().filter(|s| !s.faint).flat_map(|s| s.points.iter().map(|p| p.1)).filter(|y| y.is_finite());
     let Some(y_range) = range(strong).or_else(|| range(finite().map(|p| p.1))) else {
         return "<p class=\"empty\">No finite numbers were logged.</p>".to_owned();
     };
@@ -45,25 +49,60 @@ pub fn lines(title: &str, x_name: &str, series: &[Series]) -> String {
     let y_of = |y: f64| HEIGHT - BOTTOM - (y - y_range.0) / (y_range.1 - y_range.0) * (HEIGHT - TOP - BOTTOM);
 
     let mut out = open(title, HEIGHT);
-    out.push_str(&format!("<clipPath id=\"{0}\"><rect x=\"{LEFT}\" y=\"{TOP}\" width=\"{1}\" height=\"{2}\"/></clipPath>", id(title), WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM));
+    out.push_str(&format!(
+        "<clipPath id=\"{0}\"><rect x=\"{1}\" y=\"{TOP}\" width=\"{2}\" height=\"{3}\"/></clipPath>",
+        id(title),
+        LEFT - MARK,
+        WIDTH - LEFT - RIGHT + 2.0 * MARK,
+        HEIGHT - TOP - BOTTOM
+    ));
     for tick in ticks(y_range, 5) {
         let y = y_of(tick);
-        let _ = write!(out, "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/><text class=\"tick\" x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>", WIDTH - RIGHT, LEFT - 8.0, y + 4.0, short(tick));
+        let _ = write!(
+            out,
+            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/><text class=\"tick\" x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+            WIDTH - RIGHT,
+            LEFT - 8.0,
+            y + 4.0,
+            short(tick)
+        );
     }
     for tick in ticks(x_range, 8) {
         let x = x_of(tick);
-        let _ = write!(out, "<text class=\"tick\" x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>", HEIGHT - BOTTOM + 18.0, short(tick));
+        let _ = write!(
+            out,
+            "<text class=\"tick\" x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+            HEIGHT - BOTTOM + 18.0,
+            short(tick)
+        );
     }
-    let _ = write!(out, "<text class=\"tick\" x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text><g clip-path=\"url(#{})\">", WIDTH - RIGHT, HEIGHT - 2.0, escape(x_name), id(title));
+    let _ = write!(
+        out,
+        "<text class=\"tick\" x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text><g clip-path=\"url(#{})\">",
+        WIDTH - RIGHT,
+        HEIGHT - 2.0,
+        escape(x_name),
+        id(title)
+    );
     for s in series {
         let faint = if s.faint { " faint" } else { "" };
         for run in s.points.split(|p| !p.0.is_finite() || !p.1.is_finite()).filter(|run| !run.is_empty()) {
-            let path: Vec<String> = thinned(run).iter().map(|(x, y)| format!("{:.1},{:.1}", x_of(*x), y_of(*y))).collect();
+            let path: Vec<String> =
+                thinned(run).iter().map(|(x, y)| format!("{:.1},{:.1}", x_of(*x), y_of(*y))).collect();
             let _ = write!(out, "<polyline class=\"line {}{faint}\" points=\"{}\"/>", s.class, path.join(" "));
         }
         if s.marks {
             for (x, y) in s.points.iter().filter(|p| p.1.is_finite()) {
-                let _ = write!(out, "<circle class=\"mark {}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"3.5\"><title>{}: {} at step {}</title></circle>", s.class, x_of(*x), y_of(*y), escape(&s.name), short(*y), short(*x));
+                let _ = write!(
+                    out,
+                    "<circle class=\"mark {}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"3.5\"><title>{}: {} at step {}</title></circle>",
+                    s.class,
+                    x_of(*x),
+                    y_of(*y),
+                    escape(&s.name),
+                    short(*y),
+                    short(*x)
+                );
             }
         }
     }
@@ -88,7 +127,14 @@ pub fn bars(title: &str, bars: &[(String, u64)]) -> String {
         let _ = write!(
             out,
             "<rect class=\"bar\" x=\"{:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{tall:.1}\"><title>{}: {count}</title></rect><text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{count}</text><text class=\"tick\" x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
-            x + each * 0.08, each * 0.84, escape(label), x + each / 2.0, y - 4.0, x + each / 2.0, height - BOTTOM + 18.0, escape(label)
+            x + each * 0.08,
+            each * 0.84,
+            escape(label),
+            x + each / 2.0,
+            y - 4.0,
+            x + each / 2.0,
+            height - BOTTOM + 18.0,
+            escape(label)
         );
     }
     out.push_str("</svg>");
@@ -102,7 +148,17 @@ pub fn open(title: &str, height: f64) -> String {
 
 /// Names beside their colours.
 pub fn legend(series: &[Series]) -> String {
-    let items: Vec<String> = series.iter().map(|s| format!("<li><span class=\"swatch {}{}\"></span>{}</li>", s.class, if s.faint { " faint" } else { "" }, escape(&s.name))).collect();
+    let items: Vec<String> = series
+        .iter()
+        .map(|s| {
+            format!(
+                "<li><span class=\"swatch {}{}\"></span>{}</li>",
+                s.class,
+                if s.faint { " faint" } else { "" },
+                escape(&s.name)
+            )
+        })
+        .collect();
     format!("<ul class=\"legend\">{}</ul>", items.concat())
 }
 
@@ -119,13 +175,19 @@ pub fn short(value: f64) -> String {
     let size = value.abs();
     if value == 0.0 {
         "0".to_owned()
-    } else if size >= 1e6 || size < 1e-3 {
+    } else if !(1e-3..1e6).contains(&size) {
         let text = format!("{value:.2e}");
         text.replace(".00e", "e").replace("0e", "e")
     } else if value.fract() == 0.0 {
         format!("{value}")
     } else {
-        let digits = if size >= 100.0 { 1 } else if size >= 1.0 { 3 } else { 4 };
+        let digits = if size >= 100.0 {
+            1
+        } else if size >= 1.0 {
+            3
+        } else {
+            4
+        };
         let text = format!("{value:.digits$}");
         text.trim_end_matches('0').trim_end_matches('.').to_owned()
     }
@@ -157,7 +219,12 @@ fn ticks((low, high): (f64, f64), wanted: usize) -> Vec<f64> {
 /// At most 600 points, each the mean of its neighbours.
 fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let group = points.len().div_ceil(600).max(1);
-    points.chunks(group).map(|c| (c.iter().map(|p| p.0).sum::<f64>() / c.len() as f64, c.iter().map(|p| p.1).sum::<f64>() / c.len() as f64)).collect()
+    points
+        .chunks(group)
+        .map(|c| {
+            (c.iter().map(|p| p.0).sum::<f64>() / c.len() as f64, c.iter().map(|p| p.1).sum::<f64>() / c.len() as f64)
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -173,7 +240,8 @@ mod tests {
     #[test]
     fn a_gap_in_the_numbers_is_a_gap_in_the_line() {
         let points = vec![(1.0, 1.0), (2.0, f64::NAN), (3.0, 2.0), (4.0, 3.0)];
-        let svg = lines("Loss", "step", &[Series { name: "train".into(), class: "s0", points, marks: false, faint: false }]);
+        let svg =
+            lines("Loss", "step", &[Series { name: "train".into(), class: "s0", points, marks: false, faint: false }]);
         assert_eq!(svg.matches("<polyline").count(), 2);
         assert!(!svg.contains("NaN"));
     }
@@ -190,7 +258,11 @@ mod tests {
 
     #[test]
     fn a_single_point_is_drawn_and_not_divided_by_zero() {
-        let svg = lines("Loss", "step", &[Series { name: "t".into(), class: "s0", points: vec![(5.0, 0.0)], marks: true, faint: false }]);
+        let svg = lines(
+            "Loss",
+            "step",
+            &[Series { name: "t".into(), class: "s0", points: vec![(5.0, 0.0)], marks: true, faint: false }],
+        );
         assert!(svg.contains("<circle") && !svg.contains("NaN") && !svg.contains("inf"));
     }
 }

@@ -15,23 +15,47 @@ fn manifest() -> Manifest {
         task: "sequence-classification".into(),
         labels: vec!["<b>no</b>".into(), "yes".into()],
         hardware: Hardware { device: "cpu (2 threads)".into(), system: "linux x86_64".into(), cores: 2, memory: None },
-        model: ModelFacts { architecture: "bert".into(), parameters: 6115, trainable: 51, new: vec!["classifier.weight".into()], unused: vec![] },
+        model: ModelFacts {
+            architecture: "bert".into(),
+            parameters: 6115,
+            trainable: 51,
+            new: vec!["classifier.weight".into()],
+            unused: vec![],
+        },
         base: vec![file("base/model.safetensors")],
         tokenizer: "cd".repeat(32),
         data: vec![file("train.csv")],
         roles: vec![
-            RoleFacts { path: "loss".into(), role: "loss".into(), name: "focal".into(), plugin: Some(file("focal.wasm")), config: json!({"gamma": 2.0}), limits: json!({}) },
-            RoleFacts { path: "evaluation.metrics[0]".into(), role: "metric".into(), name: "accuracy".into(), plugin: None, config: json!({}), limits: json!(null) },
+            RoleFacts {
+                path: "loss".into(),
+                role: "loss".into(),
+                name: "focal".into(),
+                plugin: Some(file("focal.wasm")),
+                config: json!({"gamma": 2.0}),
+                limits: json!({}),
+            },
+            RoleFacts {
+                path: "evaluation.metrics[0]".into(),
+                role: "metric".into(),
+                name: "accuracy".into(),
+                plugin: None,
+                config: json!({}),
+                limits: json!(null),
+            },
         ],
     }
 }
 
 /// A run of 40 steps whose embeddings thaw at step 20.
 fn log() -> String {
-    let layers = |step: u64, low: bool| json!({"event": "layers", "step": step, "layers": [
-        {"name": "embeddings", "trainable": low, "lr_scale": 0.5}, {"name": "classifier", "trainable": true, "lr_scale": 1.0}]});
-    let measured = |when: &str, split: &str, loss: f64, matrix: [[u64; 2]; 2]| json!({"event": "measured", "when": when, "split": split, "rows": 20,
-        "values": [["loss", loss], ["accuracy", 1.0 - loss / 2.0], ["f1.yes", 0.5]], "confusion": matrix, "seconds": 0.1});
+    let layers = |step: u64, low: bool| {
+        json!({"event": "layers", "step": step, "layers": [
+        {"name": "embeddings", "trainable": low, "lr_scale": 0.5}, {"name": "classifier", "trainable": true, "lr_scale": 1.0}]})
+    };
+    let measured = |when: &str, split: &str, loss: f64, matrix: [[u64; 2]; 2]| {
+        json!({"event": "measured", "when": when, "split": split, "rows": 20,
+        "values": [["loss", loss], ["accuracy", 1.0 - loss / 2.0], ["f1.yes", 0.5]], "confusion": matrix, "seconds": 0.1})
+    };
     let mut events = vec![
         json!({"event": "data", "report": {
             "sources": [{"split": "train", "path": "train.csv", "sha256": "aa", "bytes": 10, "read": 100, "limited": 0, "added": 0, "rows": 80,
@@ -93,14 +117,28 @@ fn the_page_is_well_formed_and_needs_nothing_from_outside() {
 #[test]
 fn the_page_shows_what_a_run_did() {
     let html = html(&log());
-    for section in ["Result", "Loss", "Metrics on the validation set", "Learning rate", "What learned when", "Confusion matrix", "Data", "Roles", "Warnings", "Configuration"] {
+    for section in [
+        "Result",
+        "Loss",
+        "Metrics on the validation set",
+        "Learning rate",
+        "What learned when",
+        "Confusion matrix",
+        "Data",
+        "Roles",
+        "Warnings",
+        "Configuration",
+    ] {
         assert!(html.contains(&format!("<h2>{section}</h2>")), "{section}");
     }
     assert!(html.contains("embeddings: frozen, steps 1 to 20"));
     assert!(html.contains("embeddings: learns at 0.5 of the rate, steps 21 to 40"));
     assert!(html.contains("<td>duplicate</td><td class=\"n\">20</td><td>train.csv:7</td>"));
     assert!(html.contains("weights of step 20") && html.contains("3 frozen parameters"));
-    assert!(html.contains("&lt;b&gt;no&lt;/b&gt; taken for yes: 2 of 10"), "the confusion matrix is that of the test set");
+    assert!(
+        html.contains("&lt;b&gt;no&lt;/b&gt; taken for yes: 2 of 10"),
+        "the confusion matrix is that of the test set"
+    );
     assert!(html.contains("<summary>by class</summary>") && html.contains("f1.yes"));
     assert!(html.contains("abababababababab"), "plugins have their digests");
     assert!(html.contains("role=\"img\"") && html.contains("prefers-color-scheme: dark"));

@@ -38,7 +38,10 @@ enum State {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let findings = [version(), processor(), memory(), cache(), sandbox(), cuda(), device()];
     if args.json {
-        let list: Vec<_> = findings.iter().map(|f| json!({"what": f.what, "state": word(f.state), "fact": f.fact, "remedy": f.remedy})).collect();
+        let list: Vec<_> = findings
+            .iter()
+            .map(|f| json!({"what": f.what, "state": word(f.state), "fact": f.fact, "remedy": f.remedy}))
+            .collect();
         println!("{:#}", json!({ "findings": list }));
     } else {
         let width = findings.iter().map(|f| f.what.len()).max().unwrap_or(0);
@@ -72,17 +75,28 @@ fn good(what: &'static str, fact: String) -> Finding {
 
 fn version() -> Finding {
     let cuda = if cfg!(feature = "cuda") { "with" } else { "without" };
-    good("retune", format!("{} ({}, {cuda} the feature `cuda`)", env!("CARGO_PKG_VERSION"), if cfg!(debug_assertions) { "development build" } else { "release build" }))
+    good(
+        "retune",
+        format!(
+            "{} ({}, {cuda} the feature `cuda`)",
+            env!("CARGO_PKG_VERSION"),
+            if cfg!(debug_assertions) { "development build" } else { "release build" }
+        ),
+    )
 }
 
 fn processor() -> Finding {
     let name = machine::processor().unwrap_or_else(|| std::env::consts::ARCH.to_owned());
     #[cfg(target_arch = "x86_64")]
     let (vectors, slow) = {
-        let found: Vec<&str> = [("avx2", is_x86_feature_detected!("avx2")), ("fma", is_x86_feature_detected!("fma")), ("avx512f", is_x86_feature_detected!("avx512f"))]
-            .into_iter()
-            .filter_map(|(name, there)| there.then_some(name))
-            .collect();
+        let found: Vec<&str> = [
+            ("avx2", is_x86_feature_detected!("avx2")),
+            ("fma", is_x86_feature_detected!("fma")),
+            ("avx512f", is_x86_feature_detected!("avx512f")),
+        ]
+        .into_iter()
+        .filter_map(|(name, there)| there.then_some(name))
+        .collect();
         (found.join(" "), !is_x86_feature_detected!("avx2"))
     };
     #[cfg(not(target_arch = "x86_64"))]
@@ -103,11 +117,21 @@ fn memory() -> Finding {
 
 fn cache() -> Finding {
     let Some(directory) = machine::cache_directory() else {
-        return Finding { what: "cache", state: State::Missing, fact: "no directory: data and plugins are prepared anew each time".to_owned(), remedy: vec!["set RETUNE_CACHE to a directory".to_owned()] };
+        return Finding {
+            what: "cache",
+            state: State::Missing,
+            fact: "no directory: data and plugins are prepared anew each time".to_owned(),
+            remedy: vec!["set RETUNE_CACHE to a directory".to_owned()],
+        };
     };
     match writable(&directory) {
         Ok(()) => good("cache", directory.display().to_string()),
-        Err(e) => Finding { what: "cache", state: State::Missing, fact: format!("{} cannot be written: {e}", directory.display()), remedy: vec!["set RETUNE_CACHE to a directory that can".to_owned()] },
+        Err(e) => Finding {
+            what: "cache",
+            state: State::Missing,
+            fact: format!("{} cannot be written: {e}", directory.display()),
+            remedy: vec!["set RETUNE_CACHE to a directory that can".to_owned()],
+        },
     }
 }
 
@@ -119,24 +143,42 @@ fn writable(directory: &Path) -> std::io::Result<()> {
 fn sandbox() -> Finding {
     match Sandbox::new(None) {
         Ok(_) => good("plugins", "the WebAssembly engine starts".to_owned()),
-        Err(e) => Finding { what: "plugins", state: State::Broken, fact: e.to_string(), remedy: e.help().into_iter().collect() },
+        Err(e) => Finding {
+            what: "plugins",
+            state: State::Broken,
+            fact: e.to_string(),
+            remedy: e.help().into_iter().collect(),
+        },
     }
 }
 
 fn cuda() -> Finding {
     let report = cuda_report();
-    let gpus: Vec<String> = report.devices.iter().enumerate().map(|(i, gpu)| format!("cuda:{i} {} ({})", gpu.name, bytes(gpu.memory))).collect();
+    let gpus: Vec<String> = report
+        .devices
+        .iter()
+        .enumerate()
+        .map(|(i, gpu)| format!("cuda:{i} {} ({})", gpu.name, bytes(gpu.memory)))
+        .collect();
     if report.usable() {
         return good("CUDA", gpus.join(", "));
     }
-    let found: Vec<String> = [report.driver.clone(), report.nvrtc.clone(), report.headers.as_ref().map(|h| h.display().to_string())].into_iter().flatten().chain(gpus).collect();
-    let fact = if found.is_empty() { "not usable".to_owned() } else { format!("not usable; found {}", found.join(", ")) };
+    let found: Vec<String> =
+        [report.driver.clone(), report.nvrtc.clone(), report.headers.as_ref().map(|h| h.display().to_string())]
+            .into_iter()
+            .flatten()
+            .chain(gpus)
+            .collect();
+    let fact =
+        if found.is_empty() { "not usable".to_owned() } else { format!("not usable; found {}", found.join(", ")) };
     Finding { what: "CUDA", state: State::Missing, fact, remedy: report.missing }
 }
 
 fn device() -> Finding {
     match DeviceChoice::Auto.resolve() {
         Ok(device) => good("device", format!("`auto` is {}", describe(&device))),
-        Err(e) => Finding { what: "device", state: State::Broken, fact: e.summary().to_owned(), remedy: e.details().to_vec() },
+        Err(e) => {
+            Finding { what: "device", state: State::Broken, fact: e.summary().to_owned(), remedy: e.details().to_vec() }
+        }
     }
 }

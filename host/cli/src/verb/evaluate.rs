@@ -38,7 +38,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let (recipe, model) = opened(&args.run, args.model)?;
     let data = match args.data.or_else(|| own_data(&recipe)) {
         Some(data) => data,
-        None => return Err(Complaint::new("the recipe names no test file and no validation file").help("say which rows: --data FILE")),
+        None => {
+            return Err(Complaint::new("the recipe names no test file and no validation file")
+                .help("say which rows: --data FILE"));
+        }
     };
     let mut console = Console::new(args.quiet);
     let assembly = Assembly::new(&recipe)?;
@@ -56,8 +59,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
     console.clear();
     let found = found.map_err(|e| trouble::training(&recipe, e))?;
     if args.json {
-        let values: Map<String, Json> = found.all().into_iter().map(|(name, value)| (name, Json::from(value))).collect();
-        println!("{:#}", json!({ "data": data, "rows": found.rows, "values": values, "labels": labels, "confusion": found.confusion }));
+        let values: Map<String, Json> =
+            found.all().into_iter().map(|(name, value)| (name, Json::from(value))).collect();
+        println!(
+            "{:#}",
+            json!({ "data": data, "rows": found.rows, "values": values, "labels": labels, "confusion": found.confusion })
+        );
     } else {
         println!("{}: {} rows", data.display(), found.rows);
         let width = found.all().iter().map(|(name, _)| name.len()).max().unwrap_or(0);
@@ -94,6 +101,9 @@ fn labels_of(recipe: &Recipe, model: &Path) -> Result<Vec<String>> {
     match Task::of_checkpoint(model) {
         Ok(Task::SequenceClassification { labels }) => Ok(labels),
         Ok(Task::CausalLm) => Ok(Vec::new()),
-        Err(e) => Err(Complaint::new(e.to_string()).help(format!("expected a trained model for {}", recipe.model.task.as_str()))),
+        Err(e) => {
+            Err(Complaint::new(e.to_string())
+                .help(format!("expected a trained model for {}", recipe.model.task.as_str())))
+        }
     }
 }

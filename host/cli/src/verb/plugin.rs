@@ -45,7 +45,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 
 fn load(path: &Path) -> Result<Plugin> {
     std::fs::metadata(path).map_err(|e| unreadable(path, &e))?;
-    let sandbox = Sandbox::new(machine::cache_directory().as_deref()).map_err(|e| Complaint::new(e.to_string()).help_some(e.help()))?;
+    let sandbox = Sandbox::new(machine::cache_directory().as_deref())
+        .map_err(|e| Complaint::new(e.to_string()).help_some(e.help()))?;
     sandbox.load(path).map_err(|e| Complaint::new(e.to_string()).help_some(e.help()))
 }
 
@@ -66,7 +67,11 @@ fn page(plugin: &Plugin, schema: &Json) -> String {
     let roles: Vec<String> = plugin.roles().iter().map(ToString::to_string).collect();
     let mut out = format!(
         "{}\n  roles    {}\n  file     {}\n  size     {}\n  sha256   {}\n",
-        plugin.name(), roles.join(", "), plugin.path().display(), bytes(plugin.size()), plugin.digest()
+        plugin.name(),
+        roles.join(", "),
+        plugin.path().display(),
+        bytes(plugin.size()),
+        plugin.digest()
     );
     if let Some(about) = schema.get("description").and_then(Json::as_str) {
         out.push_str(&format!("\n  {}\n", sentence(about)));
@@ -114,11 +119,16 @@ fn settings(schema: &Json) -> Vec<Setting> {
 
 fn collect(root: &Json, schema: &Json, prefix: &str, rows: &mut Vec<Setting>, depth: u8) {
     let schema = resolved(root, schema);
-    let required: Vec<&str> = schema.get("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str).collect();
+    let required: Vec<&str> =
+        schema.get("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str).collect();
     for (key, property) in schema.get("properties").and_then(Json::as_object).into_iter().flatten() {
         let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
         let target = resolved(root, property);
-        let about = property.get("description").or_else(|| target.get("description")).and_then(Json::as_str).unwrap_or_default();
+        let about = property
+            .get("description")
+            .or_else(|| target.get("description"))
+            .and_then(Json::as_str)
+            .unwrap_or_default();
         let default = match property.get("default") {
             Some(Json::Null) => "unset".to_owned(),
             Some(value) => format!("= {value}"),
@@ -159,7 +169,9 @@ fn kind(root: &Json, schema: &Json) -> String {
     }
     let base = match schema.get("type") {
         Some(Json::String(name)) => name.clone(),
-        Some(Json::Array(names)) => names.iter().filter_map(Json::as_str).filter(|n| *n != "null").collect::<Vec<_>>().join(" | "),
+        Some(Json::Array(names)) => {
+            names.iter().filter_map(Json::as_str).filter(|n| *n != "null").collect::<Vec<_>>().join(" | ")
+        }
         _ => "any".to_owned(),
     };
     if base == "array" {
@@ -193,7 +205,8 @@ mod tests {
                 "alpha": {"type": ["number", "null"], "default": null},
             }
         });
-        let rows: Vec<String> = settings(&schema).iter().map(|s| format!("{}|{}|{}|{}", s.name, s.kind, s.default, s.about)).collect();
+        let rows: Vec<String> =
+            settings(&schema).iter().map(|s| format!("{}|{}|{}|{}", s.name, s.kind, s.default, s.about)).collect();
         assert_eq!(
             rows,
             [

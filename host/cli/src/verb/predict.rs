@@ -42,13 +42,21 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let texts = texts(args)?;
     let reader = Reader::open(&args.model)?;
-    let device = args.device.resolve().map_err(|e| Complaint::new(e.to_string()).help("`retune doctor` shows what this machine has"))?;
-    let task = Task::of_checkpoint(&reader.model).map_err(|e| Complaint::new(e.to_string()).help("predict needs a classifier that has been trained"))?;
+    let device = args
+        .device
+        .resolve()
+        .map_err(|e| Complaint::new(e.to_string()).help("`retune doctor` shows what this machine has"))?;
+    let task = Task::of_checkpoint(&reader.model)
+        .map_err(|e| Complaint::new(e.to_string()).help("predict needs a classifier that has been trained"))?;
     let labels = match &task {
         Task::SequenceClassification { labels } => labels.clone(),
-        Task::CausalLm => return Err(Complaint::new("this model continues text, it does not put rows into classes").help("use a model trained with task = \"sequence-classification\"")),
+        Task::CausalLm => {
+            return Err(Complaint::new("this model continues text, it does not put rows into classes")
+                .help("use a model trained with task = \"sequence-classification\""));
+        }
     };
-    let (model, _) = Model::load(&Base::Directory(reader.model.clone()), &task, 0, &device).map_err(|e| Complaint::new(e.to_string()))?;
+    let (model, _) = Model::load(&Base::Directory(reader.model.clone()), &task, 0, &device)
+        .map_err(|e| Complaint::new(e.to_string()))?;
     let answers = reader.answer(&model, &texts)?;
     for (text, answer) in texts.iter().zip(answers) {
         if args.json {
@@ -66,7 +74,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 fn as_json(text: &str, answer: Option<&Prediction>, labels: &[String]) -> Json {
     match answer {
         Some(p) => {
-            let all: Map<String, Json> = labels.iter().cloned().zip(p.probabilities.iter().map(|p| Json::from(*p))).collect();
+            let all: Map<String, Json> =
+                labels.iter().cloned().zip(p.probabilities.iter().map(|p| Json::from(*p))).collect();
             json!({ "text": text, "label": labels[p.label], "probability": p.probabilities[p.label], "probabilities": all })
         }
         None => json!({ "text": text, "label": null, "dropped": true }),
@@ -91,7 +100,8 @@ fn texts(args: &Args) -> Result<Vec<String>> {
     };
     let lines: Vec<String> = text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
     if lines.is_empty() {
-        return Err(Complaint::new("there is no text to predict").help("give it as an argument, by --file, or on standard input, one a line"));
+        return Err(Complaint::new("there is no text to predict")
+            .help("give it as an argument, by --file, or on standard input, one a line"));
     }
     Ok(lines)
 }
@@ -139,7 +149,8 @@ impl Reader {
 
     fn of_model(model: PathBuf) -> Result<Self> {
         if !model.is_dir() {
-            return Err(Complaint::new(format!("`{}` does not exist: the run has no result yet", model.display())).help("`retune run --resume` goes on with it"));
+            return Err(Complaint::new(format!("`{}` does not exist: the run has no result yet", model.display()))
+                .help("`retune run --resume` goes on with it"));
         }
         let tokenizer = Tokenization::open(&model).map_err(|e| Complaint::new(e.to_string()).help_some(e.help()))?;
         let config = retune_train::model::ModelConfig::read(&model).map_err(|e| Complaint::new(e.to_string()))?;
@@ -155,9 +166,11 @@ impl Reader {
         let cannot = |e: std::io::Error| Complaint::new("cannot write a temporary file").because(e);
         let folder = tempfile::tempdir().map_err(cannot)?;
         let path = folder.path().join("texts.jsonl");
-        let rows: String = texts.iter().map(|text| format!("{}\n", json!({ self.spec.columns.text.as_str(): text }))).collect();
+        let rows: String =
+            texts.iter().map(|text| format!("{}\n", json!({ self.spec.columns.text.as_str(): text }))).collect();
         std::fs::write(&path, rows).map_err(cannot)?;
-        let prepared = prepare_source(&self.spec, SplitName::Test, &path.into(), None, &self.stages, &self.tokenizer, &mut |_| {});
+        let prepared =
+            prepare_source(&self.spec, SplitName::Test, &path.into(), None, &self.stages, &self.tokenizer, &mut |_| {});
         let examples = match prepared {
             Ok((examples, _)) => examples,
             Err(retune_data::DataError::NothingLeft { .. }) => Vec::new(),
@@ -169,9 +182,12 @@ impl Reader {
             }
         };
         let mut answers: Vec<Option<Prediction>> = texts.iter().map(|_| None).collect();
-        for prediction in predict(model, &examples, self.batch).map_err(|e| Complaint::new(e.to_string()).help_some(e.help()))? {
+        for prediction in
+            predict(model, &examples, self.batch).map_err(|e| Complaint::new(e.to_string()).help_some(e.help()))?
+        {
             // Keys end in the line of the row; a row that a preprocessor split keeps its first part's answer.
-            let line = prediction.key.rsplit(':').next().and_then(|tail| tail.split(['#', '/']).next()?.parse::<usize>().ok());
+            let line =
+                prediction.key.rsplit(':').next().and_then(|tail| tail.split(['#', '/']).next()?.parse::<usize>().ok());
             if let Some(slot) = line.and_then(|line| answers.get_mut(line.wrapping_sub(1))) {
                 slot.get_or_insert(prediction);
             }

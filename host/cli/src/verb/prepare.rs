@@ -55,13 +55,24 @@ fn page(report: &DataReport) -> String {
             out.push_str(&format!("  added by preprocessors: {}\n", count(s.added)));
         }
         for d in &s.dropped {
-            out.push_str(&format!("  dropped {} by {}: {} (first: {})\n", count(d.count), d.stage, d.reason, d.keys.join(", ")));
+            out.push_str(&format!(
+                "  dropped {} by {}: {} (first: {})\n",
+                count(d.count),
+                d.stage,
+                d.reason,
+                d.keys.join(", ")
+            ));
         }
     }
     for s in &report.splits {
         out.push_str(&format!(
             "\n{}: {} rows, {} examples, {} tokens, longest {}, {} cut\n",
-            s.split, count(s.rows), count(s.examples), count(s.tokens), s.longest, count(s.truncated)
+            s.split,
+            count(s.rows),
+            count(s.examples),
+            count(s.tokens),
+            s.longest,
+            count(s.truncated)
         ));
         let most = s.lengths.iter().map(|b| b.count).max().unwrap_or(1).max(1);
         for bin in &s.lengths {
@@ -71,7 +82,14 @@ fn page(report: &DataReport) -> String {
         if !s.labels.is_empty() {
             let (least, most) = (s.labels.iter().min_by_key(|l| l.count), s.labels.iter().max_by_key(|l| l.count));
             if let (Some(least), Some(most)) = (least, most) {
-                out.push_str(&format!("  {} labels, from {} ({}) to {} ({})\n", s.labels.len(), count(least.count), least.label, count(most.count), most.label));
+                out.push_str(&format!(
+                    "  {} labels, from {} ({}) to {} ({})\n",
+                    s.labels.len(),
+                    count(least.count),
+                    least.label,
+                    count(most.count),
+                    most.label
+                ));
             }
         }
     }

@@ -81,7 +81,9 @@ fn keys(only: Option<&str>) -> Result<()> {
     for section in sections.into_iter().filter(|s| only.is_none_or(|name| name == *s)) {
         match section {
             "" => println!("# top level"),
-            "role" => println!("\n# a role: [loss], [[data.preprocess]], [[strategy.policy]], an entry of evaluation.metrics"),
+            "role" => {
+                println!("\n# a role: [loss], [[data.preprocess]], [[strategy.policy]], an entry of evaluation.metrics")
+            }
             name => println!("\n[{name}]"),
         }
         for key in KEYS.iter().filter(|k| k.section == section) {

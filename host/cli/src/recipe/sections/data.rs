@@ -9,8 +9,13 @@ use super::super::{At, Columns, Data, TaskName, Validation, roles};
 use super::{is_table, path, resolve};
 
 /// The names of the formats.
-pub(in crate::recipe) const FORMATS: &[(&str, Format)] =
-    &[("csv", Format::Csv), ("tsv", Format::Tsv), ("jsonl", Format::Jsonl), ("text", Format::Text), ("lines", Format::Lines)];
+pub(in crate::recipe) const FORMATS: &[(&str, Format)] = &[
+    ("csv", Format::Csv),
+    ("tsv", Format::Tsv),
+    ("jsonl", Format::Jsonl),
+    ("text", Format::Text),
+    ("lines", Format::Lines),
+];
 
 /// Extensions that say the format.
 const EXTENSIONS: &[&str] = &["csv", "tsv", "jsonl", "ndjson", "txt", "text"];
@@ -34,14 +39,24 @@ pub(super) fn data(mut section: Section<'_, '_>, folder: &Path, task: Option<Tas
         && task == Some(TaskName::SequenceClassification)
     {
         let span = layout.span().unwrap_or_default();
-        section.problems().add(span, "`data.layout` cannot be `blocks` for sequence-classification", "a label belongs to a row", Some("write layout = \"rows\", or leave it out".to_owned()));
+        section.problems().add(
+            span,
+            "`data.layout` cannot be `blocks` for sequence-classification",
+            "a label belongs to a row",
+            Some("write layout = \"rows\", or leave it out".to_owned()),
+        );
     }
     let limit_per_label = section.whole("limit_per_label", 1);
     if let Some(limit) = &limit_per_label
         && columns.label.is_none()
     {
         let span = limit.span().unwrap_or_default();
-        section.problems().add(span, "`data.limit_per_label` needs a label column", "no label to count by", Some("name one: columns = { label = \"…\" }, or remove this".to_owned()));
+        section.problems().add(
+            span,
+            "`data.limit_per_label` needs a label column",
+            "no label to count by",
+            Some("name one: columns = { label = \"…\" }, or remove this".to_owned()),
+        );
     }
     let workers = section.whole("workers", 1);
     let problems = section.problems();
@@ -69,7 +84,12 @@ pub(super) fn data(mut section: Section<'_, '_>, folder: &Path, task: Option<Tas
     })
 }
 
-fn source(section: &mut Section<'_, '_>, key: &'static str, folder: &Path, format: Option<Format>) -> Option<At<PathBuf>> {
+fn source(
+    section: &mut Section<'_, '_>,
+    key: &'static str,
+    folder: &Path,
+    format: Option<Format>,
+) -> Option<At<PathBuf>> {
     let file = path(section, key, folder)?;
     check_format(section, key, &file, format);
     Some(file)
@@ -97,7 +117,12 @@ fn validation(section: &mut Section<'_, '_>, folder: &Path, format: Option<Forma
         return Validation::File(file);
     }
     if !is_table(value) {
-        section.problems().add(node.span(), format!("`data.validation` must be a file or a split, not {}", kind(value)), "expected a string or a table", Some("write validation = \"file.csv\" or validation = { split = 0.1 }".to_owned()));
+        section.problems().add(
+            node.span(),
+            format!("`data.validation` must be a file or a split, not {}", kind(value)),
+            "expected a string or a table",
+            Some("write validation = \"file.csv\" or validation = { split = 0.1 }".to_owned()),
+        );
         return Validation::None;
     }
     let Some(mut table) = section.section("validation", "data.validation") else { return Validation::None };
@@ -130,7 +155,12 @@ fn columns(section: &mut Section<'_, '_>, task: Option<TaskName>) -> Columns {
     columns.completion = table.string("completion");
     let wrong = |column: &Option<At<String>>, name: &str, task: &str| {
         if let Some(column) = column {
-            table.problems().add(column.span().unwrap_or_default(), format!("`data.columns.{name}` has no meaning for {task}"), "remove this", None);
+            table.problems().add(
+                column.span().unwrap_or_default(),
+                format!("`data.columns.{name}` has no meaning for {task}"),
+                "remove this",
+                None,
+            );
         }
     };
     if labelled {
@@ -140,7 +170,12 @@ fn columns(section: &mut Section<'_, '_>, task: Option<TaskName>) -> Columns {
         wrong(&columns.text_pair, "text_pair", "causal-lm");
         if let (Some(prompt), None) = (&columns.prompt, &columns.completion) {
             let span = prompt.span().unwrap_or_default();
-            table.problems().add(span, "`data.columns.prompt` needs `completion` beside it", "nothing would be learnt", Some("write columns = { prompt = \"…\", completion = \"…\" }".to_owned()));
+            table.problems().add(
+                span,
+                "`data.columns.prompt` needs `completion` beside it",
+                "nothing would be learnt",
+                Some("write columns = { prompt = \"…\", completion = \"…\" }".to_owned()),
+            );
         }
     }
     table.close();
@@ -154,11 +189,21 @@ fn check_labels(section: &Section<'_, '_>, labels: Option<&At<Vec<At<String>>>>,
     if task == Some(TaskName::CausalLm) {
         problems.add(span, "`data.labels` has no meaning for causal-lm", "remove this", None);
     } else if labels.len() < 2 {
-        problems.add(span, "`data.labels` needs at least two labels", format!("{} here", labels.len()), Some("leave it out to take the labels found in `train`".to_owned()));
+        problems.add(
+            span,
+            "`data.labels` needs at least two labels",
+            format!("{} here", labels.len()),
+            Some("leave it out to take the labels found in `train`".to_owned()),
+        );
     } else {
         for (i, label) in labels.iter().enumerate() {
             if labels[..i].iter().any(|other| other == label) {
-                problems.add(label.span().unwrap_or_default(), format!("`data.labels` has `{}` twice", **label), "the second one", None);
+                problems.add(
+                    label.span().unwrap_or_default(),
+                    format!("`data.labels` has `{}` twice", **label),
+                    "the second one",
+                    None,
+                );
             }
         }
     }

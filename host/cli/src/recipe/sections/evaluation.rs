@@ -26,7 +26,11 @@ pub(super) fn evaluation(
     let batch_size = section.whole("batch_size", 1).map_or(32, At::into_inner);
     let metrics = match section.node("metrics") {
         None => usual(),
-        Some(_) => section.list("metrics").into_iter().filter_map(|(path, node)| roles::role(path, node, folder, true, problems)).collect(),
+        Some(_) => section
+            .list("metrics")
+            .into_iter()
+            .filter_map(|(path, node)| roles::role(path, node, folder, true, problems))
+            .collect(),
     };
     let best = best(&mut section);
     let early_stopping = early_stopping(&mut section);
@@ -37,7 +41,12 @@ pub(super) fn evaluation(
         _ => None,
     };
     if let (Some((key, span)), false) = (needs, validated) {
-        problems.add(span.unwrap_or(given), format!("`evaluation.{key}` needs a validation set, and there is none"), "nothing to evaluate on", Some("add validation = { split = 0.1 } to [data]".to_owned()));
+        problems.add(
+            span.unwrap_or(given),
+            format!("`evaluation.{key}` needs a validation set, and there is none"),
+            "nothing to evaluate on",
+            Some("add validation = { split = 0.1 } to [data]".to_owned()),
+        );
     }
     section.close();
     Evaluation { every: every.map_or(default_every, At::into_inner), batch_size, metrics, best, early_stopping }
@@ -49,7 +58,12 @@ fn every(section: &mut Section<'_, '_>) -> Option<At<Every>> {
         return section.choice("every", &[("epoch", Every::Epoch), ("never", Every::Never)]);
     }
     if !is_table(node.get_ref()) {
-        section.problems().add(node.span(), format!("`evaluation.every` must be a string or a table, not {}", kind(node.get_ref())), "expected `epoch`, `never` or a number of steps", Some("write every = \"epoch\" or every = { steps = 100 }".to_owned()));
+        section.problems().add(
+            node.span(),
+            format!("`evaluation.every` must be a string or a table, not {}", kind(node.get_ref())),
+            "expected `epoch`, `never` or a number of steps",
+            Some("write every = \"epoch\" or every = { steps = 100 }".to_owned()),
+        );
         return None;
     }
     let mut table = section.section("every", "evaluation.every")?;

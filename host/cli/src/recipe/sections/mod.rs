@@ -29,7 +29,9 @@ pub fn recipe(text: Text, folder: &Path, stem: &str) -> Result<Recipe> {
     let sound = problems.is_empty();
     match (parsed, sound) {
         (Some(build), true) => Ok(build(text)),
-        (_, _) => Err(problems.into_complaint().unwrap_or_else(|| Complaint::new(format!("`{}` cannot be read", stem)))),
+        (_, _) => {
+            Err(problems.into_complaint().unwrap_or_else(|| Complaint::new(format!("`{}` cannot be read", stem))))
+        }
     }
 }
 
@@ -55,12 +57,25 @@ fn root<'a>(table: &'a DeTable<'a>, folder: &Path, stem: &str, problems: &Proble
     let loss = top.node("loss").and_then(|node| roles::role("loss".to_owned(), node, folder, false, problems));
     let training = training::training(top.section("training", "training"));
     // Asked of the text: a validation set that is there but wrong has been complained about.
-    let validated = table.get("data").and_then(|data| data.get_ref().as_table()).is_none_or(|data| data.contains_key("validation"));
+    let validated =
+        table.get("data").and_then(|data| data.get_ref().as_table()).is_none_or(|data| data.contains_key("validation"));
     let evaluation = evaluation::evaluation(top.section("evaluation", "evaluation"), folder, task, validated, problems);
     let export = top.section("export", "export").and_then(|section| export(section, folder));
     top.close();
     let (model, data) = (model?, data?);
-    Some(Box::new(move |text| Recipe { text, name, seed, device, model, data, strategy, loss, training, evaluation, export }))
+    Some(Box::new(move |text| Recipe {
+        text,
+        name,
+        seed,
+        device,
+        model,
+        data,
+        strategy,
+        loss,
+        training,
+        evaluation,
+        export,
+    }))
 }
 
 /// Complains about a section that is not there; one of the wrong type has been complained about.
@@ -77,7 +92,12 @@ fn name(top: &mut Section<'_, '_>, stem: &str) -> String {
         return name.into_inner();
     }
     let span = name.span().unwrap_or_default();
-    top.problems().add(span, format!("`name` cannot be `{}`", *name), "letters, digits, `-`, `_` and `.` only", Some("the run directory is named after it".to_owned()));
+    top.problems().add(
+        span,
+        format!("`name` cannot be `{}`", *name),
+        "letters, digits, `-`, `_` and `.` only",
+        Some("the run directory is named after it".to_owned()),
+    );
     stem.to_owned()
 }
 
@@ -85,7 +105,12 @@ fn device(top: &mut Section<'_, '_>) -> At<String> {
     let Some(device) = top.string("device") else { return At::default_of("auto".to_owned()) };
     if device.parse::<retune_tensor::device::DeviceChoice>().is_err() {
         let span = device.span().unwrap_or_default();
-        top.problems().add(span, format!("`device` cannot be `{}`", *device), "not a device", Some("allowed: `auto`, `cpu`, `cuda:0`, `cuda:1`, …".to_owned()));
+        top.problems().add(
+            span,
+            format!("`device` cannot be `{}`", *device),
+            "not a device",
+            Some("allowed: `auto`, `cpu`, `cuda:0`, `cuda:1`, …".to_owned()),
+        );
     }
     device
 }
@@ -102,18 +127,29 @@ fn model(mut section: Section<'_, '_>, folder: &Path) -> Option<Model> {
         (Some(directory), None) => Some(BaseRef::Directory(directory)),
         (None, Some(file)) => {
             if section.node("tokenizer").is_none() {
-                section.missing("tokenizer", "`config` brings no tokenizer: write tokenizer = \"directory with tokenizer.json\"");
+                section.missing(
+                    "tokenizer",
+                    "`config` brings no tokenizer: write tokenizer = \"directory with tokenizer.json\"",
+                );
             }
             Some(BaseRef::Config(file))
         }
         (Some(_), Some(config)) => {
             let span = config.span().unwrap_or_default();
-            section.problems().add(span, "`model` has both `base` and `config`", "leave one out", Some("`base` loads weights; `config` draws them from the seed".to_owned()));
+            section.problems().add(
+                span,
+                "`model` has both `base` and `config`",
+                "leave one out",
+                Some("`base` loads weights; `config` draws them from the seed".to_owned()),
+            );
             None
         }
         (None, None) => {
             if section.node("base").is_none() && section.node("config").is_none() {
-                section.missing("base", "write base = \"a Hugging Face directory\", or config = \"config.json\" for random weights");
+                section.missing(
+                    "base",
+                    "write base = \"a Hugging Face directory\", or config = \"config.json\" for random weights",
+                );
             }
             None
         }
@@ -131,7 +167,10 @@ fn model(mut section: Section<'_, '_>, folder: &Path) -> Option<Model> {
 fn export(mut section: Section<'_, '_>, folder: &Path) -> Option<At<PathBuf>> {
     let directory = path(&mut section, "directory", folder);
     if directory.is_none() && section.node("directory").is_none() {
-        section.missing("directory", "write directory = \"out/my-model\", or leave [export] out: the run directory has a copy anyway");
+        section.missing(
+            "directory",
+            "write directory = \"out/my-model\", or leave [export] out: the run directory has a copy anyway",
+        );
     }
     section.close();
     directory
@@ -146,7 +185,12 @@ fn path(section: &mut Section<'_, '_>, key: &'static str, folder: &Path) -> Opti
 fn resolve(section: &Section<'_, '_>, key: &str, text: At<String>, folder: &Path) -> At<PathBuf> {
     if text.starts_with('~') {
         let span = text.span().unwrap_or_default();
-        section.problems().add(span, format!("`{}` starts with `~`", section.full(key)), "not expanded", Some("write the whole path, or one relative to the recipe".to_owned()));
+        section.problems().add(
+            span,
+            format!("`{}` starts with `~`", section.full(key)),
+            "not expanded",
+            Some("write the whole path, or one relative to the recipe".to_owned()),
+        );
     }
     text.map(|text| tidy(&folder.join(text)))
 }

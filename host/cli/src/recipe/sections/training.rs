@@ -53,8 +53,14 @@ pub(super) fn training(section: Option<Section<'_, '_>>) -> Training {
 
 fn optimizer(training: &mut Training, mut table: Section<'_, '_>) {
     table.choice("name", &[("adamw", ())]);
-    set(&mut training.learning_rate, table.number("learning_rate", "more than 0 and at most 1", |v| v > 0.0 && v <= 1.0));
-    set(&mut training.weight_decay, table.number("weight_decay", "0 or more, and less than 1", |v| (0.0..1.0).contains(&v)));
+    set(
+        &mut training.learning_rate,
+        table.number("learning_rate", "more than 0 and at most 1", |v| v > 0.0 && v <= 1.0),
+    );
+    set(
+        &mut training.weight_decay,
+        table.number("weight_decay", "0 or more, and less than 1", |v| (0.0..1.0).contains(&v)),
+    );
     set(&mut training.beta1, table.number("beta1", "0 or more, and less than 1", |v| (0.0..1.0).contains(&v)));
     set(&mut training.beta2, table.number("beta2", "0 or more, and less than 1", |v| (0.0..1.0).contains(&v)));
     set(&mut training.epsilon, table.number("epsilon", "more than 0", |v| v > 0.0));
@@ -69,7 +75,12 @@ fn scheduler(training: &mut Training, mut table: Section<'_, '_>) {
     match (steps, ratio) {
         (Some(_), Some(ratio)) => {
             let span = ratio.span().unwrap_or_default();
-            table.problems().add(span, "`training.lr_scheduler` has both `warmup_steps` and `warmup_ratio`", "leave one out", None);
+            table.problems().add(
+                span,
+                "`training.lr_scheduler` has both `warmup_steps` and `warmup_ratio`",
+                "leave one out",
+                None,
+            );
         }
         (Some(steps), None) => training.warmup = Warmup::Steps(*steps),
         (None, Some(ratio)) => training.warmup = Warmup::Ratio(*ratio),
