@@ -198,8 +198,10 @@ impl Moments {
                 *first = first.add(&gradient.sub(first)?.mul_scalar(f64::from(c.beta1_rest))?)?;
                 let square = gradient.mul(&gradient)?.mul_scalar(f64::from(c.beta2_rest))?;
                 *second = second.mul_scalar(f64::from(c.beta2))?.add(&square)?;
-                let root = second.sqrt()?.mul_scalar(1.0 / f64::from(c.second_root))?.add_scalar(f64::from(c.epsilon))?;
-                let new = old.mul_scalar(f64::from(c.keep))?.sub(&first.div(&root)?.mul_scalar(f64::from(c.step_size))?)?;
+                let root =
+                    second.sqrt()?.mul_scalar(1.0 / f64::from(c.second_root))?.add_scalar(f64::from(c.epsilon))?;
+                let new =
+                    old.mul_scalar(f64::from(c.keep))?.sub(&first.div(&root)?.mul_scalar(f64::from(c.step_size))?)?;
                 let change = if measure {
                     let difference = new.sub(&old)?;
                     Some(Change::OnDevice(difference.mul(&difference)?.sum(&[], false)?))
@@ -214,7 +216,13 @@ impl Moments {
 }
 
 /// Updates one block in place; gives the squared norm of the change when `MEASURE`.
-fn update_block<const MEASURE: bool>(weights: &mut [f32], first: &mut [f32], second: &mut [f32], gradient: &[f32], c: Coefficients) -> f64 {
+fn update_block<const MEASURE: bool>(
+    weights: &mut [f32],
+    first: &mut [f32],
+    second: &mut [f32],
+    gradient: &[f32],
+    c: Coefficients,
+) -> f64 {
     let mut squared = 0.0;
     for (((w, m), v), g) in weights.iter_mut().zip(first).zip(second).zip(gradient) {
         let g = g * c.gradient_scale;
@@ -238,8 +246,13 @@ mod tests {
 
     use super::*;
 
-    const GRADIENTS: [[f32; 4]; 5] =
-        [[0.1, -0.2, 0.3, 0.0], [-0.05, 0.4, 1e-3, 0.0], [10.0, 0.0, -0.3, 1e-6], [0.7, 0.7, 0.7, 0.7], [-1.0, 2.0, -3.0, 4.0]];
+    const GRADIENTS: [[f32; 4]; 5] = [
+        [0.1, -0.2, 0.3, 0.0],
+        [-0.05, 0.4, 1e-3, 0.0],
+        [10.0, 0.0, -0.3, 1e-6],
+        [0.7, 0.7, 0.7, 0.7],
+        [-1.0, 2.0, -3.0, 4.0],
+    ];
     const RATES: [f64; 5] = [0.0, 0.01, 0.02, 0.015, 0.005];
     /// torch.optim.AdamW of torch 2.15.0, weight_decay 0.1, from [0.5, -1.25, 2.0, 0.03125].
     const TORCH: [[f32; 4]; 5] = [
@@ -267,7 +280,11 @@ mod tests {
             assert_eq!(value.shape(), [2, 2]);
             let got = value.to_float32().unwrap();
             for (got, expected) in got.iter().zip(expected) {
-                assert!((got - expected).abs() <= 2e-7 * expected.abs().max(0.1), "step {}: {got} is not {expected}", moments.step);
+                assert!(
+                    (got - expected).abs() <= 2e-7 * expected.abs().max(0.1),
+                    "step {}: {got} is not {expected}",
+                    moments.step
+                );
             }
             let squared = match change {
                 Some(Change::Known(squared)) => squared,

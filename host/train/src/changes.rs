@@ -60,7 +60,13 @@ impl Target<'_> {
     ///
     /// `restarted` says that the moment is the start of a resumed run: new weights
     /// were given before the checkpoint, and are not given again.
-    pub fn apply(&mut self, decisions: &[Decision], trigger: &Trigger, at: Progress, restarted: bool) -> Result<Vec<TrainEvent>, TrainError> {
+    pub fn apply(
+        &mut self,
+        decisions: &[Decision],
+        trigger: &Trigger,
+        at: Progress,
+        restarted: bool,
+    ) -> Result<Vec<TrainEvent>, TrainError> {
         let names: Vec<String> = self.model.layers().into_iter().map(|layer| layer.name).collect();
         let mut learns: Vec<bool> = self.model.parameters().iter().map(|p| p.trainable).collect();
         let mut anew: BTreeMap<usize, InitScheme> = BTreeMap::new();
@@ -75,7 +81,8 @@ impl Target<'_> {
                     Action::LrScale(scale) => self.settings[layer].lr_scale = Exact(scale),
                     Action::WeightDecay(decay) => self.settings[layer].weight_decay = Some(Exact(decay)),
                     Action::Freeze | Action::Unfreeze => {
-                        let of_layer = self.model.parameters().iter().zip(&mut learns).filter(|(p, _)| p.layer == layer);
+                        let of_layer =
+                            self.model.parameters().iter().zip(&mut learns).filter(|(p, _)| p.layer == layer);
                         of_layer.for_each(|(_, learns)| *learns = change.action == Action::Unfreeze);
                     }
                     Action::Reinit(scheme) if !restarted => {

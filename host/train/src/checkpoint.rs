@@ -14,8 +14,6 @@
 //! Price: three numbers a learning scalar, one a frozen one, written and read once.
 
 use std::{
-    borrow::Cow,
-    cell::RefCell,
     collections::BTreeMap,
     fs::{self, File},
     io::{self, Read},
@@ -23,8 +21,7 @@ use std::{
 };
 
 use rayon::prelude::*;
-use retune_tensor::TensorError;
-use safetensors::{Dtype, SafeTensors, View};
+use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
@@ -32,8 +29,9 @@ use crate::{
     adamw::{Moments, Optimizer},
     error::TrainError,
     frozen::hex,
-    gradients::{BLOCK, Floats, from_floats, is_host},
+    gradients::{Floats, from_floats, is_host},
     model::{Model, Parameters},
+    tensor_file::{Source, write_tensors},
 };
 
 const WEIGHTS: &str = "weights.safetensors";
@@ -138,11 +136,13 @@ impl Store {
         remove(&replaced)?;
         fs::create_dir_all(&writing).map_err(io_error(&writing, "creating the directory"))?;
 
-        let weights = contents.parameters.iter().map(|p| (p.name.clone(), p.shape().to_vec(), Source::Tensor(&p.value)));
+        let weights =
+            contents.parameters.iter().map(|p| (p.name.clone(), p.shape().to_vec(), Source::Tensor(&p.value)));
         write_tensors(&writing.join(WEIGHTS), weights.collect())?;
         if let Some(optimizer) = contents.optimizer {
             write_tensors(&writing.join(OPTIMIZER), moments(contents.parameters, optimizer))?;
-            let roles = contents.roles.iter().map(|(name, bytes)| (name.clone(), vec![bytes.len()], Source::Bytes(bytes)));
+            let roles =
+                contents.roles.iter().map(|(name, bytes)| (name.clone(), vec![bytes.len()], Source::Bytes(bytes)));
             write_tensors(&writing.join(ROLES), roles.collect())?;
         }
         write_json(&writing.join(STATE), contents.state)?;
@@ -211,20 +211,30 @@ impl Opened {
         let tensors = self.tensors(WEIGHTS)?;
         let device = model.device().clone();
         if tensors.len() != model.parameters().len() {
-            return Err(self.unfit(format!("it has {} parameters, the model {}", tensors.len(), model.parameters().len())));
+            return Err(self.unfit(format!(
+                "it has {} parameters, the model {}",
+                tensors.len(),
+                model.parameters().len()
+            )));
         }
         for index in 0..model.parameters().len() {
             let Some(parameter) = model.parameters().at(index) else { continue };
             let (name, shape) = (parameter.name.clone(), parameter.shape().to_vec());
             let values = self.floats(&tensors, &name, &shape)?;
-            let value = from_floats(values, &shape, &device).map_err(TrainError::tensor(format!("restoring `{name}`")))?;
+            let value =
+                from_floats(values, &shape, &device).map_err(TrainError::tensor(format!("restoring `{name}`")))?;
             model.parameters_mut().set_value(index, value)?;
         }
         Ok(())
     }
 
     /// Puts the moments into `optimizer`; `steps` has the updates of each parameter that has some.
-    pub fn restore_optimizer(&self, model: &Model, optimizer: &mut Optimizer, steps: &BTreeMap<String, u64>) -> Result<(), TrainError> {
+    pub fn restore_optimizer(
+        &self,
+        model: &Model,
+        optimizer: &mut Optimizer,
+        steps: &BTreeMap<String, u64>,
+    ) -> Result<(), TrainError> {
         let tensors = self.tensors(OPTIMIZER)?;
         for (name, &step) in steps {
             let Some(index) = model.parameters().index_of(name) else {
@@ -236,7 +246,9 @@ impl Opened {
                 if is_host(model.device()) {
                     return Ok(Floats::Host(values));
                 }
-                from_floats(values, &[length], model.device()).map(Floats::Device).map_err(TrainError::tensor(format!("restoring `{name}`")))
+                from_floats(values, &[length], model.device())
+                    .map(Floats::Device)
+                    .map_err(TrainError::tensor(format!("restoring `{name}`")))
             };
             optimizer.set_moments(index, Moments { step, first: moment("exp_avg")?, second: moment("exp_avg_sq")? });
         }
@@ -290,71 +302,6 @@ fn moments<'a>(parameters: &'a Parameters, optimizer: &'a Optimizer) -> Vec<(Str
         .collect()
 }
 
-/// Where a tensor's bytes come from; read when they are written, one at a time.
-enum Source<'a> {
-    Tensor(&'a retune_tensor::AnyTensor),
-    Floats(&'a Floats),
-    Bytes(&'a [u8]),
-}
-
-/// A tensor on its way into a file.
-struct Lazy<'a> {
-    shape: Vec<usize>,
-    source: Source<'a>,
-    failed: &'a RefCell<Option<TensorError>>,
-}
-
-impl View for Lazy<'_> {
-    fn dtype(&self) -> Dtype {
-        if matches!(self.source, Source::Bytes(_)) { Dtype::U8 } else { Dtype::F32 }
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        let floats = match &self.source {
-            Source::Bytes(bytes) => return Cow::Borrowed(bytes),
-            Source::Floats(Floats::Host(values)) => return Cow::Owned(little_endian(values)),
-            Source::Floats(Floats::Device(tensor)) => tensor.to_float32(),
-            Source::Tensor(tensor) => tensor.to_float32(),
-        };
-        match floats {
-            Ok(values) => Cow::Owned(little_endian(&values)),
-            Err(error) => {
-                self.failed.borrow_mut().get_or_insert(error);
-                Cow::Owned(Vec::new())
-            }
-        }
-    }
-
-    fn data_len(&self) -> usize {
-        self.shape.iter().product::<usize>() * if self.dtype() == Dtype::U8 { 1 } else { 4 }
-    }
-}
-
-fn little_endian(values: &[f32]) -> Vec<u8> {
-    let mut bytes = vec![0; 4 * values.len()];
-    bytes.par_chunks_mut(4 * BLOCK).zip(values.par_chunks(BLOCK)).for_each(|(bytes, values)| {
-        for (bytes, value) in bytes.chunks_exact_mut(4).zip(values) {
-            bytes.copy_from_slice(&value.to_le_bytes());
-        }
-    });
-    bytes
-}
-
-fn write_tensors(path: &Path, tensors: Vec<(String, Vec<usize>, Source<'_>)>) -> Result<(), TrainError> {
-    let failed = RefCell::new(None);
-    let views = tensors.into_iter().map(|(name, shape, source)| (name, Lazy { shape, source, failed: &failed }));
-    let written = safetensors::serialize_to_file(views, None, path);
-    if let Some(error) = failed.take() {
-        return Err(TrainError::tensor("reading weights for a checkpoint")(error));
-    }
-    written.map_err(|error| io_error(path, "writing")(io::Error::other(error)))?;
-    sync(path)
-}
-
 fn write_json(path: &Path, value: &impl Serialize) -> Result<(), TrainError> {
     let json = serde_json::to_vec_pretty(value).map_err(|error| io_error(path, "writing")(io::Error::other(error)))?;
     fs::write(path, json).map_err(io_error(path, "writing"))?;
@@ -362,7 +309,8 @@ fn write_json(path: &Path, value: &impl Serialize) -> Result<(), TrainError> {
 }
 
 fn write_manifest(directory: &Path) -> Result<(), TrainError> {
-    let names: Vec<&str> = [WEIGHTS, OPTIMIZER, ROLES, STATE].into_iter().filter(|name| directory.join(name).exists()).collect();
+    let names: Vec<&str> =
+        [WEIGHTS, OPTIMIZER, ROLES, STATE].into_iter().filter(|name| directory.join(name).exists()).collect();
     let entries = names.into_par_iter().map(|name| Ok((name.to_string(), entry(&directory.join(name))?)));
     let files = entries.collect::<Result<BTreeMap<_, _>, TrainError>>()?;
     write_json(&directory.join(MANIFEST), &Manifest { format: FORMAT, files })
@@ -382,7 +330,8 @@ fn entry(path: &Path) -> Result<FileEntry, TrainError> {
     }
 }
 
-fn sync(path: &Path) -> Result<(), TrainError> {
+/// Waits until a file or directory is on the disk.
+pub(crate) fn sync(path: &Path) -> Result<(), TrainError> {
     File::open(path).and_then(|file| file.sync_all()).map_err(io_error(path, "syncing"))
 }
 
@@ -393,7 +342,8 @@ fn remove(directory: &Path) -> Result<(), TrainError> {
     }
 }
 
-fn io_error(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> TrainError {
+/// An error about `path`.
+pub(crate) fn io_error(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> TrainError {
     let path = path.to_path_buf();
     move |source| TrainError::Io { path, doing, source }
 }

@@ -56,7 +56,13 @@ impl Collation {
     }
 
     /// The wanted tensors of one micro-batch; `examples` are its rows.
-    pub fn batch(&self, forward: &Forward, input: &Input, examples: &[&Example], device: &Device) -> Result<Batch, TrainError> {
+    pub fn batch(
+        &self,
+        forward: &Forward,
+        input: &Input,
+        examples: &[&Example],
+        device: &Device,
+    ) -> Result<Batch, TrainError> {
         let mut batch = Batch::new(input.keys().to_vec());
         for name in &self.wanted {
             let tensor = match name.as_str() {
@@ -74,10 +80,17 @@ impl Collation {
         Ok(batch)
     }
 
-    fn column(&self, name: &str, examples: &[&Example], device: &Device) -> Result<retune_tensor::AnyTensor, TrainError> {
-        let place = self.columns.iter().position(|column| name.strip_prefix(COLUMN) == Some(column)).unwrap_or(usize::MAX);
+    fn column(
+        &self,
+        name: &str,
+        examples: &[&Example],
+        device: &Device,
+    ) -> Result<retune_tensor::AnyTensor, TrainError> {
+        let place =
+            self.columns.iter().position(|column| name.strip_prefix(COLUMN) == Some(column)).unwrap_or(usize::MAX);
         let values: Option<Vec<f32>> = examples.iter().map(|example| example.extra.get(place).copied()).collect();
-        let values = values.ok_or_else(|| TrainError::Data { problem: format!("a row has no value for `{name}`"), help: None })?;
+        let values = values
+            .ok_or_else(|| TrainError::Data { problem: format!("a row has no value for `{name}`"), help: None })?;
         from_float32(values, &[examples.len()], device).map_err(TrainError::tensor(format!("making `{name}`")))
     }
 }
@@ -105,7 +118,9 @@ mod tests {
 
     #[test]
     fn an_optional_want_may_be_missing() {
-        collation().want(RoleKind::Loss, "distil", &[InputSpec { name: "teacher.logits".into(), optional: true }]).unwrap();
+        collation()
+            .want(RoleKind::Loss, "distil", &[InputSpec { name: "teacher.logits".into(), optional: true }])
+            .unwrap();
     }
 
     #[test]

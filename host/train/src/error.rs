@@ -112,7 +112,9 @@ pub enum TrainError {
         help: Option<String>,
     },
     /// Bytes of a frozen parameter changed: a fault of this program.
-    #[error("the frozen parameter `{parameter}` changed between steps {since} and {step}; the result is not to be trusted")]
+    #[error(
+        "the frozen parameter `{parameter}` changed between steps {since} and {step}; the result is not to be trusted"
+    )]
     FrozenChanged {
         /// Its name.
         parameter: String,
@@ -146,12 +148,17 @@ impl TrainError {
         match self {
             Self::Field { help, .. } | Self::Data { help, .. } | Self::Checkpoint { help, .. } => help.clone(),
             Self::Want { nearest, .. } => nearest.as_ref().map(|name| format!("did you mean `{name}`?")),
-            Self::Pattern { nearest, .. } if !nearest.is_empty() => Some(format!("the nearest names are {}", list(nearest))),
-            Self::Role(failure) => failure.details().help.clone(),
-            Self::NonFinite { .. } => {
-                Some("look at these rows first; then try a lower learning_rate, a longer warm-up or a smaller max_grad_norm".into())
+            Self::Pattern { nearest, .. } if !nearest.is_empty() => {
+                Some(format!("the nearest names are {}", list(nearest)))
             }
-            Self::NothingLearns { .. } => Some("unfreeze at least the head, for example by leaving `classifier.**` out of strategy.freeze".into()),
+            Self::Role(failure) => failure.details().help.clone(),
+            Self::NonFinite { .. } => Some(
+                "look at these rows first; then try a lower learning_rate, a longer warm-up or a smaller max_grad_norm"
+                    .into(),
+            ),
+            Self::NothingLearns { .. } => {
+                Some("unfreeze at least the head, for example by leaving `classifier.**` out of strategy.freeze".into())
+            }
             Self::FrozenChanged { .. } => Some("please report this as a bug, with the recipe".into()),
             _ => None,
         }
@@ -197,7 +204,8 @@ mod tests {
     #[test]
     fn a_loss_that_is_not_a_number_is_told_with_step_rows_and_name() {
         let keys = (1..=11).map(|n| format!("train.csv:{n}")).collect();
-        let error = TrainError::NonFinite { step: 12, loss: "focal".into(), what: "the numerator", value: f64::NAN, keys };
+        let error =
+            TrainError::NonFinite { step: 12, loss: "focal".into(), what: "the numerator", value: f64::NAN, keys };
         assert_eq!(
             error.to_string(),
             "step 12: the numerator of loss focal is NaN on rows train.csv:1, train.csv:2, train.csv:3, train.csv:4, \

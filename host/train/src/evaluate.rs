@@ -40,7 +40,11 @@ impl Evaluation {
 
     /// The value called `name`.
     pub fn get(&self, name: &str) -> Option<f64> {
-        if name == "loss" { Some(self.loss) } else { self.values.iter().find(|(n, _)| n == name).map(|(_, value)| *value) }
+        if name == "loss" {
+            Some(self.loss)
+        } else {
+            self.values.iter().find(|(n, _)| n == name).map(|(_, value)| *value)
+        }
     }
 }
 
@@ -93,7 +97,8 @@ pub(crate) fn evaluate_at(
         let place = || format!("rows {} to {} of the evaluation", done + 1, done + rows.len());
         let output = loss.compute(&batch, at).map_err(|failure| failure.at(place()))?;
         check(loss.name(), &output, at, false)?;
-        let sums = read_scalars(&[output.numerator, output.denominator]).map_err(TrainError::tensor("reading the loss"))?;
+        let sums =
+            read_scalars(&[output.numerator, output.denominator]).map_err(TrainError::tensor("reading the loss"))?;
         numerator += sums[0];
         denominator += sums[1];
         for metric in metrics.iter_mut() {
@@ -109,7 +114,12 @@ pub(crate) fn evaluate_at(
             return Err(TrainError::Stopped { step: at.step });
         }
     }
-    Ok(Evaluation { loss: numerator / denominator, values: values(metrics)?, confusion: confusion.map(|c| c.counts), rows: done })
+    Ok(Evaluation {
+        loss: numerator / denominator,
+        values: values(metrics)?,
+        confusion: confusion.map(|c| c.counts),
+        rows: done,
+    })
 }
 
 /// Asks every metric for its values.

@@ -49,7 +49,11 @@ pub fn from_floats(values: Vec<f32>, shape: &[usize], device: &Device) -> Result
 impl Floats {
     /// Takes over `value`, as a vector.
     pub fn new(value: AnyTensor) -> Result<Self, TensorError> {
-        if is_host(&value.device()) { into_floats(value).map(Self::Host) } else { value.reshape(&[-1]).map(Self::Device) }
+        if is_host(&value.device()) {
+            into_floats(value).map(Self::Host)
+        } else {
+            value.reshape(&[-1]).map(Self::Device)
+        }
     }
 
     /// The numbers, on the host.

@@ -94,7 +94,8 @@ impl Policies {
             if !due(contract, trigger, at.step) {
                 continue;
             }
-            let layers = if contract.stats { watch.stats(index, model, *trigger == Trigger::Start)? } else { Vec::new() };
+            let layers =
+                if contract.stats { watch.stats(index, model, *trigger == Trigger::Start)? } else { Vec::new() };
             let event = Event { trigger: trigger.clone(), at, train_loss, layers };
             let changes = policy.decide(&event).map_err(|failure| failure.at(format!("step {}", at.step)))?;
             decisions.extend(changes.into_iter().map(|change| Decision { policy: policy.name().to_string(), change }));

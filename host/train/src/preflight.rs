@@ -9,7 +9,12 @@ use crate::{
 };
 
 /// Refuses examples that this model cannot be trained or evaluated on, by key.
-pub(crate) fn examples(model: &Model, train: &[Example], validation: &[Example], columns: &[String]) -> Result<(), TrainError> {
+pub(crate) fn examples(
+    model: &Model,
+    train: &[Example],
+    validation: &[Example],
+    columns: &[String],
+) -> Result<(), TrainError> {
     if train.is_empty() {
         let help = "check the data report: every row may have been dropped by a preprocessor";
         return Err(TrainError::Data { problem: "there are no rows to train on".into(), help: Some(help.into()) });
@@ -18,7 +23,12 @@ pub(crate) fn examples(model: &Model, train: &[Example], validation: &[Example],
         for row in rows {
             target(model.task(), what, row)?;
             if row.extra.len() != columns.len() {
-                let problem = format!("{what} row {} has {} further columns, expected {}", row.key, row.extra.len(), columns.len());
+                let problem = format!(
+                    "{what} row {} has {} further columns, expected {}",
+                    row.key,
+                    row.extra.len(),
+                    columns.len()
+                );
                 return Err(TrainError::Data { problem, help: None });
             }
         }
@@ -29,7 +39,8 @@ pub(crate) fn examples(model: &Model, train: &[Example], validation: &[Example],
             rows.iter().max_by_key(|row| row.input_ids.iter().max()),
             rows.iter().max_by_key(|row| row.token_type_ids.iter().max()),
             rows.iter().find(|row| !row.token_type_ids.is_empty() && row.token_type_ids.len() != row.input_ids.len()),
-            rows.iter().find(|row| matches!(&row.target, Target::Tokens(labels) if labels.len() != row.input_ids.len())),
+            rows.iter()
+                .find(|row| matches!(&row.target, Target::Tokens(labels) if labels.len() != row.input_ids.len())),
         ];
         for row in extremes.into_iter().flatten() {
             Input::from_examples(&[row], model.config(), model.device())?;
@@ -47,13 +58,17 @@ fn target(task: &Task, what: &str, row: &Example) -> Result<(), TrainError> {
             "the label set must cover every row",
         ),
         (Task::CausalLm, Target::Tokens(_)) => Ok(()),
-        (_, Target::None) => refuse(format!("{what} row {} has no label", row.key), "name the column with the labels in data.columns"),
-        (Task::SequenceClassification { .. }, Target::Tokens(_)) => {
-            refuse(format!("{what} row {} has a label a token, expected one class", row.key), "check the task of data and model")
+        (_, Target::None) => {
+            refuse(format!("{what} row {} has no label", row.key), "name the column with the labels in data.columns")
         }
-        (Task::CausalLm, Target::Class(_)) => {
-            refuse(format!("{what} row {} has one class, expected a label a token", row.key), "check the task of data and model")
-        }
+        (Task::SequenceClassification { .. }, Target::Tokens(_)) => refuse(
+            format!("{what} row {} has a label a token, expected one class", row.key),
+            "check the task of data and model",
+        ),
+        (Task::CausalLm, Target::Class(_)) => refuse(
+            format!("{what} row {} has one class, expected a label a token", row.key),
+            "check the task of data and model",
+        ),
     }
 }
 
@@ -78,11 +93,13 @@ pub(crate) fn best(spec: &TrainSpec, metrics: &[Box<dyn Metric>], no_validation:
     match own {
         Some(own) => Ok(best.mode.unwrap_or(own)),
         None => {
-            let names: Vec<String> = std::iter::once("loss".to_string()).chain(described().map(|value| value.name.clone())).collect();
+            let names: Vec<String> =
+                std::iter::once("loss".to_string()).chain(described().map(|value| value.name.clone())).collect();
             Err(TrainError::Field {
                 field: "evaluation.best.metric".into(),
                 problem: format!("no metric of this run gives `{}`; there is {}", best.metric, list(&names)),
-                help: nearest(&best.metric, names.iter().map(String::as_str)).map(|name| format!("did you mean `{name}`?")),
+                help: nearest(&best.metric, names.iter().map(String::as_str))
+                    .map(|name| format!("did you mean `{name}`?")),
             })
         }
     }

@@ -134,10 +134,17 @@ impl Trainer<'_> {
 
     /// Keeps the newest checkpoints, and the best weights that any of them points to.
     fn prune(&self) -> Result<(), TrainError> {
-        let steps: Vec<u64> = self.store.list()?.into_iter().rev().filter_map(|name| match name {
-            Name::Step(step) if step <= self.state.step => Some(step),
-            _ => None,
-        }).take(self.spec.checkpoint.keep).collect();
+        let steps: Vec<u64> = self
+            .store
+            .list()?
+            .into_iter()
+            .rev()
+            .filter_map(|name| match name {
+                Name::Step(step) if step <= self.state.step => Some(step),
+                _ => None,
+            })
+            .take(self.spec.checkpoint.keep)
+            .collect();
         let mut best: Vec<u64> = self.state.best.iter().map(|leader| leader.step).collect();
         for &step in &steps {
             let pointed = self.store.peek::<Saved>(Name::Step(step)).and_then(|saved| saved.state.best);
@@ -163,7 +170,8 @@ impl Trainer<'_> {
 
     /// The settings that decide the result, as JSON.
     fn deciding_spec(&self) -> Result<Value, TrainError> {
-        let mut value = serde_json::to_value(&self.spec).map_err(|error| TrainError::field("training", error.to_string()))?;
+        let mut value =
+            serde_json::to_value(&self.spec).map_err(|error| TrainError::field("training", error.to_string()))?;
         if let Some(map) = value.as_object_mut() {
             map.retain(|key, _| key != "checkpoint" && key != "logging_steps");
         }

@@ -138,7 +138,12 @@ mod tests {
     fn a_position_walks_through_epochs() {
         let sampler = Sampler::new(1, 10, 4);
         let mut position = Position::default();
-        let walked: Vec<_> = (0..4).map(|_| { position = sampler.after(position); (position.epoch, position.window) }).collect();
+        let walked: Vec<_> = (0..4)
+            .map(|_| {
+                position = sampler.after(position);
+                (position.epoch, position.window)
+            })
+            .collect();
         assert_eq!(walked, [(0, 1), (0, 2), (1, 0), (1, 1)]);
     }
 }

@@ -232,20 +232,33 @@ impl TrainSpec {
             in_range("max_grad_norm", norm, norm > 0.0, "a number above 0, or leave it out for no clipping")?;
         }
         if let Some(stop) = self.evaluation.early_stopping {
-            in_range("evaluation.early_stopping.min_delta", stop.min_delta, stop.min_delta >= 0.0, "a number of at least 0")?;
+            in_range(
+                "evaluation.early_stopping.min_delta",
+                stop.min_delta,
+                stop.min_delta >= 0.0,
+                "a number of at least 0",
+            )?;
         }
         for new in &self.strategy.reinitialize {
             match (new.scheme, new.std) {
-                (Scheme::Normal, Some(std)) => in_range("strategy.reinitialize.std", std, std > 0.0, "a number above 0")?,
+                (Scheme::Normal, Some(std)) => {
+                    in_range("strategy.reinitialize.std", std, std > 0.0, "a number above 0")?
+                }
                 (Scheme::Normal, None) | (_, None) => {}
                 (_, Some(_)) => {
-                    return Err(TrainError::field("strategy.reinitialize.std", "only the scheme `normal` has a standard deviation"));
+                    return Err(TrainError::field(
+                        "strategy.reinitialize.std",
+                        "only the scheme `normal` has a standard deviation",
+                    ));
                 }
             }
         }
         if self.evaluation.every == Every::Never {
             if self.evaluation.best.is_some() {
-                return Err(TrainError::field("evaluation.best", "nothing is ever evaluated; set evaluation.every to \"epoch\" or { steps = n }"));
+                return Err(TrainError::field(
+                    "evaluation.best",
+                    "nothing is ever evaluated; set evaluation.every to \"epoch\" or { steps = n }",
+                ));
             }
             if self.evaluation.early_stopping.is_some() {
                 let problem = "nothing is ever evaluated; set evaluation.every to \"epoch\" or { steps = n }";
@@ -264,7 +277,12 @@ impl TrainSpec {
 impl AdamW {
     fn check(&self) -> Result<(), TrainError> {
         let unit = |beta: f64| (0.0..1.0).contains(&beta);
-        in_range("optimizer.learning_rate", self.learning_rate, self.learning_rate > 0.0, "a number above 0, such as 2e-5")?;
+        in_range(
+            "optimizer.learning_rate",
+            self.learning_rate,
+            self.learning_rate > 0.0,
+            "a number above 0, such as 2e-5",
+        )?;
         in_range("optimizer.weight_decay", self.weight_decay, self.weight_decay >= 0.0, "a number of at least 0")?;
         in_range("optimizer.beta1", self.beta1, unit(self.beta1), "a number from 0 to below 1")?;
         in_range("optimizer.beta2", self.beta2, unit(self.beta2), "a number from 0 to below 1")?;
@@ -274,7 +292,11 @@ impl AdamW {
 
 /// Refuses `value` of `field` unless it is finite and `holds`.
 pub(crate) fn in_range(field: &str, value: f64, holds: bool, expected: &str) -> Result<(), TrainError> {
-    if value.is_finite() && holds { Ok(()) } else { Err(TrainError::field(field, format!("{value} is not possible; give {expected}"))) }
+    if value.is_finite() && holds {
+        Ok(())
+    } else {
+        Err(TrainError::field(field, format!("{value} is not possible; give {expected}")))
+    }
 }
 
 #[cfg(test)]
@@ -304,7 +326,8 @@ mod tests {
 
     #[test]
     fn impossible_values_are_refused_by_the_name_of_their_field() {
-        let cases: [(&str, fn(&mut TrainSpec)); 9] = [
+        type Spoil = fn(&mut TrainSpec);
+        let cases: [(&str, Spoil); 9] = [
             ("epochs", |s| s.epochs = 0),
             ("batch_size", |s| s.batch_size = 0),
             ("optimizer.learning_rate", |s| s.optimizer.learning_rate = -1.0),
@@ -317,7 +340,11 @@ mod tests {
                 s.evaluation.best = Some(Best { metric: "loss".into(), mode: None });
             }),
             ("strategy.reinitialize.std", |s| {
-                s.strategy.reinitialize.push(Reinitialize { layers: "**".into(), scheme: Scheme::Zeros, std: Some(1.0) });
+                s.strategy.reinitialize.push(Reinitialize {
+                    layers: "**".into(),
+                    scheme: Scheme::Zeros,
+                    std: Some(1.0),
+                });
             }),
         ];
         for (field, spoil) in cases {

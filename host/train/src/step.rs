@@ -129,7 +129,11 @@ fn finish(
 ) -> Result<StepSums, TrainError> {
     let scalars: Vec<AnyTensor> = pending
         .iter()
-        .flat_map(|p| [p.numerator.clone(), p.denominator.clone()].into_iter().chain(p.reported.iter().flat_map(|r| [r.1.clone(), r.2.clone()])))
+        .flat_map(|p| {
+            [p.numerator.clone(), p.denominator.clone()]
+                .into_iter()
+                .chain(p.reported.iter().flat_map(|r| [r.1.clone(), r.2.clone()]))
+        })
         .collect();
     let mut read = read_scalars(&scalars).map_err(TrainError::tensor("reading the loss"))?.into_iter();
     let mut next = || read.next().unwrap_or(f64::NAN);
@@ -137,7 +141,13 @@ fn finish(
     let mut reported: Vec<(String, f64, f64)> = Vec::new();
     for part in pending {
         let not_finite = |what, value| {
-            Err(TrainError::NonFinite { step: at.step + 1, loss: loss.to_string(), what, value, keys: part.keys.clone() })
+            Err(TrainError::NonFinite {
+                step: at.step + 1,
+                loss: loss.to_string(),
+                what,
+                value,
+                keys: part.keys.clone(),
+            })
         };
         let (n, d) = (next(), next());
         if !n.is_finite() {
@@ -167,10 +177,24 @@ fn finish(
     let norm: f64 = squared_norms.iter().flatten().sum();
     if !norm.is_finite() {
         let keys = rows.iter().map(|row| row.key.clone()).collect();
-        return Err(TrainError::NonFinite { step: at.step + 1, loss: loss.to_string(), what: "the gradient norm", value: norm.sqrt(), keys });
+        return Err(TrainError::NonFinite {
+            step: at.step + 1,
+            loss: loss.to_string(),
+            what: "the gradient norm",
+            value: norm.sqrt(),
+            keys,
+        });
     }
     let [numerator, denominator, tokens, rows] = sums;
-    Ok(StepSums { gradients, squared_norms, numerator, denominator, reported, tokens: tokens as u64, rows: rows as u64 })
+    Ok(StepSums {
+        gradients,
+        squared_norms,
+        numerator,
+        denominator,
+        reported,
+        tokens: tokens as u64,
+        rows: rows as u64,
+    })
 }
 
 /// Where a call of a role happens, for messages.
@@ -184,17 +208,24 @@ pub(crate) fn check(loss: &str, output: &LossOutput, at: &Progress, training: bo
         Err(Failure::new(loss, RoleKind::Loss, "compute", reason).at(place(at)).help(help).into())
     };
     let scalars = [("numerator".to_string(), &output.numerator), ("denominator".to_string(), &output.denominator)];
-    let further = output.reported.iter().flat_map(|r| {
-        [(format!("sum of `{}`", r.name), &r.sum), (format!("count of `{}`", r.name), &r.count)]
-    });
+    let further = output
+        .reported
+        .iter()
+        .flat_map(|r| [(format!("sum of `{}`", r.name), &r.sum), (format!("count of `{}`", r.name), &r.count)]);
     for (what, tensor) in scalars.into_iter().chain(further) {
         let shape = tensor.shape();
         if !shape.is_empty() {
-            return refuse(format!("the {what} has shape {shape:?}, expected []"), "reduce it with a sum over all dimensions");
+            return refuse(
+                format!("the {what} has shape {shape:?}, expected []"),
+                "reduce it with a sum over all dimensions",
+            );
         }
     }
     if !output.numerator.dtype().is_float() {
-        return refuse(format!("the numerator is {:?}, expected a float", output.numerator.dtype()), "compute it from the logits");
+        return refuse(
+            format!("the numerator is {:?}, expected a float", output.numerator.dtype()),
+            "compute it from the logits",
+        );
     }
     if training && !output.numerator.is_tracked() {
         let help = "compute it from `logits`, `hidden` or `pooled`, without `detach` on the way";

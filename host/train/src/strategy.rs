@@ -64,7 +64,11 @@ fn lowest_depth(layers: &[Layer], top: u32) -> Result<u32, TrainError> {
     blocks.sort_unstable();
     let top = top as usize;
     if top > blocks.len() {
-        let problem = format!("the model has {} blocks, so {top} of them cannot be trained; give a number from 0 to {}", blocks.len(), blocks.len());
+        let problem = format!(
+            "the model has {} blocks, so {top} of them cannot be trained; give a number from 0 to {}",
+            blocks.len(),
+            blocks.len()
+        );
         return Err(TrainError::field("strategy.train_top_layers", problem));
     }
     if top > 0 {
@@ -84,13 +88,21 @@ fn of_model(field: &str, model: &Model, pattern: &str) -> Result<Vec<usize>, Tra
 }
 
 /// Indices of the layers that `pattern` takes; none is an error of `field`.
-pub(crate) fn select_layers<'a>(field: &str, pattern: &str, names: impl IntoIterator<Item = &'a str>) -> Result<Vec<usize>, TrainError> {
-    Patterns::new(&[pattern.to_string()]).and_then(|patterns| patterns.select(names)).map_err(|error| named(field, "layer", error))
+pub(crate) fn select_layers<'a>(
+    field: &str,
+    pattern: &str,
+    names: impl IntoIterator<Item = &'a str>,
+) -> Result<Vec<usize>, TrainError> {
+    Patterns::new(&[pattern.to_string()])
+        .and_then(|patterns| patterns.select(names))
+        .map_err(|error| named(field, "layer", error))
 }
 
 fn named(field: &str, what: &'static str, error: PatternError) -> TrainError {
     match error {
-        PatternError::NoMatch { pattern, nearest } => TrainError::Pattern { field: field.to_string(), pattern, what, nearest },
+        PatternError::NoMatch { pattern, nearest } => {
+            TrainError::Pattern { field: field.to_string(), pattern, what, nearest }
+        }
         invalid => TrainError::field(field, invalid.to_string()),
     }
 }
@@ -123,12 +135,16 @@ mod tests {
     #[test]
     fn more_blocks_than_there_are_is_an_error_with_the_range() {
         let error = lowest_depth(&layers(), 3).unwrap_err().to_string();
-        assert_eq!(error, "strategy.train_top_layers: the model has 2 blocks, so 3 of them cannot be trained; give a number from 0 to 2");
+        assert_eq!(
+            error,
+            "strategy.train_top_layers: the model has 2 blocks, so 3 of them cannot be trained; give a number from 0 to 2"
+        );
     }
 
     #[test]
     fn a_pattern_that_selects_nothing_names_its_field() {
-        let error = select_layers("policy thaw at step 3", "encodr.**", ["bert.encoder.layer.0.attention"]).unwrap_err();
+        let error =
+            select_layers("policy thaw at step 3", "encodr.**", ["bert.encoder.layer.0.attention"]).unwrap_err();
         assert_eq!(error.to_string(), "policy thaw at step 3: the pattern `encodr.**` matches no layer");
         assert_eq!(error.help().unwrap(), "the nearest names are `encoder`, `encoder.layer` and `encoder.layer.0`");
     }

@@ -106,7 +106,9 @@ fn weight_norms(model: &Model, layers: usize) -> Result<Vec<f64>, TrainError> {
     for (index, parameter) in model.parameters().iter().enumerate() {
         match Floats::new(parameter.value.clone()).map_err(failed())? {
             Floats::Host(values) => squared[index] = Some(squared_norm(&values)),
-            Floats::Device(value) => on_device.push(value.mul(&value).and_then(|v| v.sum(&[], false)).map_err(failed())?),
+            Floats::Device(value) => {
+                on_device.push(value.mul(&value).and_then(|v| v.sum(&[], false)).map_err(failed())?)
+            }
         }
     }
     let mut read = read_scalars(&on_device).map_err(failed())?.into_iter();

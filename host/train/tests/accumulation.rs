@@ -17,11 +17,24 @@ use retune_train::{
 };
 use support::*;
 
-fn sums(model: &Model, loss: &mut dyn Loss, rows: &[Example], batch_size: usize, dropout_seed: Option<u64>) -> StepSums {
+fn sums(
+    model: &Model,
+    loss: &mut dyn Loss,
+    rows: &[Example],
+    batch_size: usize,
+    dropout_seed: Option<u64>,
+) -> StepSums {
     sums_at(model, loss, rows, batch_size, dropout_seed, 0)
 }
 
-fn sums_at(model: &Model, loss: &mut dyn Loss, rows: &[Example], batch_size: usize, dropout_seed: Option<u64>, step: u64) -> StepSums {
+fn sums_at(
+    model: &Model,
+    loss: &mut dyn Loss,
+    rows: &[Example],
+    batch_size: usize,
+    dropout_seed: Option<u64>,
+    step: u64,
+) -> StepSums {
     let mut collation = Collation::new(model.task(), &[]);
     collation.want(RoleKind::Loss, loss.name(), loss.wants()).unwrap();
     let rows: Vec<&Example> = rows.iter().collect();
@@ -33,7 +46,10 @@ fn sums_at(model: &Model, loss: &mut dyn Loss, rows: &[Example], batch_size: usi
 fn distance(a: &StepSums, b: &StepSums) -> f64 {
     let (mut difference, mut size) = (0.0, 0.0);
     for (a, b) in a.gradients.iter().zip(b.gradients.iter()) {
-        let (Some(a), Some(b)) = (a, b) else { assert!(a.is_none() && b.is_none()); continue };
+        let (Some(a), Some(b)) = (a, b) else {
+            assert!(a.is_none() && b.is_none());
+            continue;
+        };
         for (a, b) in a.to_vec().unwrap().into_iter().zip(b.to_vec().unwrap()) {
             difference += f64::from(a - b).powi(2);
             size += f64::from(a).powi(2);

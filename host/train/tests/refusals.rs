@@ -7,7 +7,10 @@ use retune_roles::{Example, Target};
 use retune_train::{Best, EarlyStopping, Roles, Strategy, TrainError, TrainSpec, Trainer, model::Model};
 use support::*;
 
-fn refusal(model: Model, change: impl FnOnce(&mut TrainSpec, &mut Vec<Example>, &mut Vec<Example>, &mut Roles)) -> TrainError {
+fn refusal(
+    model: Model,
+    change: impl FnOnce(&mut TrainSpec, &mut Vec<Example>, &mut Vec<Example>, &mut Roles),
+) -> TrainError {
     let directory = tempfile::tempdir().unwrap();
     let (mut spec, mut data, mut validation, mut roles) = (spec(directory.path()), rows(10, 1), rows(5, 2), roles());
     change(&mut spec, &mut data, &mut validation, &mut roles);
@@ -24,7 +27,8 @@ fn says(error: &TrainError, message: &str, help: Option<&str>) {
 
 #[test]
 fn an_unknown_best_metric_names_the_nearest() {
-    let error = refusal(bert(0.0), |spec, _, _, _| spec.evaluation.best = Some(Best { metric: "acuracy".into(), mode: None }));
+    let error =
+        refusal(bert(0.0), |spec, _, _, _| spec.evaluation.best = Some(Best { metric: "acuracy".into(), mode: None }));
     says(
         &error,
         "evaluation.best.metric: no metric of this run gives `acuracy`; there is `loss` and `accuracy`",
@@ -48,14 +52,18 @@ fn choosing_the_best_needs_a_validation_set() {
 
 #[test]
 fn a_freeze_pattern_that_matches_nothing_names_the_nearest() {
-    let error = refusal(bert(0.0), |spec, _, _, _| spec.strategy = Strategy { freeze: vec!["encoder.layr.0.**".into()], ..Strategy::default() });
+    let error = refusal(bert(0.0), |spec, _, _, _| {
+        spec.strategy = Strategy { freeze: vec!["encoder.layr.0.**".into()], ..Strategy::default() }
+    });
     assert_eq!(error.to_string(), "strategy.freeze: the pattern `encoder.layr.0.**` matches no parameter");
     assert!(error.help().unwrap().contains("encoder.layer.0"), "{:?}", error.help());
 }
 
 #[test]
 fn freezing_everything_is_refused() {
-    let error = refusal(bert(0.0), |spec, _, _, _| spec.strategy = Strategy { freeze: vec!["**".into()], ..Strategy::default() });
+    let error = refusal(bert(0.0), |spec, _, _, _| {
+        spec.strategy = Strategy { freeze: vec!["**".into()], ..Strategy::default() }
+    });
     assert_eq!(error.to_string(), "strategy: no parameter is left that learns");
 }
 
@@ -68,9 +76,15 @@ fn an_empty_training_set_is_refused() {
 #[test]
 fn a_row_that_does_not_fit_the_model_is_named() {
     let error = refusal(bert(0.0), |_, data, _, _| data[3].input_ids = vec![7, 60]);
-    assert_eq!(error.to_string(), "sample train.csv:4: token id 60 is outside the model's vocabulary of 60; the tokenizer does not fit the model");
+    assert_eq!(
+        error.to_string(),
+        "sample train.csv:4: token id 60 is outside the model's vocabulary of 60; the tokenizer does not fit the model"
+    );
     let error = refusal(bert(0.0), |_, _, validation, _| validation[2].input_ids = vec![7; 25]);
-    assert_eq!(error.to_string(), "sample train.csv:3: it has 25 tokens, but the model has 24 positions; lower max_length");
+    assert_eq!(
+        error.to_string(),
+        "sample train.csv:3: it has 25 tokens, but the model has 24 positions; lower max_length"
+    );
     let error = refusal(bert(0.0), |_, data, _, _| data[0].input_ids.clear());
     assert_eq!(error.to_string(), "sample train.csv:1: it has no tokens");
     let error = refusal(bert(0.0), |_, data, _, _| data[5].target = Target::Class(3));

@@ -46,7 +46,12 @@ fn full_roles() -> Roles {
     Roles { policies: vec![policy], ..roles() }
 }
 
-fn run_on(directory: &Path, data: &[Example], validation: &[Example], stop_after: Option<usize>) -> (Result<Outcome, TrainError>, Recorder) {
+fn run_on(
+    directory: &Path,
+    data: &[Example],
+    validation: &[Example],
+    stop_after: Option<usize>,
+) -> (Result<Outcome, TrainError>, Recorder) {
     let mut recorder = Recorder { stop_after, ..Recorder::default() };
     let mut trainer = Trainer::new(bert(0.1), full_spec(directory), full_roles(), data, validation).unwrap();
     trainer.resume().unwrap();
@@ -129,7 +134,8 @@ fn a_torn_checkpoint_is_reported_and_skipped() {
     let (data, validation) = (rows(35, 1), rows(12, 2));
     let whole = tempfile::tempdir().unwrap();
     let expected = bytes(&run_on(whole.path(), &data, &validation, None).0.unwrap().model);
-    let tears: [(&str, fn(&Path)); 5] = [
+    type Tear = fn(&Path);
+    let tears: [(&str, Tear); 5] = [
         ("optimizer.safetensors has", |c| {
             let file = c.join("optimizer.safetensors");
             let bytes = fs::read(&file).unwrap();
@@ -155,7 +161,10 @@ fn a_torn_checkpoint_is_reported_and_skipped() {
         let (resumed, recorder) = run_on(directory.path(), &data, &validation, None);
         assert_eq!(bytes(&resumed.unwrap().model), expected, "{said}");
         let warnings = recorder.warnings();
-        assert!(warnings.iter().any(|w| w.contains(torn.to_str().unwrap()) && w.contains(said)), "{said}: {warnings:?}");
+        assert!(
+            warnings.iter().any(|w| w.contains(torn.to_str().unwrap()) && w.contains(said)),
+            "{said}: {warnings:?}"
+        );
     }
 }
 

@@ -3,9 +3,13 @@
 
 mod support;
 
-use retune_roles::{Batch, InputSpec, Loss, LossOutput, Progress, builtin::{Accuracy, CrossEntropy, Perplexity}};
+use retune_roles::{
+    Batch, InputSpec, Loss, LossOutput, Progress,
+    builtin::{Accuracy, CrossEntropy, Perplexity},
+};
 use retune_train::{
-    Best, EarlyStopping, EvaluationSpec, Every, LrScheduler, Roles, SchedulerName, Silent, TrainEvent, TrainSpec, evaluate, predict,
+    Best, EarlyStopping, EvaluationSpec, Every, LrScheduler, Roles, SchedulerName, Silent, TrainEvent, TrainSpec,
+    evaluate, predict,
 };
 use support::*;
 
@@ -24,7 +28,10 @@ fn a_tiny_bert_learns_its_three_classes() {
     assert!(recorder.losses()[90..].iter().sum::<f64>() < 0.5 * recorder.losses()[..6].iter().sum::<f64>());
 
     let predictions = predict(&outcome.model, &validation, 7).unwrap();
-    let right = predictions.iter().zip(&validation).filter(|(p, row)| row.target == retune_roles::Target::Class(p.label as u32));
+    let right = predictions
+        .iter()
+        .zip(&validation)
+        .filter(|(p, row)| row.target == retune_roles::Target::Class(p.label as u32));
     assert!((right.count() as f64 / 48.0 - accuracy).abs() < 1e-9);
     assert!(predictions.iter().all(|p| (p.probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-9));
 }
@@ -50,8 +57,11 @@ fn the_schedule_counts_optimiser_steps() {
     // 20 rows in windows of 8: three steps an epoch, six in all.
     let (outcome, recorder) = train(bert(0.0), spec, roles(), &rows(20, 1), &[]);
     outcome.unwrap();
-    let rates: Vec<f64> =
-        recorder.events.iter().filter_map(|e| if let TrainEvent::Step { learning_rate, .. } = e { Some(*learning_rate) } else { None }).collect();
+    let rates: Vec<f64> = recorder
+        .events
+        .iter()
+        .filter_map(|e| if let TrainEvent::Step { learning_rate, .. } = e { Some(*learning_rate) } else { None })
+        .collect();
     assert_eq!(rates, [0.0, 0.5, 1.0, 0.75, 0.5, 0.25]);
 }
 
@@ -60,10 +70,12 @@ fn the_run_ends_with_the_weights_that_validation_chose() {
     let directory = tempfile::tempdir().unwrap();
     let (data, validation) = (rows(24, 1), rows(24, 2));
     let mut spec = TrainSpec { epochs: 12, ..spec(directory.path()) };
-    spec.evaluation = EvaluationSpec { best: Some(Best { metric: "loss".into(), mode: None }), ..EvaluationSpec::default() };
+    spec.evaluation =
+        EvaluationSpec { best: Some(Best { metric: "loss".into(), mode: None }), ..EvaluationSpec::default() };
     let (outcome, recorder) = train(bert(0.0), spec.clone(), roles(), &data, &validation);
     let outcome = outcome.unwrap();
-    let losses: Vec<(u64, f64)> = recorder.evaluations().into_iter().map(|(step, values)| (step, values[0].1)).collect();
+    let losses: Vec<(u64, f64)> =
+        recorder.evaluations().into_iter().map(|(step, values)| (step, values[0].1)).collect();
     let best = losses.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
     assert_eq!(outcome.best, Some(best));
     assert!(best.0 < outcome.steps, "the data is too small not to be overfitted: {losses:?}");
@@ -89,7 +101,8 @@ fn an_evaluation_does_not_depend_on_the_batch_size() {
     let (model, validation) = (bert(0.1), rows(37, 4));
     let run = |batch_size| {
         let mut loss = CrossEntropy::for_sequences();
-        evaluate(&model, &validation, &mut loss, &mut [Box::new(Accuracy::new())], batch_size, &[], &mut Silent).unwrap()
+        evaluate(&model, &validation, &mut loss, &mut [Box::new(Accuracy::new())], batch_size, &[], &mut Silent)
+            .unwrap()
     };
     let one = run(1);
     for batch_size in [2, 8, 37, 100] {
@@ -107,7 +120,8 @@ fn an_evaluation_does_not_depend_on_the_batch_size() {
 fn a_language_model_learns_and_its_perplexity_is_the_exponential_of_its_loss() {
     let directory = tempfile::tempdir().unwrap();
     let (data, validation) = (token_rows(48, 1), token_rows(12, 2));
-    let roles = Roles { metrics: vec![Box::new(Perplexity::new())], ..Roles::new(Box::new(CrossEntropy::for_tokens())) };
+    let roles =
+        Roles { metrics: vec![Box::new(Perplexity::new())], ..Roles::new(Box::new(CrossEntropy::for_tokens())) };
     let mut spec = TrainSpec { epochs: 6, ..spec(directory.path()) };
     spec.evaluation = EvaluationSpec {
         every: Every::Steps(30),

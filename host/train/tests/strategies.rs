@@ -28,9 +28,11 @@ fn optimiser_state(directory: &Path) -> BTreeSet<String> {
 #[test]
 fn a_frozen_parameter_keeps_its_bytes_and_has_no_optimiser_state() {
     let directory = tempfile::tempdir().unwrap();
-    let strategy = Strategy { freeze: vec!["embeddings.**".into(), "encoder.layer.0.**".into()], ..Strategy::default() };
+    let strategy =
+        Strategy { freeze: vec!["embeddings.**".into(), "encoder.layer.0.**".into()], ..Strategy::default() };
     let before = bytes(&bert(0.1));
-    let (outcome, recorder) = train(bert(0.1), TrainSpec { strategy, ..spec(directory.path()) }, roles(), &rows(20, 1), &[]);
+    let (outcome, recorder) =
+        train(bert(0.1), TrainSpec { strategy, ..spec(directory.path()) }, roles(), &rows(20, 1), &[]);
     let outcome = outcome.unwrap();
     let moved = changed(&before, &bytes(&outcome.model));
     let frozen = |name: &str| name.contains("embeddings") || name.contains("encoder.layer.0.");
@@ -48,7 +50,8 @@ fn only_the_top_blocks_learn_when_that_is_asked() {
         let directory = tempfile::tempdir().unwrap();
         let strategy = Strategy { train_top_layers: Some(top), ..Strategy::default() };
         let before = bytes(&bert(0.0));
-        let (outcome, _) = train(bert(0.0), TrainSpec { strategy, ..spec(directory.path()) }, roles(), &rows(20, 1), &[]);
+        let (outcome, _) =
+            train(bert(0.0), TrainSpec { strategy, ..spec(directory.path()) }, roles(), &rows(20, 1), &[]);
         let moved = changed(&before, &bytes(&outcome.unwrap().model));
         let first = before.iter().find(|(name, _)| moved.contains(name)).unwrap();
         assert!(first.0.contains(lowest), "{top}: {}", first.0);
@@ -88,7 +91,9 @@ fn a_thawed_layer_learns_from_its_step_on_and_not_before() {
     let steps: Vec<(u64, String)> = recorder
         .events
         .iter()
-        .filter_map(|e| if let TrainEvent::PolicyChange { step, action, .. } = e { Some((*step, action.clone())) } else { None })
+        .filter_map(|e| {
+            if let TrainEvent::PolicyChange { step, action, .. } = e { Some((*step, action.clone())) } else { None }
+        })
         .collect();
     assert_eq!(steps, [(0, "freeze".into()), (6, "unfreeze".into())]);
 
@@ -138,14 +143,22 @@ fn a_layer_that_begins_anew_and_is_frozen_is_not_taken_for_changed() {
     let contract = PolicyContract { every_steps: Some(2), ..PolicyContract::default() };
     let script = |event: &Event, _| {
         let change = |action| Change { layers: "encoder.layer.0.*".into(), action, reason: String::new() };
-        if event.at.step == 4 { vec![change(Action::Freeze), change(Action::Reinit(InitScheme::Pretrained))] } else { Vec::new() }
+        if event.at.step == 4 {
+            vec![change(Action::Freeze), change(Action::Reinit(InitScheme::Pretrained))]
+        } else {
+            Vec::new()
+        }
     };
     let directory = tempfile::tempdir().unwrap();
-    let roles = Roles { policies: vec![Box::new(Scripted { contract, asked: 0, script }) as Box<dyn Policy>], ..roles() };
+    let roles =
+        Roles { policies: vec![Box::new(Scripted { contract, asked: 0, script }) as Box<dyn Policy>], ..roles() };
     let before = bytes(&bert(0.0));
     let outcome = train(bert(0.0), spec(directory.path()), roles, &rows(20, 1), &[]).0.unwrap();
     let moved = changed(&before, &bytes(&outcome.model));
-    assert!(!moved.iter().any(|name| name.contains("encoder.layer.0.")), "pretrained weights are those the run began with");
+    assert!(
+        !moved.iter().any(|name| name.contains("encoder.layer.0.")),
+        "pretrained weights are those the run began with"
+    );
 }
 
 #[test]
@@ -153,14 +166,17 @@ fn weight_decay_of_a_layer_is_the_policys_and_spares_biases() {
     // With a learning rate scale of 1 and a huge decay, a step shrinks the weights and not the bias.
     let norm = |decay: f64, name: &str| {
         let script = move |event: &Event, _| match event.trigger {
-            Trigger::Start => vec![Change { layers: "classifier".into(), action: Action::WeightDecay(decay), reason: String::new() }],
+            Trigger::Start => {
+                vec![Change { layers: "classifier".into(), action: Action::WeightDecay(decay), reason: String::new() }]
+            }
             _ => Vec::new(),
         };
         let directory = tempfile::tempdir().unwrap();
         let contract = PolicyContract::default();
         let policy: Box<dyn Policy> = Box::new(Scripted { contract, asked: 0, script });
         let spec = TrainSpec { max_steps: Some(1), ..spec(directory.path()) };
-        let model = train(bert(0.0), spec, Roles { policies: vec![policy], ..roles() }, &rows(8, 1), &[]).0.unwrap().model;
+        let model =
+            train(bert(0.0), spec, Roles { policies: vec![policy], ..roles() }, &rows(8, 1), &[]).0.unwrap().model;
         let values = model.parameters().get(name).unwrap().value.to_float32().unwrap();
         values.iter().map(|x| f64::from(x * x)).sum::<f64>().sqrt()
     };
@@ -170,7 +186,8 @@ fn weight_decay_of_a_layer_is_the_policys_and_spares_biases() {
 
 #[test]
 fn statistics_are_those_of_the_layers() {
-    let seen: Rc<RefCell<Vec<(u64, Vec<LayerStats>)>>> = Rc::default();
+    type Told = Vec<(u64, Vec<LayerStats>)>;
+    let seen: Rc<RefCell<Told>> = Rc::default();
     let kept = seen.clone();
     let script = move |event: &Event, _| {
         kept.borrow_mut().push((event.at.step, event.layers.clone()));
@@ -185,8 +202,11 @@ fn statistics_are_those_of_the_layers() {
     let policy: Box<dyn Policy> = Box::new(Scripted { contract, asked: 0, script });
     let (outcome, recorder) = train(bert(0.0), spec, Roles { policies: vec![policy], ..roles() }, &rows(20, 1), &[]);
     outcome.unwrap();
-    let norms: Vec<f64> =
-        recorder.events.iter().filter_map(|e| if let TrainEvent::Step { grad_norm, .. } = e { Some(*grad_norm) } else { None }).collect();
+    let norms: Vec<f64> = recorder
+        .events
+        .iter()
+        .filter_map(|e| if let TrainEvent::Step { grad_norm, .. } = e { Some(*grad_norm) } else { None })
+        .collect();
     let seen = seen.borrow();
     let steps: Vec<u64> = seen.iter().map(|(step, _)| *step).collect();
     assert_eq!(steps, [0, 2, 4]);
@@ -213,12 +233,17 @@ fn a_policy_that_leaves_nothing_to_learn_or_matches_nothing_ends_the_run_by_name
         let script = move |_: &Event, _| vec![Change { layers: layers.into(), action, reason: String::new() }];
         let directory = tempfile::tempdir().unwrap();
         let policy: Box<dyn Policy> = Box::new(Scripted { contract: PolicyContract::default(), asked: 0, script });
-        train(bert(0.0), spec(directory.path()), Roles { policies: vec![policy], ..roles() }, &rows(8, 1), &[]).0.unwrap_err()
+        train(bert(0.0), spec(directory.path()), Roles { policies: vec![policy], ..roles() }, &rows(8, 1), &[])
+            .0
+            .unwrap_err()
     };
     assert_eq!(end("**", Action::Freeze).to_string(), "policy scripted at step 0: no parameter is left that learns");
     let error = end("encoder.layer.7.*", Action::Freeze);
     assert_eq!(error.to_string(), "policy scripted at step 0: the pattern `encoder.layer.7.*` matches no layer");
     assert!(error.help().unwrap().contains("encoder.layer."), "{:?}", error.help());
     let said = end("classifier", Action::LrScale(f64::NAN)).to_string();
-    assert_eq!(said, "policy scripted failed in `decide` at step 0: it gave `classifier` a learning-rate scale of NaN, expected a number of at least 0");
+    assert_eq!(
+        said,
+        "policy scripted failed in `decide` at step 0: it gave `classifier` a learning-rate scale of NaN, expected a number of at least 0"
+    );
 }

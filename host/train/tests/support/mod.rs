@@ -117,13 +117,20 @@ pub struct Recorder {
 impl Observer for Recorder {
     fn event(&mut self, event: &TrainEvent) -> ControlFlow<()> {
         self.events.push(event.clone());
-        if self.stop_after.is_some_and(|n| self.events.len() >= n) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if self.stop_after.is_some_and(|n| self.events.len() >= n) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     }
 }
 
 impl Recorder {
     pub fn losses(&self) -> Vec<f64> {
-        self.events.iter().filter_map(|e| if let TrainEvent::Step { loss, .. } = e { Some(*loss) } else { None }).collect()
+        self.events
+            .iter()
+            .filter_map(|e| if let TrainEvent::Step { loss, .. } = e { Some(*loss) } else { None })
+            .collect()
     }
 
     pub fn evaluations(&self) -> Vec<(u64, Vec<(String, f64)>)> {
@@ -135,12 +142,21 @@ impl Recorder {
     }
 
     pub fn warnings(&self) -> Vec<String> {
-        let each = self.events.iter().filter_map(|e| if let TrainEvent::Warning { message, .. } = e { Some(message.clone()) } else { None });
+        let each = self
+            .events
+            .iter()
+            .filter_map(|e| if let TrainEvent::Warning { message, .. } = e { Some(message.clone()) } else { None });
         each.collect()
     }
 }
 
-pub fn train(model: Model, spec: TrainSpec, roles: Roles, train: &[Example], validation: &[Example]) -> (Result<Outcome, TrainError>, Recorder) {
+pub fn train(
+    model: Model,
+    spec: TrainSpec,
+    roles: Roles,
+    train: &[Example],
+    validation: &[Example],
+) -> (Result<Outcome, TrainError>, Recorder) {
     let mut recorder = Recorder::default();
     let outcome = Trainer::new(model, spec, roles, train, validation).and_then(|trainer| trainer.run(&mut recorder));
     (outcome, recorder)
@@ -149,7 +165,9 @@ pub fn train(model: Model, spec: TrainSpec, roles: Roles, train: &[Example], val
 /// Digests of all parameters, by name.
 pub fn bytes(model: &Model) -> Vec<(String, [u8; 32])> {
     let parameters = model.parameters();
-    (0..parameters.len()).map(|i| (parameters.at(i).unwrap().name.clone(), parameters.fingerprint(i).unwrap())).collect()
+    (0..parameters.len())
+        .map(|i| (parameters.at(i).unwrap().name.clone(), parameters.fingerprint(i).unwrap()))
+        .collect()
 }
 
 /// A policy made of a contract and a closure over the event; saves how often it was asked.
