@@ -41,7 +41,8 @@ fn main() {
         let weights = model.weights(true);
         let seeds = DropoutSeeds::new((0..rows as u64).map(|r| step * 100 + r).collect());
         let forward = model.forward(&weights, &input, Some(&seeds)).unwrap();
-        let loss = fused::token_log_probs(&forward.logits, input.labels().unwrap(), -100).unwrap().sum(&[], false).unwrap();
+        let loss =
+            fused::token_log_probs(&forward.logits, input.labels().unwrap(), -100).unwrap().sum(&[], false).unwrap();
         let half = start.elapsed().as_secs_f64();
         let gradients = weights.backward(&loss).unwrap();
         assert!(gradients.iter().flatten().count() > 2);
@@ -52,5 +53,8 @@ fn main() {
     for list in [&mut walls, &mut cpus, &mut parts] {
         list.sort_by(f64::total_cmp);
     }
-    println!("wall ms: best {:.1} median {:.1}; cpu ms: best {:.0} median {:.0}; forward best {:.1}", walls[0], walls[6], cpus[0], cpus[6], parts[0]);
+    println!(
+        "wall ms: best {:.1} median {:.1}; cpu ms: best {:.0} median {:.0}; forward best {:.1}",
+        walls[0], walls[6], cpus[0], cpus[6], parts[0]
+    );
 }

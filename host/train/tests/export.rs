@@ -21,18 +21,30 @@ fn classes() -> Task {
 }
 
 fn logits(model: &Model) -> Vec<f32> {
-    let example = Example { key: "a".into(), input_ids: vec![3, 4, 5, 6], token_type_ids: Vec::new(), target: Target::None, extra: Vec::new() };
+    let example = Example {
+        key: "a".into(),
+        input_ids: vec![3, 4, 5, 6],
+        token_type_ids: Vec::new(),
+        target: Target::None,
+        extra: Vec::new(),
+    };
     let input = Input::from_examples(&[&example], model.config(), model.device()).unwrap();
     model.forward(&model.weights(false), &input, None).unwrap().logits.to_float32().unwrap()
 }
 
 #[test]
 fn an_exported_model_loads_again_and_gives_the_same_logits() {
-    for (name, task) in [("bert-tiny", classes()), ("llama-tiny", Task::CausalLm), ("llama-classifier-tiny", {
-        Task::SequenceClassification { labels: ["x", "y", "z"].map(str::to_owned).to_vec() }
-    })] {
+    for (name, task) in [
+        ("bert-tiny", classes()),
+        ("llama-tiny", Task::CausalLm),
+        ("llama-classifier-tiny", {
+            Task::SequenceClassification { labels: ["x", "y", "z"].map(str::to_owned).to_vec() }
+        }),
+    ] {
         let mut model = load(&fixture(name), &task);
-        (0..model.parameters().len()).step_by(4).for_each(|i| model.reinitialize(i, InitScheme::Normal(0.1), 3).unwrap());
+        (0..model.parameters().len())
+            .step_by(4)
+            .for_each(|i| model.reinitialize(i, InitScheme::Normal(0.1), 3).unwrap());
         let place = tempfile::tempdir().unwrap();
         let directory = place.path().join("model");
         model.export(&directory, None).unwrap();
@@ -47,7 +59,8 @@ fn an_exported_model_loads_again_and_gives_the_same_logits() {
 fn the_config_names_the_task_and_its_labels() {
     let place = tempfile::tempdir().unwrap();
     load(&fixture("bert-tiny"), &classes()).export(&place.path().join("model"), None).unwrap();
-    let config: serde_json::Value = serde_json::from_slice(&std::fs::read(place.path().join("model/config.json")).unwrap()).unwrap();
+    let config: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(place.path().join("model/config.json")).unwrap()).unwrap();
     assert_eq!(config["architectures"][0], "BertForSequenceClassification");
     assert_eq!((&config["id2label"]["4"], &config["label2id"]["e"]), (&"e".into(), &4.into()));
     assert_eq!((&config["torch_dtype"], &config["vocab_size"]), (&"float32".into(), &200.into()));
@@ -68,7 +81,9 @@ fn what_did_not_train_keeps_its_bytes_and_its_format() {
     assert_eq!(SafeTensors::read_metadata(&bytes).unwrap().1.metadata().as_ref().unwrap()["format"], "pt");
     let mut compared = 0;
     for shard in 1..=3 {
-        let bytes = std::fs::read(fixture("llama-tiny-bf16-sharded").join(format!("model-0000{shard}-of-00003.safetensors"))).unwrap();
+        let bytes =
+            std::fs::read(fixture("llama-tiny-bf16-sharded").join(format!("model-0000{shard}-of-00003.safetensors")))
+                .unwrap();
         for (name, before) in SafeTensors::deserialize(&bytes).unwrap().iter() {
             let after = exported.tensor(name).unwrap();
             if name == "lm_head.weight" {

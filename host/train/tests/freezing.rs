@@ -20,7 +20,13 @@ fn llama() -> Model {
 }
 
 fn row(key: &str, ids: &[u32]) -> Example {
-    Example { key: key.into(), input_ids: ids.to_vec(), token_type_ids: Vec::new(), target: Target::Class(1), extra: Vec::new() }
+    Example {
+        key: key.into(),
+        input_ids: ids.to_vec(),
+        token_type_ids: Vec::new(),
+        target: Target::Class(1),
+        extra: Vec::new(),
+    }
 }
 
 fn freeze(model: &mut Model, patterns: &[&str]) {
@@ -62,7 +68,8 @@ fn a_frozen_layer_in_the_middle_passes_the_gradient_on_unchanged() {
     let gradients = |model: &Model| {
         let input = Input::from_examples(&[&rows[0]], model.config(), model.device()).unwrap();
         let weights = model.weights(true);
-        let loss = model.forward(&weights, &input, None).unwrap().logits.pow_scalar(2.0).unwrap().sum(&[], false).unwrap();
+        let loss =
+            model.forward(&weights, &input, None).unwrap().logits.pow_scalar(2.0).unwrap().sum(&[], false).unwrap();
         weights.backward(&loss).unwrap()
     };
     let whole = bert();
@@ -71,8 +78,17 @@ fn a_frozen_layer_in_the_middle_passes_the_gradient_on_unchanged() {
     let (all, some) = (gradients(&whole), gradients(&partial));
     for (index, parameter) in whole.parameters().iter().enumerate() {
         match &some[index] {
-            Some(gradient) => assert_eq!(gradient.to_float32().unwrap(), all[index].as_ref().unwrap().to_float32().unwrap(), "{}", parameter.name),
-            None => assert!(parameter.name.contains(".intermediate.") || parameter.name.contains(".1.output.") || parameter.name.contains(".0.output.")),
+            Some(gradient) => assert_eq!(
+                gradient.to_float32().unwrap(),
+                all[index].as_ref().unwrap().to_float32().unwrap(),
+                "{}",
+                parameter.name
+            ),
+            None => assert!(
+                parameter.name.contains(".intermediate.")
+                    || parameter.name.contains(".1.output.")
+                    || parameter.name.contains(".0.output.")
+            ),
         }
     }
 }
@@ -153,7 +169,9 @@ fn a_config_alone_gives_the_same_new_model_for_the_same_seed() {
     let load = |seed| Model::load(&Base::Config(config.clone()), &Task::CausalLm, seed, &Device::flex()).unwrap();
     let ((one, report), (same, _), (other, _)) = (load(1), load(1), load(2));
     assert_eq!(report.new.len(), one.parameters().len());
-    let prints = |model: &Model| (0..model.parameters().len()).map(|i| model.parameters().fingerprint(i).unwrap()).collect::<Vec<_>>();
+    let prints = |model: &Model| {
+        (0..model.parameters().len()).map(|i| model.parameters().fingerprint(i).unwrap()).collect::<Vec<_>>()
+    };
     assert_eq!(prints(&one), prints(&same));
     assert_ne!(prints(&one), prints(&other));
 }
@@ -169,7 +187,10 @@ fn bad_rows_are_refused_by_key() {
     for (example, message) in [
         (row("a", &[]), "sample a: it has no tokens"),
         (row("b", &long), "sample b: it has 41 tokens, but the model has 40 positions"),
-        (row("c", &[5, 200]), "sample c: token id 200 is outside the model's vocabulary of 200; the tokenizer does not fit the model"),
+        (
+            row("c", &[5, 200]),
+            "sample c: token id 200 is outside the model's vocabulary of 200; the tokenizer does not fit the model",
+        ),
         (segment, "sample d: token type 2, but the model has 2"),
         (tokens, "sample e: 2 tokens but 1 labels"),
     ] {

@@ -43,7 +43,8 @@ impl Expected {
             .map(|i| Example {
                 key: format!("row {i}"),
                 input_ids: row("input_ids", i).unwrap().iter().map(|id| *id as u32).collect(),
-                token_type_ids: row("token_type_ids", i).map_or_else(Vec::new, |r| r.iter().map(|s| *s as u8).collect()),
+                token_type_ids: row("token_type_ids", i)
+                    .map_or_else(Vec::new, |r| r.iter().map(|s| *s as u8).collect()),
                 target: match self.0.get("labels") {
                     None => Target::None,
                     Some((shape, labels)) if shape.len() == 1 => Target::Class(labels[i] as u32),
@@ -210,7 +211,8 @@ fn tied_embeddings_are_the_output_projection() {
     // A token that never comes in still learns, as an output.
     let gradients = weights.backward(&mean_loss(&forward, &input)).unwrap();
     let gradient = gradients[0].as_ref().unwrap().to_float32().unwrap();
-    let absent = (0..vocab).find(|id| !Expected::read("llama-tiny").values("input_ids").contains(&(*id as f64))).unwrap();
+    let absent =
+        (0..vocab).find(|id| !Expected::read("llama-tiny").values("input_ids").contains(&(*id as f64))).unwrap();
     assert!(gradient[absent * width..(absent + 1) * width].iter().any(|g| *g != 0.0));
 }
 

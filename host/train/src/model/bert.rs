@@ -118,8 +118,10 @@ impl Block {
         inventory.layer(format!("{name}.attention"), index + 1, LayerKind::Attention);
         let projections = ["query", "key", "value"].map(|kind| format!("{name}.attention.self.{kind}"));
         let attention = Attention::describe(inventory, projections.each_ref().map(String::as_str), hidden, heads, true);
-        let attention_output = Linear::describe(inventory, &format!("{name}.attention.output.dense"), hidden, hidden, true);
-        let attention_norm = LayerNorm::describe(inventory, &format!("{name}.attention.output.LayerNorm"), hidden, epsilon);
+        let attention_output =
+            Linear::describe(inventory, &format!("{name}.attention.output.dense"), hidden, hidden, true);
+        let attention_norm =
+            LayerNorm::describe(inventory, &format!("{name}.attention.output.LayerNorm"), hidden, epsilon);
         inventory.layer(format!("{name}.mlp"), index + 1, LayerKind::Mlp);
         Self {
             attention,

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::ModelError;
+use super::keys::Keys;
 
 /// A family of models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,8 +96,8 @@ impl ModelConfig {
     pub fn read(path: &Path) -> Result<Self, ModelError> {
         let path = if path.is_dir() { path.join("config.json") } else { path.to_owned() };
         let text = std::fs::read_to_string(&path).map_err(ModelError::io(&path, "cannot be read"))?;
-        let raw: Map<String, Value> =
-            serde_json::from_str(&text).map_err(|e| ModelError::file(&path, format!("it is not a JSON object: {e}")))?;
+        let raw: Map<String, Value> = serde_json::from_str(&text)
+            .map_err(|e| ModelError::file(&path, format!("it is not a JSON object: {e}")))?;
         Self::from_json(raw, path)
     }
 
@@ -105,11 +106,18 @@ impl ModelConfig {
         let mut config = match keys.string("model_type")?.as_deref() {
             Some("bert") => bert(&keys)?,
             Some("llama") => llama(&keys)?,
-            Some(other) => return Err(keys.wrong("model_type", format!("`{other}` is not supported; supported are `bert` and `llama`"))),
+            Some(other) => {
+                return Err(
+                    keys.wrong("model_type", format!("`{other}` is not supported; supported are `bert` and `llama`"))
+                );
+            }
             None => return Err(keys.wrong("model_type", "it is missing; supported are `bert` and `llama`")),
         };
         if raw.get("quantization_config").is_some_and(|v| !v.is_null()) {
-            return Err(keys.wrong("quantization_config", "quantised checkpoints are not supported; start from the original weights"));
+            return Err(keys.wrong(
+                "quantization_config",
+                "quantised checkpoints are not supported; start from the original weights",
+            ));
         }
         let config_sizes = [
             ("vocab_size", config.vocab_size),
@@ -157,7 +165,10 @@ fn bert(keys: &Keys) -> Result<ModelConfig, ModelError> {
         Some("relu") => Activation::Relu,
         Some("silu" | "swish") => Activation::Silu,
         Some(other) => {
-            return Err(keys.wrong("hidden_act", format!("`{other}` is not supported; supported are gelu, gelu_new, gelu_pytorch_tanh, relu and silu")));
+            return Err(keys.wrong(
+                "hidden_act",
+                format!("`{other}` is not supported; supported are gelu, gelu_new, gelu_pytorch_tanh, relu and silu"),
+            ));
         }
     };
     let hidden_dropout = keys.probability("hidden_dropout_prob")?.unwrap_or(0.1);
@@ -195,12 +206,18 @@ fn llama(keys: &Keys) -> Result<ModelConfig, ModelError> {
     let heads = keys.size("num_attention_heads")?;
     let kv_heads = keys.optional_size("num_key_value_heads")?.unwrap_or(heads);
     if heads == 0 || kv_heads == 0 || heads % kv_heads != 0 {
-        return Err(keys.wrong("num_key_value_heads", format!("{kv_heads} does not divide num_attention_heads {heads}")));
+        return Err(
+            keys.wrong("num_key_value_heads", format!("{kv_heads} does not divide num_attention_heads {heads}"))
+        );
     }
     let head_dim = match keys.optional_size("head_dim")? {
         Some(width) => width,
         None if hidden_size % heads == 0 => hidden_size / heads,
-        None => return Err(keys.wrong("num_attention_heads", format!("{heads} heads do not divide hidden_size {hidden_size}"))),
+        None => {
+            return Err(
+                keys.wrong("num_attention_heads", format!("{heads} heads do not divide hidden_size {hidden_size}"))
+            );
+        }
     };
     if head_dim % 2 != 0 {
         return Err(keys.wrong("head_dim", format!("{head_dim} is odd; rotary positions turn pairs")));
@@ -268,74 +285,9 @@ fn labels(keys: &Keys) -> Result<Option<Vec<String>>, ModelError> {
     };
     let label = |i: usize| map.get(&i.to_string()).and_then(Value::as_str).map(str::to_owned);
     let labels: Option<Vec<String>> = (0..map.len()).map(label).collect();
-    labels.map(Some).ok_or_else(|| keys.wrong("id2label", "its keys must be \"0\", \"1\", … without gaps, and its values text"))
-}
-
-/// Typed access with errors that name the key.
-struct Keys<'a> {
-    map: &'a Map<String, Value>,
-    path: &'a Path,
-    within: &'static str,
-}
-
-impl Keys<'_> {
-    fn wrong(&self, key: &str, reason: impl Into<String>) -> ModelError {
-        let key = if self.within.is_empty() { key.to_owned() } else { format!("{}.{key}", self.within) };
-        ModelError::Config { path: self.path.to_owned(), key, reason: reason.into() }
-    }
-
-    fn typed<T>(&self, key: &str, expected: &str, read: impl Fn(&Value) -> Option<T>) -> Result<Option<T>, ModelError> {
-        match self.map.get(key) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => read(value).map(Some).ok_or_else(|| self.wrong(key, format!("expected {expected}, found {value}"))),
-        }
-    }
-
-    fn optional_size(&self, key: &str) -> Result<Option<usize>, ModelError> {
-        self.typed(key, "a whole number", |v| v.as_u64().and_then(|n| usize::try_from(n).ok()))
-    }
-
-    fn size(&self, key: &str) -> Result<usize, ModelError> {
-        self.optional_size(key)?.ok_or_else(|| self.wrong(key, "it is missing"))
-    }
-
-    fn positive(&self, key: &str) -> Result<Option<f64>, ModelError> {
-        self.typed(key, "a positive number", |v| v.as_f64().filter(|x| x.is_finite() && *x > 0.0))
-    }
-
-    fn probability(&self, key: &str) -> Result<Option<f64>, ModelError> {
-        self.typed(key, "a probability below 1", |v| v.as_f64().filter(|x| (0.0..1.0).contains(x)))
-    }
-
-    fn flag(&self, key: &str) -> Result<Option<bool>, ModelError> {
-        self.typed(key, "true or false", Value::as_bool)
-    }
-
-    fn string(&self, key: &str) -> Result<Option<String>, ModelError> {
-        self.typed(key, "text", |v| v.as_str().map(str::to_owned))
-    }
-
-    /// Token ids; -1 stands for none in some configs.
-    fn token(&self, key: &str) -> Result<Option<u32>, ModelError> {
-        let id = self.typed(key, "a token id", |v| v.as_i64().filter(|n| *n >= -1 && *n <= i64::from(u32::MAX)))?;
-        Ok(id.and_then(|n| u32::try_from(n).ok()))
-    }
-
-    fn only(&self, key: &str, supported: &[&str]) -> Result<(), ModelError> {
-        match self.string(key)? {
-            Some(value) if !supported.contains(&value.as_str()) => {
-                Err(self.wrong(key, format!("`{value}` is not supported; supported: {}", supported.join(", "))))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn must_be_off(&self, key: &str) -> Result<(), ModelError> {
-        if self.flag(key)? == Some(true) {
-            return Err(self.wrong(key, "true is not supported"));
-        }
-        Ok(())
-    }
+    labels
+        .map(Some)
+        .ok_or_else(|| keys.wrong("id2label", "its keys must be \"0\", \"1\", … without gaps, and its values text"))
 }
 
 #[cfg(test)]

@@ -40,7 +40,8 @@ fn absent_keys_have_the_defaults_of_transformers() {
 #[test]
 fn both_spellings_of_the_rotary_settings_are_read() {
     let old = read(with(llama_json(), json!({ "rope_theta": 5e5, "rope_scaling": null }))).unwrap();
-    let new = read(with(llama_json(), json!({ "rope_parameters": { "rope_theta": 5e5, "rope_type": "default" } }))).unwrap();
+    let new =
+        read(with(llama_json(), json!({ "rope_parameters": { "rope_theta": 5e5, "rope_type": "default" } }))).unwrap();
     assert_eq!((old.rope_theta, new.rope_theta), (5e5, 5e5));
 }
 
@@ -48,7 +49,11 @@ fn both_spellings_of_the_rotary_settings_are_read() {
 fn what_would_give_other_numbers_is_refused_by_name() {
     for (base, changes, message) in [
         (bert_json(), json!({ "hidden_act": "mish" }), "base/config.json: `hidden_act`: `mish` is not supported"),
-        (bert_json(), json!({ "position_embedding_type": "relative_key" }), "`position_embedding_type`: `relative_key` is not supported; supported: absolute"),
+        (
+            bert_json(),
+            json!({ "position_embedding_type": "relative_key" }),
+            "`position_embedding_type`: `relative_key` is not supported; supported: absolute",
+        ),
         (bert_json(), json!({ "is_decoder": true }), "`is_decoder`: true is not supported"),
         (bert_json(), json!({ "num_attention_heads": 5 }), "5 heads do not divide hidden_size 24"),
         (bert_json(), json!({ "vocab_size": "many" }), "`vocab_size`: expected a whole number, found \"many\""),
@@ -57,9 +62,21 @@ fn what_would_give_other_numbers_is_refused_by_name() {
         (bert_json(), json!({ "hidden_dropout_prob": 1.0 }), "`hidden_dropout_prob`: expected a probability below 1"),
         (bert_json(), json!({ "id2label": { "1": "a" } }), "`id2label`: its keys must be"),
         (bert_json(), json!({ "model_type": "gpt2" }), "`gpt2` is not supported; supported are `bert` and `llama`"),
-        (llama_json(), json!({ "hidden_act": "gelu" }), "`hidden_act`: `gelu` is not supported; supported: silu, swish"),
-        (llama_json(), json!({ "rope_scaling": { "type": "linear", "factor": 2.0 } }), "`rope_scaling.type`: `linear` is not supported"),
-        (llama_json(), json!({ "rope_parameters": { "rope_type": "llama3" } }), "`rope_parameters.rope_type`: `llama3` is not supported"),
+        (
+            llama_json(),
+            json!({ "hidden_act": "gelu" }),
+            "`hidden_act`: `gelu` is not supported; supported: silu, swish",
+        ),
+        (
+            llama_json(),
+            json!({ "rope_scaling": { "type": "linear", "factor": 2.0 } }),
+            "`rope_scaling.type`: `linear` is not supported",
+        ),
+        (
+            llama_json(),
+            json!({ "rope_parameters": { "rope_type": "llama3" } }),
+            "`rope_parameters.rope_type`: `llama3` is not supported",
+        ),
         (llama_json(), json!({ "num_key_value_heads": 3 }), "3 does not divide num_attention_heads 4"),
         (llama_json(), json!({ "head_dim": 7 }), "`head_dim`: 7 is odd"),
         (llama_json(), json!({ "rms_norm_eps": -1.0 }), "`rms_norm_eps`: expected a positive number"),

@@ -75,7 +75,14 @@ impl<'a> Dropout<'a> {
         }
     }
 
-    fn mask(&self, lines: usize, width: usize, probability: f64, site: Site, place: impl Fn(usize) -> u64 + Sync) -> Option<Vec<f32>> {
+    fn mask(
+        &self,
+        lines: usize,
+        width: usize,
+        probability: f64,
+        site: Site,
+        place: impl Fn(usize) -> u64 + Sync,
+    ) -> Option<Vec<f32>> {
         let seeds = &self.seeds?.0;
         let dropped = (probability * 65536.0).round().clamp(0.0, 65535.0) as u64;
         if dropped == 0 || lines == 0 || width == 0 {

@@ -4,14 +4,16 @@
 //! `model.safetensors` holds every parameter under its own name. No number changes
 //! on the way out: a parameter goes back to the format it was stored in when that
 //! loses nothing, so what did not train keeps its bytes, and is float32 otherwise.
+//! Price: the encoded weights are in memory once while they are written.
+//!
 //! The directory is written beside its place and renamed into it, so that nobody
 //! ever sees half of one.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use safetensors::tensor::Dtype;
 use safetensors::View;
+use safetensors::tensor::Dtype;
 use serde_json::{Map, Value, json};
 
 use super::{Architecture, Model, ModelError, StoredDtype, Task};
@@ -67,7 +69,10 @@ impl Model {
     /// not a model; it is then left as it was.
     pub fn export(&self, directory: &Path, tokenizer: Option<&Path>) -> Result<(), ModelError> {
         if directory.exists() && !directory.join("config.json").is_file() && !is_empty(directory) {
-            return Err(ModelError::file(directory, "it is there already and holds something that is not a model; choose another place"));
+            return Err(ModelError::file(
+                directory,
+                "it is there already and holds something that is not a model; choose another place",
+            ));
         }
         let parent = match directory.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
@@ -88,6 +93,10 @@ impl Model {
             .map_err(|e| ModelError::file(directory, format!("config.json cannot be written: {e}")))?;
         let path = staged.join("config.json");
         std::fs::write(&path, config + "\n").map_err(ModelError::io(&path, "cannot be written"))?;
+        // The safetensors crate makes its file private; a model is as public as its directory.
+        std::fs::metadata(&path)
+            .and_then(|usual| std::fs::set_permissions(staged.join("model.safetensors"), usual.permissions()))
+            .map_err(ModelError::io(&staged, "cannot be written"))?;
         if let Some(source) = tokenizer {
             copy_tokenizer(source, &staged)?;
         }
@@ -116,17 +125,19 @@ impl Model {
             Architecture::Llama => "Llama",
         };
         // transformers 4 reads `torch_dtype`, 5 reads both.
-        config.remove("dtype");
+        config.shift_remove("dtype");
         config.insert("torch_dtype".into(), json!(name(dtype)));
         match &self.task {
             Task::SequenceClassification { labels } => {
-                let by_id: Map<String, Value> = labels.iter().enumerate().map(|(i, l)| (i.to_string(), json!(l))).collect();
-                let by_label: Map<String, Value> = labels.iter().enumerate().map(|(i, l)| (l.clone(), json!(i))).collect();
+                let by_id: Map<String, Value> =
+                    labels.iter().enumerate().map(|(i, l)| (i.to_string(), json!(l))).collect();
+                let by_label: Map<String, Value> =
+                    labels.iter().enumerate().map(|(i, l)| (l.clone(), json!(i))).collect();
                 config.insert("architectures".into(), json!([format!("{family}ForSequenceClassification")]));
                 config.insert("id2label".into(), Value::Object(by_id));
                 config.insert("label2id".into(), Value::Object(by_label));
                 config.insert("problem_type".into(), json!("single_label_classification"));
-                config.remove("num_labels");
+                config.shift_remove("num_labels");
             }
             Task::CausalLm => {
                 config.insert("architectures".into(), json!([format!("{family}ForCausalLM")]));

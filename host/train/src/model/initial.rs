@@ -115,7 +115,9 @@ mod tests {
     #[test]
     fn schemes_draw_matrices_within_their_bounds_and_leave_vectors_alone() {
         let matrix = entry("w", &[30, 60], Start::Normal);
-        for (kind, bound) in [(InitScheme::KaimingUniform, (6.0f32 / 60.0).sqrt()), (InitScheme::XavierUniform, (6.0f32 / 90.0).sqrt())] {
+        for (kind, bound) in
+            [(InitScheme::KaimingUniform, (6.0f32 / 60.0).sqrt()), (InitScheme::XavierUniform, (6.0f32 / 90.0).sqrt())]
+        {
             let values = scheme(&matrix, kind, 3);
             let largest = values.iter().fold(0.0f32, |m, x| m.max(x.abs()));
             assert!(largest <= bound && largest > 0.98 * bound, "{kind:?}: {largest} of {bound}");

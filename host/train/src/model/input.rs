@@ -62,7 +62,8 @@ impl Input {
         let labels = match first.target {
             Target::None => None,
             Target::Class(_) => {
-                let classes = examples.iter().map(|e| if let Target::Class(c) = e.target { i64::from(c) } else { IGNORE_INDEX });
+                let classes =
+                    examples.iter().map(|e| if let Target::Class(c) = e.target { i64::from(c) } else { IGNORE_INDEX });
                 Some(from_int64(classes.collect(), &[rows], device)?)
             }
             Target::Tokens(_) => {
@@ -153,7 +154,10 @@ fn check(example: &Example, config: &ModelConfig) -> Result<(), ModelError> {
     }
     if length > config.max_position_embeddings {
         let limit = config.max_position_embeddings;
-        return Err(refuse(example, format!("it has {length} tokens, but the model has {limit} positions; lower max_length")));
+        return Err(refuse(
+            example,
+            format!("it has {length} tokens, but the model has {limit} positions; lower max_length"),
+        ));
     }
     if let Some(id) = example.input_ids.iter().find(|id| **id as usize >= config.vocab_size) {
         let size = config.vocab_size;

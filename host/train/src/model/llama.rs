@@ -83,11 +83,16 @@ impl Llama {
         }
         let x = self.norm.forward(weights, x);
         if self.classifies {
-            let rows: Vec<i64> = input.last_tokens().iter().enumerate().map(|(row, last)| (row * seq + last) as i64).collect();
+            let rows: Vec<i64> =
+                input.last_tokens().iter().enumerate().map(|(row, last)| (row * seq + last) as i64).collect();
             let rows: Tensor<1, Int> = Tensor::from_data(TensorData::new(rows, [batch]), device);
             let pooled = x.clone().select(0, rows);
             let logits = self.head.forward(weights, pooled.clone());
-            return Output { logits: AnyTensor::from(logits), hidden: x.reshape([batch, seq, hidden]), pooled: Some(pooled) };
+            return Output {
+                logits: AnyTensor::from(logits),
+                hidden: x.reshape([batch, seq, hidden]),
+                pooled: Some(pooled),
+            };
         }
         let logits = self.head.forward(weights, x.clone());
         let vocab = logits.dims()[1];
@@ -111,19 +116,29 @@ impl Block {
         let names = projections.each_ref().map(String::as_str);
         let attention = Attention::describe(inventory, names, hidden, heads, config.attention_bias);
         let width = heads.queries * heads.width;
-        let output = Linear::describe(inventory, &format!("{name}.self_attn.o_proj"), width, hidden, config.attention_bias);
+        let output =
+            Linear::describe(inventory, &format!("{name}.self_attn.o_proj"), width, hidden, config.attention_bias);
         let input_norm = RmsNorm::describe(inventory, &format!("{name}.input_layernorm"), hidden, epsilon);
         inventory.layer(format!("{name}.mlp"), index + 1, LayerKind::Mlp);
         let mut linear = |kind: &str, from, to| {
             Linear::describe(inventory, &format!("{name}.mlp.{kind}_proj"), from, to, config.mlp_bias)
         };
-        let (gate, up, down) = (linear("gate", hidden, inner), linear("up", hidden, inner), linear("down", inner, hidden));
+        let (gate, up, down) =
+            (linear("gate", hidden, inner), linear("up", hidden, inner), linear("down", inner, hidden));
         let mlp_norm = RmsNorm::describe(inventory, &format!("{name}.post_attention_layernorm"), hidden, epsilon);
         Self { input_norm, attention, output, mlp_norm, gate, up, down, site: index as Site }
     }
 
     /// `x`: `[batch * seq, hidden]`.
-    fn forward(&self, weights: &Weights, x: Tensor<2>, batch: usize, mask: &Mask, rope: &Rope, dropout: &Dropout) -> Tensor<2> {
+    fn forward(
+        &self,
+        weights: &Weights,
+        x: Tensor<2>,
+        batch: usize,
+        mask: &Mask,
+        rope: &Rope,
+        dropout: &Dropout,
+    ) -> Tensor<2> {
         let normed = self.input_norm.forward(weights, x.clone());
         let attended = self.attention.forward(weights, normed, batch, mask, Some(rope), dropout, self.site);
         let x = x + self.output.forward(weights, attended);

@@ -41,6 +41,7 @@ mod fingerprint;
 mod initial;
 mod input;
 mod inventory;
+mod keys;
 mod llama;
 #[allow(clippy::module_inception, reason = "the model itself, among what it is made of")]
 mod model;

@@ -48,7 +48,9 @@ impl Task {
             Err(ModelError::Config {
                 path: config.path.clone(),
                 key: "architectures".into(),
-                reason: format!("`{architecture}` is not a task model; expected …ForSequenceClassification or …ForCausalLM"),
+                reason: format!(
+                    "`{architecture}` is not a task model; expected …ForSequenceClassification or …ForCausalLM"
+                ),
             })
         }
     }
@@ -264,7 +266,12 @@ impl Model {
     ///
     /// # Errors
     /// When the number of seeds is not the number of rows.
-    pub fn forward(&self, weights: &Weights, input: &Input, dropout: Option<&DropoutSeeds>) -> Result<Forward, ModelError> {
+    pub fn forward(
+        &self,
+        weights: &Weights,
+        input: &Input,
+        dropout: Option<&DropoutSeeds>,
+    ) -> Result<Forward, ModelError> {
         if let Some(seeds) = dropout
             && seeds.len() != input.batch_size()
         {
@@ -311,7 +318,10 @@ impl Model {
 fn describe(config: &ModelConfig, task: &Task, inventory: &mut Inventory) -> Result<Net, ModelError> {
     let classes = match task {
         Task::SequenceClassification { labels } if labels.len() < 2 => {
-            return Err(ModelError::request(format!("classification needs at least two labels, found {}", labels.len())));
+            return Err(ModelError::request(format!(
+                "classification needs at least two labels, found {}",
+                labels.len()
+            )));
         }
         Task::SequenceClassification { labels } => Some(labels.len()),
         Task::CausalLm => None,
@@ -321,7 +331,9 @@ fn describe(config: &ModelConfig, task: &Task, inventory: &mut Inventory) -> Res
         (Architecture::Bert, None) => Err(ModelError::Config {
             path: config.path.clone(),
             key: "model_type".into(),
-            reason: "a BERT model sees both sides of a token, so it cannot do causal language modelling; use a Llama model".into(),
+            reason:
+                "a BERT model sees both sides of a token, so it cannot do causal language modelling; use a Llama model"
+                    .into(),
         }),
         (Architecture::Llama, classes) => Ok(Net::Llama(Llama::describe(config, classes, inventory))),
     }

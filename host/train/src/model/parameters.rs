@@ -137,7 +137,8 @@ impl Parameters {
             .list
             .get_mut(index)
             .ok_or_else(|| ModelError::request(format!("there is no parameter {index}; the model has {count}")))?;
-        let nothing = retune_tensor::from_float32(Vec::new(), &[0], &parameter.value.device()).map_err(ModelError::from)?;
+        let nothing =
+            retune_tensor::from_float32(Vec::new(), &[0], &parameter.value.device()).map_err(ModelError::from)?;
         let (value, result) = change(std::mem::replace(&mut parameter.value, nothing))?;
         self.set_value(index, value)?;
         Ok(result)
@@ -156,10 +157,9 @@ impl Parameters {
     /// # Errors
     /// When there is no such parameter or it cannot be read back.
     pub fn fingerprint(&self, index: usize) -> Result<[u8; 32], ModelError> {
-        let parameter = self
-            .list
-            .get(index)
-            .ok_or_else(|| ModelError::request(format!("there is no parameter {index}; the model has {}", self.list.len())))?;
+        let parameter = self.list.get(index).ok_or_else(|| {
+            ModelError::request(format!("there is no parameter {index}; the model has {}", self.list.len()))
+        })?;
         Ok(fingerprint::of(&parameter.value.to_float32()?))
     }
 

@@ -179,7 +179,8 @@ fn expand_ranges(pattern: &str) -> Result<String, String> {
 
 /// Up to three names, or leading parts of names, that look most like `pattern`.
 fn nearest(pattern: &str, names: &[&str]) -> Vec<String> {
-    let parts: BTreeSet<&str> = names.iter().flat_map(|name| ancestors(name).chain(ancestors(unprefixed(name)))).collect();
+    let parts: BTreeSet<&str> =
+        names.iter().flat_map(|name| ancestors(name).chain(ancestors(unprefixed(name)))).collect();
     let mut scored: Vec<(f64, &str)> =
         parts.into_iter().map(|part| (strsim::normalized_damerau_levenshtein(pattern, part), part)).collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.len().cmp(&b.1.len())));
@@ -234,7 +235,11 @@ mod tests {
 
     #[test]
     fn a_pattern_that_matches_nothing_names_the_nearest_names() {
-        let names = ["bert.encoder.layer.0.output.dense.weight", "bert.encoder.layer.1.output.dense.weight", "classifier.weight"];
+        let names = [
+            "bert.encoder.layer.0.output.dense.weight",
+            "bert.encoder.layer.1.output.dense.weight",
+            "classifier.weight",
+        ];
         let patterns = Patterns::new(&["classifier".into(), "encoder.layers.0".into()]).unwrap();
         let error = patterns.select(names).unwrap_err();
         assert_eq!(error.pattern(), "encoder.layers.0");

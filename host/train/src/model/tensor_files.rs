@@ -61,18 +61,23 @@ impl TensorFiles {
         } else {
             ""
         };
-        Err(ModelError::file(directory, format!("there is neither model.safetensors nor model.safetensors.index.json{advice}")))
+        Err(ModelError::file(
+            directory,
+            format!("there is neither model.safetensors nor model.safetensors.index.json{advice}"),
+        ))
     }
 
     fn open_shards(directory: &Path, index: PathBuf) -> Result<Self, ModelError> {
         let text = std::fs::read_to_string(&index).map_err(ModelError::io(&index, "cannot be read"))?;
-        let json: Value = serde_json::from_str(&text).map_err(|e| ModelError::file(&index, format!("it is not JSON: {e}")))?;
+        let json: Value =
+            serde_json::from_str(&text).map_err(|e| ModelError::file(&index, format!("it is not JSON: {e}")))?;
         let map = json.get("weight_map").and_then(Value::as_object);
         let map = map.ok_or_else(|| ModelError::file(&index, "it has no `weight_map` object"))?;
         let mut wanted: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (tensor, shard) in map {
             let shard = shard.as_str().filter(|name| !name.contains(['/', '\\']));
-            let shard = shard.ok_or_else(|| ModelError::file(&index, format!("`weight_map.{tensor}` is not a file name")))?;
+            let shard =
+                shard.ok_or_else(|| ModelError::file(&index, format!("`weight_map.{tensor}` is not a file name")))?;
             wanted.entry(shard).or_default().push(tensor);
         }
         let mut places = BTreeMap::new();
@@ -81,7 +86,10 @@ impl TensorFiles {
             let mut found = header(&path)?;
             for tensor in tensors {
                 let place = found.remove(tensor).ok_or_else(|| {
-                    ModelError::file(&path, format!("tensor `{tensor}` is not there, although {} says so", index.display()))
+                    ModelError::file(
+                        &path,
+                        format!("tensor `{tensor}` is not there, although {} says so", index.display()),
+                    )
                 })?;
                 places.insert(tensor.to_owned(), place);
             }
@@ -103,7 +111,8 @@ impl TensorFiles {
                 continue;
             };
             used.insert(name);
-            if entry.head && !entry.name.starts_with(prefix)
+            if entry.head
+                && !entry.name.starts_with(prefix)
                 && let Some(reason) = head_is_for_another_task(place, entry, config, task)
             {
                 plan.replaced.push((entry.name.clone(), reason));
@@ -121,7 +130,8 @@ impl TensorFiles {
             stored(place, name)?;
             plan.sources.push(Some(name.to_owned()));
         }
-        plan.unused = self.places.keys().filter(|name| !used.contains(name.as_str()) && !derived(name)).cloned().collect();
+        plan.unused =
+            self.places.keys().filter(|name| !used.contains(name.as_str()) && !derived(name)).cloned().collect();
         Ok(plan)
     }
 
@@ -129,7 +139,9 @@ impl TensorFiles {
     /// checkpoint of the base model alone), or with BERT's old norm names.
     fn find(&self, name: &str, prefix: &str) -> Option<(&str, &Place)> {
         let bare = name.strip_prefix(prefix).unwrap_or(name);
-        let old = |name: &str| name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta");
+        let old = |name: &str| {
+            name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+        };
         [name.to_owned(), bare.to_owned(), old(name), old(bare)]
             .iter()
             .find_map(|candidate| self.places.get_key_value(candidate.as_str()))
@@ -139,7 +151,8 @@ impl TensorFiles {
     fn missing(&self, entry: &Entry, prefix: &str) -> ModelError {
         let bare = entry.name.strip_prefix(prefix).unwrap_or(&entry.name);
         let likeness = |name: &str| {
-            strsim::normalized_damerau_levenshtein(name, &entry.name).max(strsim::normalized_damerau_levenshtein(name, bare))
+            strsim::normalized_damerau_levenshtein(name, &entry.name)
+                .max(strsim::normalized_damerau_levenshtein(name, bare))
         };
         let best = self.places.keys().map(|name| (likeness(name), name)).max_by(|a, b| a.0.total_cmp(&b.0));
         ModelError::MissingTensor {
@@ -152,7 +165,8 @@ impl TensorFiles {
 
     /// The values as float32, in row-major order, and the format they had.
     pub(super) fn read(&self, name: &str) -> Result<(Vec<f32>, StoredDtype), ModelError> {
-        let place = self.places.get(name).ok_or_else(|| ModelError::file(&self.root, format!("tensor `{name}` is missing")))?;
+        let place =
+            self.places.get(name).ok_or_else(|| ModelError::file(&self.root, format!("tensor `{name}` is missing")))?;
         let stored = stored(place, name)?;
         let (start, end) = place.info.data_offsets;
         let mut bytes = vec![0; end - start];
@@ -169,7 +183,9 @@ fn float32(bytes: &[u8], stored: StoredDtype) -> Vec<f32> {
         StoredDtype::Bfloat16 => {
             bytes.chunks_exact(2).map(|b| burn::tensor::bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
         }
-        StoredDtype::Float16 => bytes.chunks_exact(2).map(|b| burn::tensor::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
+        StoredDtype::Float16 => {
+            bytes.chunks_exact(2).map(|b| burn::tensor::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
+        }
     }
 }
 
@@ -209,21 +225,27 @@ fn header(path: &Path) -> Result<BTreeMap<String, Place>, ModelError> {
     let mut file = File::open(path).map_err(ModelError::io(path, "cannot be opened"))?;
     let length = file.metadata().map_err(ModelError::io(path, "cannot be read"))?.len();
     let truncated = |needed: u64| {
-        ModelError::file(path, format!("it is truncated or not a safetensors file: it has {length} bytes and needs {needed}"))
+        ModelError::file(
+            path,
+            format!("it is truncated or not a safetensors file: it has {length} bytes and needs {needed}"),
+        )
     };
     let mut size = [0; 8];
     file.read_exact(&mut size).map_err(|_| truncated(8))?;
     let size = u64::from_le_bytes(size);
     if size > LARGEST_HEADER {
-        return Err(ModelError::file(path, format!("it is not a safetensors file: its header would have {size} bytes")));
+        return Err(ModelError::file(
+            path,
+            format!("it is not a safetensors file: its header would have {size} bytes"),
+        ));
     }
     if length < 8 + size {
         return Err(truncated(8 + size));
     }
     let mut text = vec![0; size as usize];
     file.read_exact(&mut text).map_err(ModelError::io(path, "cannot be read"))?;
-    let metadata: Metadata =
-        serde_json::from_slice(&text).map_err(|e| ModelError::file(path, format!("its safetensors header is not valid: {e}")))?;
+    let metadata: Metadata = serde_json::from_slice(&text)
+        .map_err(|e| ModelError::file(path, format!("its safetensors header is not valid: {e}")))?;
     let needed = 8 + size + metadata.data_len() as u64;
     if length < needed {
         return Err(truncated(needed));

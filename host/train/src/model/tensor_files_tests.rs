@@ -19,7 +19,8 @@ fn copy(name: &str) -> tempfile::TempDir {
 }
 
 fn load(directory: &Path, task: &Task) -> Result<(Model, crate::model::LoadReport), String> {
-    Model::load(&Base::Directory(directory.to_owned()), task, 1, &retune_tensor::Device::flex()).map_err(|e| e.to_string())
+    Model::load(&Base::Directory(directory.to_owned()), task, 1, &retune_tensor::Device::flex())
+        .map_err(|e| e.to_string())
 }
 
 fn labels(count: usize) -> Task {
@@ -43,7 +44,11 @@ fn a_truncated_file_is_refused_with_both_sizes() {
     for cut in [whole.len() - 1, whole.len() / 2, 100, 3, 0] {
         std::fs::write(&path, &whole[..cut]).unwrap();
         let error = load(directory.path(), &labels(5)).unwrap_err();
-        assert!(error.contains("model.safetensors: it is truncated") && error.contains(&format!("it has {cut} bytes and needs")), "{error}");
+        assert!(
+            error.contains("model.safetensors: it is truncated")
+                && error.contains(&format!("it has {cut} bytes and needs")),
+            "{error}"
+        );
     }
 }
 
@@ -52,7 +57,10 @@ fn a_missing_tensor_is_named_with_its_shape_and_the_nearest_name() {
     let directory = copy("bert-tiny");
     rename(directory.path(), |name| Some(name.replace("layer.1.output.dense.bias", "layer.1.output.dense.bais")));
     let error = load(directory.path(), &labels(5)).unwrap_err();
-    assert!(error.contains("tensor `bert.encoder.layer.1.output.dense.bias` is missing (expected shape [48])"), "{error}");
+    assert!(
+        error.contains("tensor `bert.encoder.layer.1.output.dense.bias` is missing (expected shape [48])"),
+        "{error}"
+    );
     assert!(error.contains("the nearest name is `bert.encoder.layer.1.output.dense.bais`"), "{error}");
 }
 
@@ -60,10 +68,12 @@ fn a_missing_tensor_is_named_with_its_shape_and_the_nearest_name() {
 fn a_wrong_shape_names_file_tensor_found_and_expected() {
     let directory = copy("bert-tiny");
     let config = directory.path().join("config.json");
-    let text = std::fs::read_to_string(&config).unwrap().replace("\"intermediate_size\": 96", "\"intermediate_size\": 64");
+    let text =
+        std::fs::read_to_string(&config).unwrap().replace("\"intermediate_size\": 96", "\"intermediate_size\": 64");
     std::fs::write(&config, text).unwrap();
     let error = load(directory.path(), &labels(5)).unwrap_err();
-    let wanted = "tensor `bert.encoder.layer.0.intermediate.dense.weight` has shape [96, 48], but config.json implies [64, 48]";
+    let wanted =
+        "tensor `bert.encoder.layer.0.intermediate.dense.weight` has shape [96, 48], but config.json implies [64, 48]";
     assert!(error.contains("model.safetensors") && error.contains(wanted), "{error}");
 }
 
@@ -79,7 +89,10 @@ fn a_shard_that_lacks_what_the_index_promises_is_named() {
     let text = std::fs::read_to_string(&index).unwrap().replace("model-00003-of", "model-00001-of");
     std::fs::write(&index, text).unwrap();
     let error = load(directory.path(), &Task::CausalLm).unwrap_err();
-    assert!(error.contains("model-00001-of-00003.safetensors: tensor `") && error.contains("is not there, although"), "{error}");
+    assert!(
+        error.contains("model-00001-of-00003.safetensors: tensor `") && error.contains("is not there, although"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -88,7 +101,10 @@ fn a_directory_without_weights_says_what_it_looked_for() {
     std::fs::remove_file(directory.path().join("model.safetensors")).unwrap();
     std::fs::write(directory.path().join("pytorch_model.bin"), b"").unwrap();
     let error = load(directory.path(), &labels(5)).unwrap_err();
-    assert!(error.contains("neither model.safetensors nor") && error.contains("convert it with transformers"), "{error}");
+    assert!(
+        error.contains("neither model.safetensors nor") && error.contains("convert it with transformers"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -102,7 +118,9 @@ fn a_base_model_without_prefix_and_head_loads_and_reports_the_new_head() {
     assert_eq!(report.new, ["classifier.weight", "classifier.bias"]);
     assert!(report.unused.is_empty() && report.replaced.is_empty(), "{report:?}");
     let (whole, _) = load(&fixture("bert-tiny"), &labels(5)).unwrap();
-    for name in ["bert.embeddings.LayerNorm.weight", "bert.encoder.layer.1.attention.self.key.weight", "bert.pooler.dense.bias"] {
+    for name in
+        ["bert.embeddings.LayerNorm.weight", "bert.encoder.layer.1.attention.self.key.weight", "bert.pooler.dense.bias"]
+    {
         let value = |model: &Model| model.parameters().get(name).unwrap().value.to_float32().unwrap();
         assert_eq!(value(&bare), value(&whole), "{name}");
     }
@@ -124,7 +142,8 @@ fn a_head_for_the_same_labels_in_another_order_is_replaced() {
     let directory = copy("bert-tiny");
     let config = directory.path().join("config.json");
     let text = std::fs::read_to_string(&config).unwrap();
-    let named = (0..5).fold(text, |text, i| text.replace(&format!("\"{i}\": \"LABEL_{i}\""), &format!("\"{i}\": \"l{i}\"")));
+    let named =
+        (0..5).fold(text, |text, i| text.replace(&format!("\"{i}\": \"LABEL_{i}\""), &format!("\"{i}\": \"l{i}\"")));
     std::fs::write(&config, named).unwrap();
     assert!(load(directory.path(), &labels(5)).unwrap().1.replaced.is_empty());
     let turned = Task::SequenceClassification { labels: (0..5).rev().map(|i| format!("l{i}")).collect() };

@@ -28,8 +28,7 @@ impl Mask {
     /// A query sees itself and what is before: `[1, 1, seq, seq]`. Padding on the
     /// right is after every token, so no token sees it.
     pub(in crate::model) fn causal(seq: usize, device: &Device) -> Self {
-        let values: Vec<f32> =
-            (0..seq * seq).map(|i| if i % seq <= i / seq { 0.0 } else { HIDDEN }).collect();
+        let values: Vec<f32> = (0..seq * seq).map(|i| if i % seq <= i / seq { 0.0 } else { HIDDEN }).collect();
         Self(Tensor::from_data(TensorData::new(values, [1, 1, seq, seq]), device))
     }
 }
@@ -58,7 +57,13 @@ pub(in crate::model) struct Attention {
 
 impl Attention {
     /// `names` are those of the query, key and value projections.
-    pub(in crate::model) fn describe(inventory: &mut Inventory, names: [&str; 3], hidden: usize, heads: Heads, bias: bool) -> Self {
+    pub(in crate::model) fn describe(
+        inventory: &mut Inventory,
+        names: [&str; 3],
+        hidden: usize,
+        heads: Heads,
+        bias: bool,
+    ) -> Self {
         let [query, key, value] = names;
         Self {
             query: Linear::describe(inventory, query, hidden, heads.queries * heads.width, bias),

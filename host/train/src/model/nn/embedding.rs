@@ -13,7 +13,13 @@ pub(in crate::model) struct Embedding {
 
 impl Embedding {
     /// `name.weight` `[rows, width]`; a new table has zeros in the padding row.
-    pub(in crate::model) fn describe(inventory: &mut Inventory, name: &str, rows: usize, width: usize, padding: Option<u32>) -> Self {
+    pub(in crate::model) fn describe(
+        inventory: &mut Inventory,
+        name: &str,
+        rows: usize,
+        width: usize,
+        padding: Option<u32>,
+    ) -> Self {
         Self { table: inventory.table(format!("{name}.weight"), rows, width, padding) }
     }
 

@@ -15,7 +15,13 @@ pub(in crate::model) struct Linear {
 
 impl Linear {
     /// `name.weight` `[out, in]` and, when asked for, `name.bias` `[out]`.
-    pub(in crate::model) fn describe(inventory: &mut Inventory, name: &str, input: usize, out: usize, bias: bool) -> Self {
+    pub(in crate::model) fn describe(
+        inventory: &mut Inventory,
+        name: &str,
+        input: usize,
+        out: usize,
+        bias: bool,
+    ) -> Self {
         let weight = inventory.matrix(format!("{name}.weight"), out, input);
         Self { weight, bias: bias.then(|| inventory.bias(format!("{name}.bias"), out)) }
     }

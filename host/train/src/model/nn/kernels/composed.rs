@@ -30,7 +30,12 @@ pub(super) fn exact_gelu_backward<B: Backend>(x: FloatTensor<B>, grad: FloatTens
     B::float_mul(grad, slope)
 }
 
-pub(super) fn affine_norm<B: Backend>(x: FloatTensor<B>, scale: FloatTensor<B>, shift: FloatTensor<B>, epsilon: f32) -> FloatTensor<B> {
+pub(super) fn affine_norm<B: Backend>(
+    x: FloatTensor<B>,
+    scale: FloatTensor<B>,
+    shift: FloatTensor<B>,
+    epsilon: f32,
+) -> FloatTensor<B> {
     let (standard, _) = standardise::<B>(x, epsilon);
     add_bias::<B>(B::float_mul(standard, row::<B>(scale)), shift)
 }
@@ -92,7 +97,11 @@ pub(super) fn masked_softmax<B: Backend>(scores: FloatTensor<B>, mask: FloatTens
     B::softmax(B::float_add(B::float_mul_scalar(scores, factor.into()), mask), 3)
 }
 
-pub(super) fn masked_softmax_backward<B: Backend>(probabilities: FloatTensor<B>, grad: FloatTensor<B>, factor: f32) -> FloatTensor<B> {
+pub(super) fn masked_softmax_backward<B: Backend>(
+    probabilities: FloatTensor<B>,
+    grad: FloatTensor<B>,
+    factor: f32,
+) -> FloatTensor<B> {
     let along = B::float_sum_dim(B::float_mul(grad.clone(), probabilities.clone()), 3);
     let inner = B::float_mul(probabilities, B::float_sub(grad, along));
     B::float_mul_scalar(inner, factor.into())
@@ -108,8 +117,7 @@ pub(super) fn turn_pairs<B: Backend>(x: FloatTensor<B>, cos: FloatTensor<B>, sin
     let (low, high) = (part(0), part(half));
     let angles = |t| B::float_reshape(t, Shape::new([1, seq, 1, half]));
     let (cos, sin) = (angles(cos), angles(sin));
-    let turned_low =
-        B::float_sub(B::float_mul(low.clone(), cos.clone()), B::float_mul(high.clone(), sin.clone()));
+    let turned_low = B::float_sub(B::float_mul(low.clone(), cos.clone()), B::float_mul(high.clone(), sin.clone()));
     let turned_high = B::float_add(B::float_mul(high, cos), B::float_mul(low, sin));
     B::float_cat(vec![turned_low, turned_high], 3)
 }

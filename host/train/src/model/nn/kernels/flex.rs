@@ -4,8 +4,8 @@
 //! results are the same for any number of threads. Sums of at least 16 Ki elements
 //! are worth a second thread.
 
-use burn::backend::{DType, Flex, TensorMetadata};
 use burn::backend::tensor::FloatTensor;
+use burn::backend::{DType, Flex, TensorMetadata};
 use burn::tensor::Shape;
 use rayon::prelude::*;
 
@@ -162,8 +162,12 @@ impl Kernels for Flex {
     fn gated_silu_backward(gate: Flat, up: Flat, grad: Flat) -> (Flat, Flat) {
         let (gate, up, grad) = (gate.to_contiguous(), up.to_contiguous(), grad.to_contiguous());
         let (mut gate_grad, mut up_grad) = (like(&gate), like(&up));
-        let outs = gate_grad.storage_mut::<f32>().par_chunks_mut(PIECE).zip(up_grad.storage_mut::<f32>().par_chunks_mut(PIECE));
-        let ins = values(&gate).par_chunks(PIECE).zip(values(&up).par_chunks(PIECE)).zip(values(&grad).par_chunks(PIECE));
+        let outs = gate_grad
+            .storage_mut::<f32>()
+            .par_chunks_mut(PIECE)
+            .zip(up_grad.storage_mut::<f32>().par_chunks_mut(PIECE));
+        let ins =
+            values(&gate).par_chunks(PIECE).zip(values(&up).par_chunks(PIECE)).zip(values(&grad).par_chunks(PIECE));
         outs.zip(ins).for_each(|((gate_grad, up_grad), ((gate, up), grad))| {
             wide::gated_silu_backward(gate, up, grad, gate_grad, up_grad);
         });
@@ -176,13 +180,16 @@ impl Kernels for Flex {
         let [batches, mask_heads, mask_queries, _]: [usize; 4] = mask.shape().dims();
         let mut out = like(&scores);
         let mask = values(&mask);
-        out.storage_mut::<f32>().par_chunks_mut(keys).zip(values(&scores).par_chunks(keys)).enumerate().with_min_len(rows(keys)).for_each(
-            |(row, (out, scores))| {
+        out.storage_mut::<f32>()
+            .par_chunks_mut(keys)
+            .zip(values(&scores).par_chunks(keys))
+            .enumerate()
+            .with_min_len(rows(keys))
+            .for_each(|(row, (out, scores))| {
                 let (batch, head, query) = (row / queries / heads, row / queries % heads, row % queries);
                 let line = (batch % batches * mask_heads + head % mask_heads) * mask_queries + query % mask_queries;
                 wide::masked_softmax(scores, &mask[line * keys..(line + 1) * keys], factor, out);
-            },
-        );
+            });
         out
     }
 
@@ -204,12 +211,15 @@ impl Kernels for Flex {
         let half = width / 2;
         let mut out = like(&x);
         let (cos, sin) = (values(&cos), values(&sin));
-        out.storage_mut::<f32>().par_chunks_mut(width).zip(values(&x).par_chunks(width)).enumerate().with_min_len(rows(width)).for_each(
-            |(row, (out, x))| {
+        out.storage_mut::<f32>()
+            .par_chunks_mut(width)
+            .zip(values(&x).par_chunks(width))
+            .enumerate()
+            .with_min_len(rows(width))
+            .for_each(|(row, (out, x))| {
                 let position = row / heads % seq * half;
                 wide::turn_pairs(x, &cos[position..position + half], &sin[position..position + half], out);
-            },
-        );
+            });
         out
     }
 }

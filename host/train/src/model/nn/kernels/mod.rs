@@ -49,7 +49,12 @@ pub trait Kernels: Backend {
     }
 
     /// Rows to mean zero and variance one, then `scale` and `shift`.
-    fn affine_norm(x: FloatTensor<Self>, scale: FloatTensor<Self>, shift: FloatTensor<Self>, epsilon: f32) -> FloatTensor<Self> {
+    fn affine_norm(
+        x: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> FloatTensor<Self> {
         composed::affine_norm::<Self>(x, scale, shift, epsilon)
     }
 
@@ -99,7 +104,11 @@ pub trait Kernels: Backend {
     }
 
     /// Gradient of [`Kernels::masked_softmax`] for `scores`, from its result.
-    fn masked_softmax_backward(probabilities: FloatTensor<Self>, grad: FloatTensor<Self>, factor: f32) -> FloatTensor<Self> {
+    fn masked_softmax_backward(
+        probabilities: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        factor: f32,
+    ) -> FloatTensor<Self> {
         composed::masked_softmax_backward::<Self>(probabilities, grad, factor)
     }
 
@@ -127,7 +136,12 @@ pub(super) fn gelu(x: Tensor<2>) -> Tensor<2> {
 
 /// [`Kernels::affine_norm`], typed.
 pub(super) fn layer_norm(x: Tensor<2>, scale: Tensor<1>, shift: Tensor<1>, epsilon: f32) -> Tensor<2> {
-    Tensor::from_dispatch(Dispatch::affine_norm(x.into_dispatch(), scale.into_dispatch(), shift.into_dispatch(), epsilon))
+    Tensor::from_dispatch(Dispatch::affine_norm(
+        x.into_dispatch(),
+        scale.into_dispatch(),
+        shift.into_dispatch(),
+        epsilon,
+    ))
 }
 
 /// [`Kernels::root_norm`], typed.

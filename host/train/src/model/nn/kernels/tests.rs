@@ -62,9 +62,15 @@ fn list<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 }
 
 /// Values of `out`, and gradients of a weighted sum of it for each leaf.
-fn with_gradients<const D: usize>(out: Tensor<D>, matrices: &[Tensor<2>], vectors: &[Tensor<1>], wide: &[Tensor<4>]) -> Vec<Vec<f32>> {
+fn with_gradients<const D: usize>(
+    out: Tensor<D>,
+    matrices: &[Tensor<2>],
+    vectors: &[Tensor<1>],
+    wide: &[Tensor<4>],
+) -> Vec<Vec<f32>> {
     let shape = out.dims();
-    let coefficients = Tensor::<D>::from_data(TensorData::new(numbers(shape.iter().product(), 99), shape), &out.device());
+    let coefficients =
+        Tensor::<D>::from_data(TensorData::new(numbers(shape.iter().product(), 99), shape), &out.device());
     let values = list(out.clone().inner());
     let gradients = (out * coefficients).sum().backward();
     let mut all = vec![values];
