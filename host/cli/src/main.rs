@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 mod assembly;
+mod casting;
 mod complaint;
 mod console;
 mod course;

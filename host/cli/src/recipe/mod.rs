@@ -15,15 +15,16 @@ pub mod schema;
 pub mod sections;
 #[cfg(test)]
 mod tests;
+pub mod value;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use retune_data::Format;
-use serde_json::Value as Json;
 
 pub use at::At;
-pub use reader::Places;
+pub use roles::{RoleRef, RoleSource};
+pub use value::Places;
 
 use crate::complaint::{Complaint, Result, Text, unreadable};
 
@@ -293,55 +294,6 @@ pub struct EarlyStopping {
     pub patience: u64,
     /// What counts as one.
     pub min_delta: f64,
-}
-
-/// A role, by plugin or by name.
-#[derive(Clone, Debug)]
-pub struct RoleRef {
-    /// As errors name it: `loss`, `data.preprocess[0]`.
-    pub path: String,
-    /// Which.
-    pub source: RoleSource,
-    /// As given.
-    pub config: Json,
-    /// Where each part of `config` stands, by JSON pointer.
-    pub places: Places,
-    /// Sandbox limits, as given.
-    pub limits: Json,
-    /// Where each part of `limits` stands.
-    pub limit_places: Places,
-}
-
-/// Where a role comes from.
-#[derive(Clone, Debug)]
-pub enum RoleSource {
-    /// A component.
-    Plugin(At<PathBuf>),
-    /// One of ours.
-    Builtin(At<String>),
-}
-
-impl RoleRef {
-    /// The place of the file or the name.
-    pub fn span(&self) -> Option<std::ops::Range<usize>> {
-        match &self.source {
-            RoleSource::Plugin(path) => path.span(),
-            RoleSource::Builtin(name) => name.span(),
-        }
-    }
-
-    /// One of ours, with nothing to configure.
-    pub fn builtin(path: String, name: At<String>) -> Self {
-        let empty = || Json::Object(serde_json::Map::new());
-        Self {
-            path,
-            source: RoleSource::Builtin(name),
-            config: empty(),
-            places: Places::new(),
-            limits: empty(),
-            limit_places: Places::new(),
-        }
-    }
 }
 
 impl Recipe {

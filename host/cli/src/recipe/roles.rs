@@ -1,12 +1,62 @@
 //! References to roles in a recipe: `{ plugin = "x.wasm", config = {…} }`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use serde_json::Value as Json;
 use toml::de::DeValue;
 
-use super::reader::{Node, Places, Section, json, kind};
-use super::{At, RoleRef, RoleSource};
-use crate::recipe::reader::Problems;
+use super::At;
+use super::reader::{Problems, Section};
+use super::value::{Node, Places, json, kind};
+
+/// A role, by plugin or by name.
+#[derive(Clone, Debug)]
+pub struct RoleRef {
+    /// As errors name it: `loss`, `data.preprocess[0]`.
+    pub path: String,
+    /// Which.
+    pub source: RoleSource,
+    /// As given.
+    pub config: Json,
+    /// Where each part of `config` stands, by JSON pointer.
+    pub places: Places,
+    /// Sandbox limits, as given.
+    pub limits: Json,
+    /// Where each part of `limits` stands.
+    pub limit_places: Places,
+}
+
+/// Where a role comes from.
+#[derive(Clone, Debug)]
+pub enum RoleSource {
+    /// A component.
+    Plugin(At<PathBuf>),
+    /// One of ours.
+    Builtin(At<String>),
+}
+
+impl RoleRef {
+    /// The place of the file or the name.
+    pub fn span(&self) -> Option<std::ops::Range<usize>> {
+        match &self.source {
+            RoleSource::Plugin(path) => path.span(),
+            RoleSource::Builtin(name) => name.span(),
+        }
+    }
+
+    /// One of ours, with nothing to configure.
+    pub fn builtin(path: String, name: At<String>) -> Self {
+        let empty = || Json::Object(serde_json::Map::new());
+        Self {
+            path,
+            source: RoleSource::Builtin(name),
+            config: empty(),
+            places: Places::new(),
+            limits: empty(),
+            limit_places: Places::new(),
+        }
+    }
+}
 
 /// Reads one reference; `bare` lets a string stand for a built-in's name.
 pub fn role(path: String, node: &Node<'_>, folder: &Path, bare: bool, problems: &Problems<'_>) -> Option<RoleRef> {

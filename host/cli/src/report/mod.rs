@@ -4,6 +4,7 @@
 //! nothing else, so it can be made again at any time. No resource from outside, no
 //! script; light and dark by the reader's setting.
 
+pub mod account;
 pub mod confusion;
 pub mod history;
 pub mod page;

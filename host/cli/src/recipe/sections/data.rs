@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use retune_data::Format;
 
-use super::super::reader::{Section, kind};
+use super::super::reader::Section;
+use super::super::value::kind;
 use super::super::{At, Columns, Data, TaskName, Validation, roles};
 use super::{is_table, path, resolve};
 

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::super::reader::{Problems, Section, kind};
+use super::super::reader::{Problems, Section};
+use super::super::value::kind;
 use super::super::{At, Best, EarlyStopping, Evaluation, Every, RoleRef, TaskName, roles};
 use super::is_table;
 
