@@ -5,7 +5,10 @@ mod support;
 
 use std::{fs, path::Path};
 
-use retune_roles::{Action, Change, Event, Example, Policy, PolicyContract, Trigger};
+use retune_roles::{
+    Action, Batch, Change, Event, Example, InputSpec, Loss, LossOutput, Policy, PolicyContract, Progress, Trigger,
+    builtin::CrossEntropy,
+};
 use retune_train::{
     Best, CheckpointSpec, EarlyStopping, EvaluationSpec, Every, Outcome, Roles, TrainError, TrainSpec, Trainer,
 };
@@ -40,10 +43,39 @@ fn script(event: &Event, asked: u64) -> Vec<Change> {
     vec![change("encoder.layer.0.*", action), change("classifier", Action::LrScale(scale))]
 }
 
+/// Cross-entropy, weighted by how often it was called.
+struct Counting {
+    inner: CrossEntropy,
+    calls: u64,
+}
+
+impl Loss for Counting {
+    fn name(&self) -> &str {
+        "counting"
+    }
+    fn wants(&self) -> &[InputSpec] {
+        self.inner.wants()
+    }
+    fn compute(&mut self, batch: &Batch, at: &Progress) -> retune_roles::Result<LossOutput> {
+        self.calls += 1;
+        let mut output = self.inner.compute(batch, at)?;
+        output.numerator = output.numerator.mul_scalar(1.0 + (self.calls % 7) as f64 / 10.0).unwrap();
+        Ok(output)
+    }
+    fn save(&mut self) -> retune_roles::Result<Option<Vec<u8>>> {
+        Ok(Some(self.calls.to_le_bytes().to_vec()))
+    }
+    fn load(&mut self, state: &[u8]) -> retune_roles::Result<()> {
+        self.calls = u64::from_le_bytes(state.try_into().unwrap());
+        Ok(())
+    }
+}
+
 fn full_roles() -> Roles {
     let contract = PolicyContract { every_epoch: true, every_steps: Some(5), after_evaluation: true, stats: true };
     let policy: Box<dyn Policy> = Box::new(Scripted { contract, asked: 0, script });
-    Roles { policies: vec![policy], ..roles() }
+    let loss = Box::new(Counting { inner: CrossEntropy::for_sequences(), calls: 0 });
+    Roles { policies: vec![policy], loss, ..roles() }
 }
 
 fn run_on(
@@ -204,7 +236,7 @@ fn a_checkpoint_of_other_settings_data_or_roles_is_refused_with_the_difference()
     let said = refusal(other, full_roles(), &data);
     assert!(said.ends_with("it was made with optimizer.learning_rate = 0.005, this run has 0.0001"), "{said}");
     let said = refusal(full_spec(directory.path()), roles(), &data);
-    assert!(said.ends_with("it was made with the roles cross-entropy, scripted; this run has cross-entropy"), "{said}");
+    assert!(said.ends_with("it was made with the roles counting, scripted; this run has cross-entropy"), "{said}");
     let said = refusal(full_spec(directory.path()), full_roles(), &rows(20, 3));
     assert!(said.ends_with("it was made with other training rows"), "{said}");
 

@@ -66,6 +66,40 @@ fn the_schedule_counts_optimiser_steps() {
 }
 
 #[test]
+fn gradients_are_divided_and_clipped_before_the_optimiser_sees_them() {
+    // After one step the running mean is a tenth of the gradient.
+    let mean = |max_grad_norm: Option<f64>, batch_size: usize| {
+        let directory = tempfile::tempdir().unwrap();
+        let spec = TrainSpec {
+            max_steps: Some(1),
+            batch_size,
+            gradient_accumulation_steps: 8 / batch_size,
+            max_grad_norm,
+            ..spec(directory.path())
+        };
+        let (outcome, recorder) = train(bert(0.0), spec, roles(), &rows(20, 1), &[]);
+        outcome.unwrap();
+        let file = std::fs::read(directory.path().join("checkpoints/step-00000001/optimizer.safetensors")).unwrap();
+        let tensors = safetensors::SafeTensors::deserialize(&file).unwrap();
+        let means = tensors.iter().filter(|(name, _)| name.ends_with(".exp_avg"));
+        let floats = means.flat_map(|(_, tensor)| tensor.data().chunks_exact(4).collect::<Vec<_>>());
+        let norm = floats.map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap())).powi(2)).sum::<f64>().sqrt();
+        let told = recorder.events.iter().find_map(|e| match e {
+            TrainEvent::Step { grad_norm, .. } => Some(*grad_norm),
+            _ => None,
+        });
+        (norm, told.unwrap())
+    };
+    let (free, norm) = mean(None, 8);
+    assert!(norm > 0.5 && (free - 0.1 * norm).abs() < 1e-5 * norm, "{free} is not a tenth of {norm}");
+    for batch_size in [8, 2] {
+        let (clipped, told) = mean(Some(0.5), batch_size);
+        assert!((clipped - 0.05).abs() < 1e-5, "{clipped}");
+        assert!((told - norm).abs() < 1e-5 * norm, "the norm before clipping is told");
+    }
+}
+
+#[test]
 fn the_run_ends_with_the_weights_that_validation_chose() {
     let directory = tempfile::tempdir().unwrap();
     let (data, validation) = (rows(24, 1), rows(24, 2));
