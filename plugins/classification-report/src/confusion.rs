@@ -150,7 +150,8 @@ mod tests {
         fn every_value_is_a_share(a in confusion()) {
             let Averages { accuracy, macro_f1, weighted_f1, macro_precision, macro_recall } = a.averages();
             for value in [accuracy, macro_f1, weighted_f1, macro_precision, macro_recall] {
-                prop_assert!(value.is_nan() == a.cells.is_empty() && !(value < 0.0 || value > 1.0 + 1e-12));
+                prop_assert_eq!(value.is_nan(), a.cells.is_empty());
+                prop_assert!(value.is_nan() || (0.0..=1.0 + 1e-12).contains(&value));
             }
         }
 
