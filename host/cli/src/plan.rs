@@ -123,7 +123,9 @@ impl Plan {
             let origin = role.plugin.as_ref().map_or("built in".to_owned(), |f| {
                 format!("plugin {}, sha256 {}", bytes(f.bytes), &f.sha256[..f.sha256.len().min(12)])
             });
-            out.push_str(&format!("{:<12}  {} ({origin})  {}\n", role.role, role.name, settings(&role.config)));
+            let line = format!("{:<12}  {} ({origin})  {}", role.role, role.name, settings(&role.config));
+            out.push_str(line.trim_end());
+            out.push('\n');
         }
         out.push_str(&format!(
             "steps     {} of {} rows; evaluation {}\n",

@@ -208,3 +208,22 @@ fn every_ready_recipe_is_sound() {
         assert!(!embedded.about().is_empty(), "{} begins with a comment that says what it is for", embedded.name);
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_text_at_all_makes_the_reader_fail_other_than_by_a_complaint(text in "\\PC*") {
+        if let Err(complaint) = read(&text) {
+            proptest::prop_assert!(!complaint.render(false, Some(80)).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_recipe_with_a_stretch_torn_out_or_put_in_twice_is_read_or_complained_about(from in 0..FULL.len(), length in 0_usize..60, twice: bool) {
+        let to = (from + length).min(FULL.len());
+        let text = if twice { format!("{}{}", &FULL[..to], &FULL[from..]) } else { format!("{}{}", &FULL[..from], &FULL[to..]) };
+        match read(&text) {
+            Ok(recipe) => proptest::prop_assert!(read(&resolved::resolved(&recipe)).is_ok()),
+            Err(complaint) => proptest::prop_assert!(complaint.count() >= 1 && complaint.render(true, None).contains("recipe.toml")),
+        }
+    }
+}

@@ -158,3 +158,12 @@ fn a_run_that_failed_at_once_still_has_a_page() {
     assert_well_formed(&html);
     assert!(html.contains("The run failed after step 0: the plugin &lt;broke&gt;"));
 }
+
+proptest::proptest! {
+    #[test]
+    fn a_log_cut_off_anywhere_still_has_a_page(part in 0.0..1.0_f64) {
+        let log = log();
+        let cut = (log.len() as f64 * part) as usize;
+        assert_well_formed(&html(&log[..log.floor_char_boundary(cut)]));
+    }
+}
