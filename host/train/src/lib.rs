@@ -11,7 +11,7 @@
 //! - a frozen parameter has no gradient, no optimiser state and no decay, and its
 //!   bytes are proven unchanged ([`frozen`]);
 //! - a run that was killed and goes on ends with the same bytes ([`checkpoint`]);
-//! - evaluation streams, and does not depend on the batch size ([`evaluate`]).
+//! - evaluation streams, and does not depend on the batch size ([`mod@evaluate`]).
 //!
 //! ```no_run
 //! use std::ops::ControlFlow;
