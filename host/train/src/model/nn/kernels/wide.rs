@@ -41,14 +41,16 @@ fn largest(x: &[f32]) -> f32 {
 #[inline(always)]
 fn exp(x: f32) -> f32 {
     let clamped = x.clamp(-87.0, 88.0);
-    let n = (clamped * std::f32::consts::LOG2_E + 12_582_912.0) - 12_582_912.0;
+    let shifted = clamped * std::f32::consts::LOG2_E + 12_582_912.0;
+    let n = shifted - 12_582_912.0;
     let r = clamped - n * 0.693_359_4 + n * 2.121_944_4e-4;
     let p = 1.987_569_1e-4 * r + 1.398_2e-3;
     let p = p * r + 8.333_452e-3;
     let p = p * r + 4.166_579_6e-2;
     let p = p * r + 0.166_666_65;
     let p = p * r + 0.5;
-    let power = f32::from_bits((((n as i32) + 127) << 23) as u32);
+    // The last bits of `shifted` are `n`; a cast would check its range in every lane.
+    let power = f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
     let value = (p * r * r + r + 1.0) * power;
     if x < -87.0 { 0.0 } else { value }
 }
