@@ -65,8 +65,10 @@ impl Console {
         }
     }
 
-    /// A line that stays.
+    /// A line that stays. Control characters, which could rewrite the screen, are shown as marks:
+    /// some of these words come from plugins and data.
     pub fn line(&self, text: &str) {
+        let text: &str = &text.replace(char::is_control, "\u{fffd}");
         match (&self.mode, &self.bar) {
             (Mode::Quiet, _) => {}
             (_, Some(bar)) => bar.println(text),

@@ -12,6 +12,7 @@ mod console;
 mod course;
 mod events;
 mod interrupt;
+mod journal;
 mod machine;
 mod manifest;
 mod nearest;
@@ -38,6 +39,7 @@ use verb::Cli;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    journal::start();
     match cli.run() {
         Ok(code) => code,
         Err(complaint) => {

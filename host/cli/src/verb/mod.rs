@@ -16,9 +16,16 @@ use clap::{Parser, Subcommand};
 
 use crate::complaint::Result;
 
+const ENVIRONMENT: &str = "Environment:
+  RETUNE_CACHE  where prepared data and compiled plugins are kept
+  RETUNE_LOG    what is logged: warn, plugin=info (what plugins say), debug
+  NO_COLOR      no colours
+
+A new recipe: retune recipe list, retune recipe show NAME > my.toml, retune recipe keys";
+
 /// Fine-tunes language models; what you want to change comes in as sandboxed plugins.
 #[derive(Debug, Parser)]
-#[command(name = "retune", version, arg_required_else_help = true)]
+#[command(name = "retune", version, arg_required_else_help = true, after_help = ENVIRONMENT)]
 pub struct Cli {
     #[command(subcommand)]
     verb: Verb,
