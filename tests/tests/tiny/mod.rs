@@ -134,6 +134,7 @@ impl Tiny {
             .current_dir(self.path())
             .env("RETUNE_CACHE", self.path().join("cache"))
             .env_remove("RUST_BACKTRACE")
+            .env_remove("RETUNE_LOG")
             .args(arguments);
         command
     }
