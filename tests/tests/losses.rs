@@ -3,25 +3,12 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::path::Path;
-use std::sync::OnceLock;
+mod plugged;
 
 use retune_roles::builtin::CrossEntropy;
 use retune_roles::{Batch, Loss, Progress};
-use retune_sandbox::{Sandbox, Setup};
 use retune_tensor::{AnyTensor, Device, from_float32, from_float64, from_int64};
-use serde_json::{Value, json};
-
-fn plugged(name: &str, config: Value) -> Box<dyn Loss> {
-    static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
-    let sandbox =
-        SANDBOX.get_or_init(|| Sandbox::new(Some(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled"))).unwrap());
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../target/plugins/{name}.wasm"));
-    assert!(path.is_file(), "{} is missing: run `cargo xtask plugins` first", path.display());
-    let plugin = sandbox.load(&path).unwrap();
-    let config = plugin.resolve_config(&config).unwrap();
-    plugin.loss(&Setup::new(config, 7), &Device::flex()).unwrap()
-}
+use serde_json::json;
 
 /// A task with some logits: 4 rows over 3 classes, or 2 x 3 tokens over 5 with two ignored.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +63,7 @@ fn without_their_twist_they_are_the_built_in_cross_entropy() {
         let logits = from_float32(values, task.shape(), &Device::flex()).unwrap();
         let expected = differentiated(&mut built_in, task, &logits);
         for (name, config) in [("focal", json!({ "gamma": 0.0 })), ("label-smoothing", json!({ "smoothing": 0.0 }))] {
-            let found = differentiated(&mut *plugged(name, config), task, &logits);
+            let found = differentiated(&mut *plugged::loss(name, &config), task, &logits);
             assert!((found.0 - expected.0).abs() <= 1e-6 * expected.0, "{name}, {task:?}: {} {}", found.0, expected.0);
             assert_eq!(found.1, expected.1, "{name}, {task:?}");
             for (a, b) in found.2.iter().zip(&expected.2) {
@@ -98,7 +85,7 @@ fn finite_differences_confirm_their_gradients() {
     ];
     for task in [Task::Rows, Task::Tokens] {
         for (name, config) in &settings {
-            let mut loss = plugged(name, config.clone());
+            let mut loss = plugged::loss(name, config);
             let values = task.logits();
             let logits = from_float64(values.clone(), task.shape(), &Device::flex()).unwrap();
             let (_, _, gradient) = differentiated(&mut *loss, task, &logits);
@@ -123,7 +110,7 @@ fn a_certain_row_gives_a_finite_gradient_whatever_gamma_is() {
         let values = vec![120.0, 0.0, 0.0, 0.0, 0.0, 90.0, 0.0, 60.0, 0.0, 0.0, 0.0, 40.0];
         let logits = from_float32(values, &[4, 3], &Device::flex()).unwrap();
         let (value, _, gradient) =
-            differentiated(&mut *plugged("focal", json!({ "gamma": gamma })), Task::Rows, &logits);
+            differentiated(&mut *plugged::loss("focal", &json!({ "gamma": gamma })), Task::Rows, &logits);
         assert!(value.is_finite() && gradient.iter().all(|x| x.is_finite()), "γ {gamma}: {value}, {gradient:?}");
     }
 }

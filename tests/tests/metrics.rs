@@ -3,24 +3,11 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::path::Path;
-use std::sync::OnceLock;
+mod plugged;
 
 use retune_roles::{Batch, Metric};
-use retune_sandbox::{Sandbox, Setup};
 use retune_tensor::{Device, from_float32, from_int64};
-use serde_json::{Value, json};
-
-fn plugged(name: &str, config: Value) -> Box<dyn Metric> {
-    static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
-    let sandbox =
-        SANDBOX.get_or_init(|| Sandbox::new(Some(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled"))).unwrap());
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../target/plugins/{name}.wasm"));
-    assert!(path.is_file(), "{} is missing: run `cargo xtask plugins` first", path.display());
-    let plugin = sandbox.load(&path).unwrap();
-    let config = plugin.resolve_config(&config).unwrap();
-    plugin.metric(&Setup::new(config, 7), &Device::flex()).unwrap()
-}
+use serde_json::json;
 
 /// Rows whose logits say `predicted`, over three classes.
 fn rows(labels: &[i64], predicted: &[usize]) -> Batch {
@@ -57,16 +44,16 @@ fn a_classification_report_is_as_counted_by_hand_in_any_batches() {
         ("macro_recall", (2.0 / 3.0 + 1.0 / 3.0 + 1.0) / 3.0),
     ];
     for size in [1, 2, 4, 9] {
-        let mut metric = plugged("classification-report", json!({ "class_names": ["a", "b", "c"] }));
+        let mut metric = plugged::metric("classification-report", &json!({ "class_names": ["a", "b", "c"] }));
         for (labels, predicted) in labels.chunks(size).zip(predicted.chunks(size)) {
             metric.update(&rows(labels, predicted)).unwrap();
         }
         assert_values(&mut *metric, &expected);
     }
 
-    let mut whole = plugged("classification-report", json!({ "class_names": ["a", "b", "c"] }));
+    let mut whole = plugged::metric("classification-report", &json!({ "class_names": ["a", "b", "c"] }));
     for (labels, predicted) in labels.chunks(5).zip(predicted.chunks(5)) {
-        let mut part = plugged("classification-report", json!({ "class_names": ["a", "b", "c"] }));
+        let mut part = plugged::metric("classification-report", &json!({ "class_names": ["a", "b", "c"] }));
         part.update(&rows(labels, predicted)).unwrap();
         whole.merge(&part.snapshot().unwrap()).unwrap();
     }
@@ -77,7 +64,7 @@ fn a_classification_report_is_as_counted_by_hand_in_any_batches() {
 
 #[test]
 fn perplexity_is_the_inverse_geometric_mean_of_the_probabilities() {
-    let mut metric = plugged("perplexity", json!({ "bits_per_token": true }));
+    let mut metric = plugged::metric("perplexity", &json!({ "bits_per_token": true }));
     let p = 1.5f64.exp() / (1.5f64.exp() + 2.0);
     metric.update(&rows(&[0, -100], &[0, 1])).unwrap();
     metric.update(&rows(&[1, 2, 0], &[1, 2, 1])).unwrap();

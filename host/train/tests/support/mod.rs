@@ -1,6 +1,8 @@
 //! A tiny random BERT, rows it can learn, and an observer that remembers.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub mod splitting;
+
 use std::{ops::ControlFlow, path::Path};
 
 use retune_roles::{
