@@ -83,8 +83,9 @@ pub fn run(recipe: &Recipe, wishes: &Wishes, console: &mut Console) -> Result<En
     }
 
     place.create()?;
+    let mut untrained = true;
     if wishes.resume {
-        trainer.resume().map_err(|e| trouble::training(recipe, e))?;
+        untrained = trainer.resume().map_err(|e| trouble::training(recipe, e))?.is_none();
     } else {
         place.write_recipe(&text)?;
         manifest(recipe, &assembly, &prepared, trainer.model(), loaded, device)?.write(&place.manifest())?;
@@ -93,7 +94,8 @@ pub fn run(recipe: &Recipe, wishes: &Wishes, console: &mut Console) -> Result<En
     if wishes.resume {
         tell_changed_plugins(&place, assembly.roster.facts(), &mut log, console)?;
     }
-    let mut course = Course { recipe, assembly: &assembly, prepared: &prepared, place, log, console, wishes };
+    let mut course =
+        Course { recipe, assembly: &assembly, prepared: &prepared, place, log, console, wishes, untrained };
     course.go(trainer, began)
 }
 
@@ -106,13 +108,15 @@ struct Course<'a> {
     log: EventLog,
     console: &'a mut Console,
     wishes: &'a Wishes,
+    /// Whether the model is still the base: begun just now, or stopped before the first checkpoint.
+    untrained: bool,
 }
 
 impl Course<'_> {
     fn go(&mut self, trainer: Trainer<'_>, began: Instant) -> Result<Ending> {
         self.console.line(&format!("run       {}", self.place.root().display()));
         self.log.write(&HostEvent::Data { report: Box::new(self.prepared.report.clone()) })?;
-        if !self.wishes.resume && self.wishes.measure {
+        if self.wishes.measure && self.untrained && self.history()?.measured("before").is_none() {
             self.measure_or_fail(When::Before, trainer.model())?;
         }
         let interrupt = Interrupt::listen()?;

@@ -192,20 +192,27 @@ fn tokenizer(vocabulary: &[&str]) -> serde_json::Value {
     })
 }
 
+/// A small deterministic stream.
+pub struct Draw(pub u32);
+
+impl Draw {
+    /// The next number below `bound`.
+    pub fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (self.0 >> 8) as usize % bound
+    }
+}
+
 /// Rows whose first word tells the label; the rest is filling.
 fn rows(count: u32, seed: u32) -> String {
-    let mut state = seed;
-    let mut draw = move |below: usize| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 8) as usize % below
-    };
+    let mut draw = Draw(seed);
     let mut text = String::from("text,label\n");
     for _ in 0..count {
-        let (label, words) = KINDS[draw(KINDS.len())];
-        text.push_str(words[draw(words.len())]);
-        for _ in 0..=draw(4) {
+        let (label, words) = KINDS[draw.below(KINDS.len())];
+        text.push_str(words[draw.below(words.len())]);
+        for _ in 0..=draw.below(4) {
             text.push(' ');
-            text.push_str(FILLERS[draw(FILLERS.len())]);
+            text.push_str(FILLERS[draw.below(FILLERS.len())]);
         }
         text.push_str(&format!(",{label}\n"));
     }
