@@ -10,9 +10,10 @@ use retune_roles::{RoleKind, builtin};
 use retune_sandbox::{Limits, Plugin, Sandbox};
 
 use crate::complaint::{Complaint, Result, nearest_path};
-use crate::nearest::{listed, nearest};
 use crate::recipe::{Places, Recipe, RoleRef, RoleSource};
 use crate::roster::{Seat, Who, limit_names, task};
+use crate::words::listed;
+use retune_roles::nearest::nearest;
 
 /// Casts one recipe.
 pub struct Caster<'a> {

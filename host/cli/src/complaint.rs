@@ -211,6 +211,6 @@ pub fn nearest_path(path: &Path) -> Option<String> {
     let mut names: Vec<String> = entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     let wanted = path.file_name()?.to_string_lossy();
-    let near = crate::nearest::nearest(&wanted, names.iter().map(String::as_str))?;
+    let near = retune_roles::nearest::nearest(&wanted, names.iter().map(String::as_str))?;
     Some(format!("did you mean `{}`?", parent.join(near).display()))
 }

@@ -15,7 +15,6 @@ mod interrupt;
 mod journal;
 mod machine;
 mod manifest;
-mod nearest;
 mod plan;
 mod recipe;
 mod report;

@@ -1,8 +1,13 @@
-//! Numbers as people read them.
+//! Names and numbers as people read them.
 
 /// A role's name without the file it came from: `focal`, not `focal (plugins/focal.wasm)`.
 pub fn plain(who: &str) -> &str {
     who.split(" (").next().unwrap_or(who)
+}
+
+/// `a`, `b`, `c`, each in backticks; for "allowed: …".
+pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    names.into_iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// `1,234,567`.

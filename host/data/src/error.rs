@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use retune_roles::Failure;
 
-use crate::nearest::suggestion;
 use crate::report::Dropped;
 
 /// What was wrong with the data, the tokenizer, or the spec.
@@ -282,7 +281,7 @@ impl DataError {
             .unwrap_or_default();
         names.sort();
         let wanted = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        let nearest = crate::nearest::nearest(&wanted, names.iter().map(String::as_str)).map(str::to_owned);
+        let nearest = retune_roles::nearest::nearest(&wanted, names.iter().map(String::as_str)).map(str::to_owned);
         Self::FileMissing { path: path.to_owned(), nearest }
     }
 
@@ -311,6 +310,11 @@ fn account(read: u64, dropped: &[Dropped]) -> String {
 /// `train.csv:17`.
 pub(crate) fn place(file: &str, line: u64) -> String {
     format!("{file}:{line}")
+}
+
+/// `` ; did you mean `x`? `` or nothing, for the end of a sentence.
+fn suggestion(nearest: Option<&str>) -> String {
+    nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -77,7 +77,7 @@ impl LabelSet {
         {
             return Ok(class);
         }
-        let nearest = crate::nearest::nearest(&label, self.names.iter().map(String::as_str)).map(str::to_owned);
+        let nearest = retune_roles::nearest::nearest(&label, self.names.iter().map(String::as_str)).map(str::to_owned);
         let origin = match &self.origin {
             None => "in data.labels".to_owned(),
             Some(file) => format!("among the labels of {file}"),

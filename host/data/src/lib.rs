@@ -42,7 +42,6 @@ pub mod examples;
 mod help;
 pub mod labels;
 mod load;
-pub mod nearest;
 pub mod overlap;
 mod parallel;
 pub mod pipeline;

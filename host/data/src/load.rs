@@ -232,7 +232,7 @@ pub(crate) fn check_columns(available: &[String], place: &str, column: &str, pur
     if available.iter().any(|name| name == column) {
         return Ok(());
     }
-    let nearest = crate::nearest::nearest(column, available.iter().map(String::as_str)).map(str::to_owned);
+    let nearest = retune_roles::nearest::nearest(column, available.iter().map(String::as_str)).map(str::to_owned);
     Err(DataError::ColumnMissing {
         place: place.to_owned(),
         column: column.to_owned(),

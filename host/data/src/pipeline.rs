@@ -37,7 +37,8 @@ impl<'a> Pipeline<'a> {
         for runner in &self.runners {
             let contract = runner.contract();
             if let Some(field) = contract.reads.iter().find(|field| !available.contains(field)) {
-                let nearest = crate::nearest::nearest(field, available.iter().map(String::as_str)).map(str::to_owned);
+                let nearest =
+                    retune_roles::nearest::nearest(field, available.iter().map(String::as_str)).map(str::to_owned);
                 return Err(DataError::StageField {
                     stage: runner.name().to_owned(),
                     field: field.clone(),

@@ -34,7 +34,8 @@ impl Record {
     pub fn require(&self, column: &str, purpose: &str) -> Result<&Value> {
         self.get(column).ok_or_else(|| {
             let available: Vec<String> = self.fields.iter().map(|(name, _)| name.clone()).collect();
-            let nearest = crate::nearest::nearest(column, available.iter().map(String::as_str)).map(str::to_owned);
+            let nearest =
+                retune_roles::nearest::nearest(column, available.iter().map(String::as_str)).map(str::to_owned);
             DataError::ColumnMissing {
                 place: self.key.clone(),
                 column: column.to_owned(),

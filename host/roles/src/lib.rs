@@ -17,6 +17,7 @@ pub mod example;
 pub mod failure;
 pub mod loss;
 pub mod metric;
+pub mod nearest;
 pub mod policy;
 pub mod preprocessor;
 pub mod progress;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use retune_roles::nearest::nearest;
 use thiserror::Error;
 
 /// A component that cannot be used, or an engine that cannot be had.
@@ -106,15 +107,12 @@ impl LoadError {
 
 /// The component beside a missing one whose name is nearest.
 fn neighbour(missing: &Path) -> Option<PathBuf> {
-    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
-    let wanted = name(missing)?;
-    let beside = std::fs::read_dir(missing.parent()?).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
-    beside
-        .filter(|path| path != missing && path.extension().is_some_and(|extension| extension == "wasm"))
-        .filter_map(|path| Some((strsim::jaro_winkler(&wanted, &name(&path)?), path)))
-        .filter(|(similarity, _)| *similarity > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, path)| path)
+    let folder = missing.parent()?;
+    let beside = std::fs::read_dir(folder).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut names: Vec<String> = beside.filter(|name| name.ends_with(".wasm")).collect();
+    names.sort();
+    let near = nearest(missing.file_name()?.to_str()?, names.iter().map(String::as_str))?;
+    Some(folder.join(near))
 }
 
 /// A configuration that breaks the plugin's schema.

@@ -210,13 +210,8 @@ fn nearest(key: &str, known: &[String]) -> Option<String> {
     })
 }
 
-fn closest<'a>(given: &str, known: &'a [String]) -> Option<&'a String> {
-    known
-        .iter()
-        .map(|name| (strsim::jaro_winkler(given, name), name))
-        .filter(|(similarity, _)| *similarity > 0.75)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| name)
+fn closest<'a>(given: &str, known: &'a [String]) -> Option<&'a str> {
+    retune_roles::nearest::nearest(given, known.iter().map(String::as_str))
 }
 
 /// What the schema says about a key, for one that is missing.

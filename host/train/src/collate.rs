@@ -6,11 +6,11 @@
 
 use std::collections::BTreeSet;
 
-use retune_roles::{Batch, Example, InputSpec, RoleKind};
+use retune_roles::{Batch, Example, InputSpec, RoleKind, nearest::nearest};
 use retune_tensor::{Device, from_float32};
 
 use crate::{
-    error::{TrainError, nearest},
+    error::TrainError,
     model::{Forward, Input, Task},
 };
 
@@ -48,7 +48,7 @@ impl Collation {
                     who: who.to_string(),
                     wanted: input.name.clone(),
                     available: self.available.clone(),
-                    nearest: nearest(&input.name, self.available.iter().map(String::as_str)),
+                    nearest: nearest(&input.name, self.available.iter().map(String::as_str)).map(str::to_owned),
                 });
             }
         }

@@ -187,16 +187,6 @@ fn rows(keys: &[String]) -> String {
     }
 }
 
-/// The name in `names` that `given` was probably meant to be.
-pub(crate) fn nearest<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    names
-        .into_iter()
-        .map(|name| (strsim::jaro_winkler(given, name), name))
-        .filter(|(closeness, _)| *closeness > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| name.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,12 +201,5 @@ mod tests {
             "step 12: the numerator of loss focal is NaN on rows train.csv:1, train.csv:2, train.csv:3, train.csv:4, \
              train.csv:5, train.csv:6, train.csv:7, train.csv:8 and 3 more; no weight was changed"
         );
-    }
-
-    #[test]
-    fn the_nearest_name_is_a_likely_one_or_none() {
-        let names = ["logits", "labels", "hidden"];
-        assert_eq!(nearest("lables", names).as_deref(), Some("labels"));
-        assert_eq!(nearest("zzz", names), None);
     }
 }

@@ -1,9 +1,9 @@
 //! What can be known to be wrong before the first step.
 
-use retune_roles::{Example, Metric, Target};
+use retune_roles::{Example, Metric, Target, nearest::nearest};
 
 use crate::{
-    error::{TrainError, list, nearest},
+    error::{TrainError, list},
     model::{Input, Model, Task},
     spec::{Mode, TrainSpec},
 };

@@ -11,10 +11,11 @@ use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
 use crate::complaint::{Complaint, Text};
-use crate::nearest::{listed, nearest};
 use crate::recipe::At;
 use crate::recipe::schema;
 use crate::recipe::value::{Node, kind};
+use crate::words::listed;
+use retune_roles::nearest::nearest;
 
 /// Where problems are gathered.
 pub struct Problems<'t> {

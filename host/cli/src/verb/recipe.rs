@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use crate::complaint::{Complaint, Result};
-use crate::nearest::{listed, nearest};
 use crate::recipe::embedded::{RECIPES, find};
 use crate::recipe::schema::KEYS;
 use crate::recipe::{Recipe, resolved};
+use crate::words::listed;
+use retune_roles::nearest::nearest;
 
 /// Arguments of `retune recipe`.
 #[derive(Debug, clap::Args)]
