@@ -4,7 +4,8 @@ use std::fmt::Write;
 use std::path::Path;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../recipes");
+    // Read when it runs: a target directory may serve several checkouts.
+    let folder = Path::new(&std::env::var("CARGO_MANIFEST_DIR")?).join("../recipes");
     println!("cargo::rerun-if-changed={}", folder.display());
     let mut files = Vec::new();
     for entry in std::fs::read_dir(&folder)? {

@@ -6,15 +6,16 @@ use std::process::Command;
 
 use crate::command::Failed;
 
-/// The checkout this command was built from.
+/// The checkout this command runs for.
 pub struct Workspace {
     root: PathBuf,
 }
 
 impl Workspace {
-    /// The folder above `xtask/`.
+    /// The folder above `xtask/`, as `cargo run` names it: one target directory may serve several checkouts.
     pub fn find() -> Result<Workspace, Failed> {
-        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let here = env::var_os("CARGO_MANIFEST_DIR").ok_or_else(|| Failed::new("run it as `cargo xtask`"))?;
+        let here = PathBuf::from(here);
         let root = here.parent().ok_or_else(|| Failed::new("xtask is not inside a workspace"))?;
         Ok(Workspace { root: root.to_owned() })
     }
