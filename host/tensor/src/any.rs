@@ -21,7 +21,8 @@ use crate::error::{Result, TensorError, ensure, guard};
 /// A tensor of any rank and element type, on any device.
 #[derive(Clone, Debug)]
 pub struct AnyTensor {
-    inner: DispatchTensor,
+    /// Boxed: with CUDA compiled in, burn's value takes over 500 bytes.
+    inner: Box<DispatchTensor>,
     /// Shown as `[]` while burn holds `[1]`.
     scalar: bool,
 }
@@ -42,7 +43,7 @@ impl<const D: usize, K: Basic> From<Tensor<D, K>> for AnyTensor {
     fn from(tensor: Tensor<D, K>) -> Self {
         let inner = tensor.into_dispatch();
         let scalar = inner.shape().rank() == 0;
-        Self { inner, scalar }
+        Self { inner: Box::new(inner), scalar }
     }
 }
 
@@ -88,8 +89,8 @@ impl AnyTensor {
         if self.inner.autodiff == DispatchAutodiffContext::Disabled {
             return self.clone();
         }
-        let inner = by_kind!(self.kind(); inner, int_inner, bool_inner; self.inner.clone());
-        Self { inner, scalar: self.scalar }
+        let inner = by_kind!(self.kind(); inner, int_inner, bool_inner; self.raw());
+        Self { inner: Box::new(inner), scalar: self.scalar }
     }
 
     /// The same values with no gradient flowing back; what [`AnyTensor::untracked`]
@@ -118,7 +119,7 @@ impl AnyTensor {
             BurnKind::Bool => (self.kind() == Kind::Bool, "boolean"),
         };
         ensure!(fits, "typed", "asked for {asked} elements, the tensor has {}", self.dtype());
-        guard("typed", || Tensor::from_dispatch(self.inner.clone()))
+        guard("typed", || Tensor::from_dispatch(self.raw()))
     }
 
     /// The elements in row-major order, whatever their type; waits for the device.
@@ -126,7 +127,7 @@ impl AnyTensor {
     /// # Errors
     /// When the device fails.
     pub fn data(&self) -> Result<TensorData> {
-        let tensor = self.untracked().inner;
+        let tensor = *self.untracked().inner;
         let read = guard("read", || match self.kind() {
             Kind::Float => Tensor::<1, Float>::from_dispatch(tensor).try_into_data(),
             Kind::Int => Tensor::<1, Int>::from_dispatch(tensor).try_into_data(),
@@ -189,7 +190,7 @@ impl AnyTensor {
 
     /// burn's value; of rank one for a scalar.
     pub(crate) fn raw(&self) -> DispatchTensor {
-        self.inner.clone()
+        (*self.inner).clone()
     }
 
     /// The type this device stores booleans in.
@@ -208,7 +209,7 @@ impl AnyTensor {
                 let kind = Dtype::of(inner.dtype()).kind();
                 by_kind!(kind; float_reshape, int_reshape, bool_reshape; inner, Shape::from(held.to_vec()))
             };
-            Self { inner, scalar: shape.is_empty() }
+            Self { inner: Box::new(inner), scalar: shape.is_empty() }
         })
     }
 
