@@ -46,7 +46,7 @@ pub fn build(workspace: &Workspace) -> Result<(), Failed> {
         place(&from, &folder.join(format!("{}.wasm", source.name)))?;
     }
     let hostile = sources.iter().filter(|source| source.hostile).count();
-    eprintln!("{} plugins and {hostile} hostile ones are in target/plugins", sources.len() - hostile);
+    eprintln!("{} plugins, and {hostile} hostile ones for the tests, are in target/plugins", sources.len() - hostile);
     Ok(())
 }
 

@@ -117,7 +117,11 @@ fn missing_files(recipe: &Recipe) -> Vec<Complaint> {
             let shown = path.display();
             let complaint = recipe.complaint(format!("{key}: `{shown}` {problem}"), path.span(), "named here");
             let help = if path.exists() { None } else { nearest_path(path) };
-            complaints.push(complaint.help_some(help).help("paths are relative to the recipe's folder"));
+            let complaint = complaint.help_some(help).help("paths are relative to the recipe's folder");
+            // Written as elsewhere one writes the name of a model on a hub.
+            let hub = matches!(wants, Wants::Folder)
+                .then(|| "retune downloads nothing: get the model's folder first".to_owned());
+            complaints.push(complaint.help_some(hub));
         }
     };
     match &recipe.model.base {

@@ -190,6 +190,9 @@ pub fn unreadable(path: &Path, error: &std::io::Error) -> Complaint {
     if error.kind() == std::io::ErrorKind::NotFound {
         return Complaint::new(format!("`{}` does not exist", path.display())).help_some(nearest_path(path));
     }
+    if path.is_dir() {
+        return Complaint::new(format!("`{}` is a folder, not a file", path.display()));
+    }
     Complaint::new(format!("cannot read `{}`", path.display())).because(error)
 }
 

@@ -103,7 +103,7 @@ impl Plan {
     pub fn page(&self) -> String {
         let mut out = format!("{} on {}\n", self.name, self.device);
         out.push_str(&format!(
-            "\nmodel     {}, {} parameters; {} learn at the start ({} of {} layers)\n",
+            "\nmodel         {}, {} parameters; {} learn at the start ({} of {} layers)\n",
             self.architecture,
             amount(self.parameters),
             amount(self.trainable),
@@ -114,10 +114,15 @@ impl Plan {
             let shown: Vec<&str> = self.labels.iter().take(8).map(String::as_str).collect();
             let more =
                 if self.labels.len() > 8 { format!(" and {} more", self.labels.len() - 8) } else { String::new() };
-            out.push_str(&format!("labels    {}: {}{more}\n", self.labels.len(), shown.join(", ")));
+            out.push_str(&format!("labels        {}: {}{more}\n", self.labels.len(), shown.join(", ")));
         }
         for (name, examples, tokens) in &self.splits {
-            out.push_str(&format!("data      {name}: {} examples, {} tokens\n", count(*examples), count(*tokens)));
+            out.push_str(&format!(
+                "data          {name}: {} example{}, {} tokens\n",
+                count(*examples),
+                if *examples == 1 { "" } else { "s" },
+                count(*tokens)
+            ));
         }
         for role in &self.roles {
             let origin = role.plugin.as_ref().map_or("built in".to_owned(), |f| {
@@ -128,14 +133,14 @@ impl Plan {
             out.push('\n');
         }
         out.push_str(&format!(
-            "steps     {} of {} rows; evaluation {}\n",
+            "steps         {} of {} rows; evaluation {}\n",
             count(self.steps),
             count(self.rows_per_step),
             self.evaluations
         ));
         let m = &self.memory;
         out.push_str(&format!(
-            "memory    about {}: weights {}, gradients {}, optimiser {}, activations at most {}\n",
+            "memory        about {}: weights {}, gradients {}, optimiser {}, activations at most {}\n",
             bytes(m.total()),
             bytes(m.weights),
             bytes(m.gradients),

@@ -119,6 +119,31 @@ fn a_directory_without_a_run_is_refused() {
 }
 
 #[test]
+fn a_folder_for_a_recipe_and_a_recipe_for_a_model_are_refused_by_what_they_are() {
+    let folder = folder();
+    let run = folder.path().join("run");
+    std::fs::create_dir(&run).unwrap();
+    std::fs::write(run.join("recipe.toml"), "").unwrap();
+    std::fs::write(run.join("manifest.json"), "").unwrap();
+    let said = retune(&folder, &["run", "run"]);
+    assert_eq!(said.code, 1);
+    assert!(said.err.contains("`run` is a folder, not a file"), "{}", said.err);
+    assert!(said.err.contains("`retune run --resume run` goes on with it"), "{}", said.err);
+    let said = retune(&folder, &["predict", "run/recipe.toml", "a text"]);
+    assert_eq!(said.code, 1);
+    assert!(said.err.contains("`run/recipe.toml` is a file, not a folder"), "{}", said.err);
+}
+
+#[test]
+fn data_for_a_recipe_is_refused_in_a_few_lines() {
+    let folder = folder();
+    std::fs::write(folder.path().join("train.csv"), "text,label\n".repeat(100)).unwrap();
+    let said = retune(&folder, &["run", "train.csv"]);
+    assert_eq!(said.code, 1);
+    assert_eq!(said.err.matches("this is not TOML").count(), 3, "{}", said.err);
+}
+
+#[test]
 fn standard_error_has_no_colour_when_it_is_no_terminal() {
     let said = retune(&folder(), &["run", "nowhere.toml"]);
     assert!(!said.err.contains('\u{1b}'));

@@ -304,7 +304,9 @@ impl Recipe {
                 std::io::ErrorKind::InvalidData => Complaint::new(format!("`{}` is not UTF-8 text", path.display())),
                 _ => unreadable(path, &error),
             };
-            complaint.help_some(embedded::hint(path))
+            let run = (path.join("recipe.toml").is_file() && path.join("manifest.json").is_file())
+                .then(|| format!("it is a run; `retune run --resume {}` goes on with it", path.display()));
+            complaint.help_some(run).help_some(embedded::hint(path))
         })?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let folder = std::path::absolute(folder_or_here(folder)).map_err(|e| unreadable(folder, &e))?;

@@ -224,9 +224,10 @@ impl<'a, 'p> Section<'a, 'p> {
     }
 
     fn out_of_range(&self, key: &str, node: &Node<'_>, given: &str, range: &str) {
-        let about = schema::keys_of(self.name)
-            .find(|k| k.name == key)
-            .map(|k| format!("{key}: {} Left out, it is {}.", k.about, k.default));
+        let about = schema::keys_of(self.name).find(|k| k.name == key).map(|k| match k.default {
+            "required" => format!("{key}: {}", k.about),
+            default => format!("{key}: {} Left out, it is {default}.", k.about),
+        });
         self.problems.add(node.span(), format!("`{}` is {given}; it must be {range}", self.full(key)), range, about);
     }
 
@@ -305,17 +306,18 @@ impl<'a, 'p> Section<'a, 'p> {
                 .map_or_else(|| "not a key here".to_owned(), |near| format!("did you mean `{near}`?"));
             let elsewhere: Vec<String> = schema::sections_with(name, self.name)
                 .into_iter()
-                .map(|s| if s.is_empty() { "the top level".to_owned() } else { format!("[{s}]") })
+                .map(|s| if s.is_empty() { "at the top level".to_owned() } else { format!("in [{s}]") })
                 .collect();
             let mut help = format!("keys here: {}", listed(known.iter().copied()));
             if !elsewhere.is_empty() {
-                help = format!("`{name}` belongs in {}\n{help}", elsewhere.join(" or "));
+                help = format!("`{name}` belongs {}\n{help}", elsewhere.join(" or "));
             } else if let Some(ours) = schema::synonym(name).filter(|ours| !known.contains(ours)) {
                 let section = schema::sections_with(ours, self.name).first().copied().unwrap_or_default();
                 help = format!("`{name}` is called `{ours}` here, and stands in [{section}]\n{help}");
             }
-            let place = if self.path.is_empty() { "the top level".to_owned() } else { format!("[{}]", self.path) };
-            self.problems.add(key.span(), format!("unknown key `{name}` in {place}"), label, Some(help));
+            let place =
+                if self.path.is_empty() { "at the top level".to_owned() } else { format!("in [{}]", self.path) };
+            self.problems.add(key.span(), format!("unknown key `{name}` {place}"), label, Some(help));
         }
     }
 }

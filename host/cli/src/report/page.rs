@@ -89,13 +89,14 @@ fn result(history: &History) -> String {
         return "<p class=\"empty\">Nothing was measured.</p>".to_owned();
     }
     let title = |m: Option<&Measured>, word: &str| {
-        m.map(|m| format!("<th class=\"n\">{word}, {} ({})</th>", escape(&m.split), count(m.rows))).unwrap_or_default()
+        m.map(|m| format!("<th class=\"n\">{word}, {} {} rows</th>", count(m.rows), escape(&m.split)))
+            .unwrap_or_default()
     };
     let mut out = format!(
         "<table><thead><tr><th>value</th>{}{}{}</tr></thead><tbody>",
         title(before, "before"),
         title(after, "after"),
-        title(test, "test, opened once")
+        title(test, "at the end")
     );
     for name in names {
         let _ = write!(out, "<tr><td>{}</td>", escape(name));

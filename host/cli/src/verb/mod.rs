@@ -17,7 +17,7 @@ use clap::{Parser, Subcommand};
 use crate::complaint::Result;
 
 const ENVIRONMENT: &str = "Environment:
-  RETUNE_CACHE  where prepared data and compiled plugins are kept
+  RETUNE_CACHE  where prepared data and compiled plugins are kept; `retune doctor` shows the place
   RETUNE_LOG    what is logged: warn, plugin=info (what plugins say), debug
   NO_COLOR      no colours
 

@@ -118,6 +118,10 @@ struct Reader {
 
 impl Reader {
     fn open(given: &Path) -> Result<Self> {
+        if given.is_file() {
+            return Err(Complaint::new(format!("`{}` is a file, not a folder", given.display()))
+                .help("give a run directory, or a model in Hugging Face layout"));
+        }
         if !given.is_dir() {
             return Err(unreadable(given, &std::io::Error::from(std::io::ErrorKind::NotFound)));
         }

@@ -10,7 +10,7 @@ use crate::rundir::RunDir;
 /// Arguments of `retune report`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The run directory
+    /// The run directory; the report is its report.html
     run: PathBuf,
 }
 

@@ -16,12 +16,15 @@ use crate::complaint::{Complaint, Result, Text};
 const TASKS: &[(&str, TaskName)] =
     &[("sequence-classification", TaskName::SequenceClassification), ("causal-lm", TaskName::CausalLm)];
 
+/// Of a file that is no TOML at all, such as a CSV, every line is an error, and the first few say it.
+const SYNTAX_ERRORS_SHOWN: usize = 3;
+
 /// Reads the whole recipe, or says everything that is wrong with it.
 pub fn recipe(text: Text, folder: &Path, stem: &str) -> Result<Recipe> {
     let source = text.text.clone();
     let (table, errors) = DeTable::parse_recoverable(&source);
     let problems = Problems::new(&text);
-    for error in &errors {
+    for error in errors.iter().take(SYNTAX_ERRORS_SHOWN) {
         // A recovered table is full of holes: what else is wrong with it would be noise.
         problems.add(error.span().unwrap_or(0..0), "this is not TOML", error.message().to_owned(), None);
     }
