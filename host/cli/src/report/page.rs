@@ -89,7 +89,7 @@ fn result(history: &History) -> String {
         return "<p class=\"empty\">Nothing was measured.</p>".to_owned();
     }
     let title = |m: Option<&Measured>, word: &str| {
-        m.map(|m| format!("<th class=\"n\">{word}, {} {} rows</th>", count(m.rows), escape(&m.split)))
+        m.map(|m| format!("<th class=\"n\">{word}<br>{} {} rows</th>", count(m.rows), escape(&m.split)))
             .unwrap_or_default()
     };
     let mut out = format!(

@@ -96,10 +96,27 @@ fn page(plugin: &Plugin, schema: &Json) -> String {
     if let Ok(Json::Object(limits)) = serde_json::to_value(Limits::default()) {
         let width = limits.keys().map(String::len).max().unwrap_or(0);
         for (name, value) in limits {
-            out.push_str(&format!("  {name:width$}  {}\n", value.as_u64().map_or(value.to_string(), count)));
+            let shown = value.as_u64().map_or(value.to_string(), count);
+            out.push_str(format!("  {name:width$}  {shown:>7}  {}", meaning(&name)).trim_end());
+            out.push('\n');
         }
     }
     out
+}
+
+/// What a limit bounds.
+fn meaning(limit: &str) -> &'static str {
+    match limit {
+        "memory_mib" => "memory of the plugin",
+        "table_elements" => "entries of its function tables",
+        "instances" => "core modules it may be made of",
+        "deadline_ms" => "time a call may take",
+        "copy_mib" => "data it may hand over in a call",
+        "handles" => "tensors and batches it may hold at a time",
+        "tensor_mib" => "tensors it has made and not dropped",
+        "readback_mib" => "tensor data it may read in a call",
+        _ => "",
+    }
 }
 
 /// A row of the settings table.
@@ -216,5 +233,13 @@ mod tests {
                 "alpha|number|unset|",
             ]
         );
+    }
+
+    #[test]
+    fn every_limit_has_a_meaning() {
+        let limits = serde_json::to_value(Limits::default()).unwrap();
+        for name in limits.as_object().unwrap().keys() {
+            assert_ne!(meaning(name), "", "{name}");
+        }
     }
 }
