@@ -119,8 +119,8 @@ fn missing_files(recipe: &Recipe) -> Vec<Complaint> {
             let help = if path.exists() { None } else { nearest_path(path) };
             let complaint = complaint.help_some(help).help("paths are relative to the recipe's folder");
             // Written as elsewhere one writes the name of a model on a hub.
-            let hub = matches!(wants, Wants::Folder)
-                .then(|| "retune downloads nothing: get the model's folder first".to_owned());
+            let hub =
+                (key == "model.base").then(|| "retune downloads nothing: get the model's folder first".to_owned());
             complaints.push(complaint.help_some(hub));
         }
     };
