@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use assert_cmd::Command;
+use std::process::Command;
+
 use tempfile::TempDir;
 
 struct Said {
@@ -12,8 +13,7 @@ struct Said {
 }
 
 fn retune(folder: &TempDir, arguments: &[&str]) -> Said {
-    let output = Command::cargo_bin("retune")
-        .unwrap()
+    let output = Command::new(env!("CARGO_BIN_EXE_retune"))
         .current_dir(folder.path())
         .env("RETUNE_CACHE", folder.path().join("cache"))
         .args(arguments)
