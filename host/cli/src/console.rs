@@ -4,7 +4,7 @@
 //! come at most every few seconds, so that a log file stays readable; the event
 //! log has every number in any case.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -72,7 +72,8 @@ impl Console {
         match (&self.mode, &self.bar) {
             (Mode::Quiet, _) => {}
             (_, Some(bar)) => bar.println(text),
-            (_, None) => eprintln!("{text}"),
+            // A closed pipe (`2>&1 | head`) must not end a run.
+            (_, None) => drop(writeln!(std::io::stderr(), "{text}")),
         }
     }
 

@@ -5,6 +5,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+mod allocator;
 mod assembly;
 mod casting;
 mod complaint;
@@ -22,13 +23,14 @@ mod roster;
 mod rundir;
 mod self_check;
 mod settings;
+mod stdout;
 mod summary;
 mod trouble;
 mod verb;
 mod watcher;
 mod words;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -37,12 +39,14 @@ use complaint::Complaint;
 use verb::Cli;
 
 fn main() -> ExitCode {
+    allocator::keep_freed_memory();
     let cli = Cli::parse();
     journal::start();
     match cli.run() {
         Ok(code) => code,
         Err(complaint) => {
-            eprint!("{}", rendered(&complaint));
+            // Nobody is left to tell when standard error is closed.
+            let _ = write!(std::io::stderr(), "{}", rendered(&complaint));
             ExitCode::from(1)
         }
     }

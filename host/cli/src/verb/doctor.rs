@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::complaint::Result;
 use crate::machine;
+use crate::stdout;
 use crate::words::bytes;
 
 /// Arguments of `retune doctor`.
@@ -42,7 +43,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             .iter()
             .map(|f| json!({"what": f.what, "state": word(f.state), "fact": f.fact, "remedy": f.remedy}))
             .collect();
-        println!("{:#}", json!({ "findings": list }));
+        stdout::line(format!("{:#}", json!({ "findings": list })));
     } else {
         let width = findings.iter().map(|f| f.what.len()).max().unwrap_or(0);
         for f in &findings {
@@ -51,9 +52,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 State::Missing => "–",
                 State::Broken => "✗",
             };
-            println!("{mark} {:width$}  {}", f.what, f.fact);
+            stdout::line(format!("{mark} {:width$}  {}", f.what, f.fact));
             for line in &f.remedy {
-                println!("  {:width$}  {line}", "");
+                stdout::line(format!("  {:width$}  {line}", ""));
             }
         }
     }

@@ -9,6 +9,7 @@ use crate::assembly::Assembly;
 use crate::complaint::Result;
 use crate::console::Console;
 use crate::recipe::Recipe;
+use crate::stdout;
 use crate::words::count;
 
 /// Arguments of `retune prepare`.
@@ -32,7 +33,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.json {
         super::run::print_json(&prepared.report);
     } else {
-        print!("{}", page(&prepared.report));
+        stdout::text(page(&prepared.report));
     }
     Ok(ExitCode::SUCCESS)
 }

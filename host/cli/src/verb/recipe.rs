@@ -9,6 +9,7 @@ use crate::complaint::{Complaint, Result};
 use crate::recipe::embedded::{RECIPES, find};
 use crate::recipe::schema::KEYS;
 use crate::recipe::{Recipe, resolved};
+use crate::stdout;
 use crate::words::listed;
 use retune_roles::nearest::nearest;
 
@@ -46,11 +47,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Verb::List => {
             let width = RECIPES.iter().map(|r| r.name.len()).max().unwrap_or(0);
             for recipe in RECIPES {
-                println!("{:width$}  {}", recipe.name, recipe.about());
+                stdout::line(format!("{:width$}  {}", recipe.name, recipe.about()));
             }
         }
         Verb::Show { name } => match find(&name) {
-            Some(recipe) => print!("{}", recipe.text),
+            Some(recipe) => stdout::text(recipe.text),
             None => {
                 let names = || RECIPES.iter().map(|r| r.name);
                 return Err(Complaint::new(format!("there is no recipe `{name}` inside this binary"))
@@ -59,7 +60,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             }
         },
         Verb::Keys { section } => keys(section.as_deref())?,
-        Verb::Check { recipe } => print!("{}", resolved::resolved(&Recipe::load(&recipe)?)),
+        Verb::Check { recipe } => stdout::text(resolved::resolved(&Recipe::load(&recipe)?)),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -81,14 +82,14 @@ fn keys(only: Option<&str>) -> Result<()> {
     let width = KEYS.iter().map(|k| k.name.len()).max().unwrap_or(0);
     for section in sections.into_iter().filter(|s| only.is_none_or(|name| name == *s)) {
         match section {
-            "" => println!("# top level"),
-            "role" => {
-                println!("\n# a role: [loss], [[data.preprocess]], [[strategy.policy]], an entry of evaluation.metrics")
-            }
-            name => println!("\n[{name}]"),
+            "" => stdout::line("# top level"),
+            "role" => stdout::line(
+                "\n# a role: [loss], [[data.preprocess]], [[strategy.policy]], an entry of evaluation.metrics",
+            ),
+            name => stdout::line(format!("\n[{name}]")),
         }
         for key in KEYS.iter().filter(|k| k.section == section) {
-            println!("{:width$}  {} ({}; default: {})", key.name, key.about, key.kind, key.default);
+            stdout::line(format!("{:width$}  {} ({}; default: {})", key.name, key.about, key.kind, key.default));
         }
     }
     Ok(())

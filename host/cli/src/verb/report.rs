@@ -18,6 +18,6 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let run = RunDir::open(&args.run)?;
     report::write(run.root())?;
-    println!("{}", run.report().display());
+    crate::stdout::line(run.report().display().to_string());
     Ok(ExitCode::SUCCESS)
 }

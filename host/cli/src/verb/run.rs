@@ -1,5 +1,6 @@
 //! `retune run` and `retune train`: a recipe, carried out.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -9,6 +10,7 @@ use crate::complaint::Result;
 use crate::console::Console;
 use crate::course::{self, Ending, Wishes};
 use crate::recipe::{At, Recipe};
+use crate::stdout;
 
 /// Arguments of `retune run` and `retune train`.
 #[derive(Debug, clap::Args)]
@@ -46,11 +48,11 @@ pub fn run(args: Args, measure: bool) -> Result<ExitCode> {
     let mut console = Console::new(args.quiet);
     match course::run(&recipe, &wishes, &mut console)? {
         Ending::Planned(plan) if args.json => print_json(&plan),
-        Ending::Planned(plan) => print!("{}", plan.page()),
+        Ending::Planned(plan) => stdout::text(plan.page()),
         Ending::Finished(summary) if args.json => print_json(&summary),
-        Ending::Finished(summary) => print!("{}", summary.page()),
+        Ending::Finished(summary) => stdout::text(summary.page()),
         Ending::Interrupted(complaint) => {
-            eprint!("{}", crate::rendered(&complaint));
+            let _ = write!(std::io::stderr(), "{}", crate::rendered(&complaint));
             return Ok(ExitCode::from(crate::interrupt::EXIT));
         }
     }
@@ -70,5 +72,5 @@ fn recipe_of(given: &Path, wishes: &mut Wishes) -> PathBuf {
 /// One JSON document on standard output.
 pub fn print_json(value: &impl serde::Serialize) {
     // What is printed here has string keys and finite or null numbers only.
-    println!("{:#}", serde_json::to_value(value).unwrap_or_default());
+    stdout::line(format!("{:#}", serde_json::to_value(value).unwrap_or_default()));
 }

@@ -10,6 +10,7 @@ use retune_tensor::device::{self, DeviceChoice};
 
 use crate::complaint::{Complaint, Result};
 use crate::self_check::{Finding, arithmetic, parity, training};
+use crate::stdout;
 
 /// Arguments of `retune self-check`.
 #[derive(Debug, clap::Args)]
@@ -72,14 +73,14 @@ struct Report {
 impl Report {
     fn note(&self, text: &str) {
         if !self.json {
-            println!("{text}");
+            stdout::line(text);
         }
     }
 
     fn all(&mut self, findings: Vec<Finding>) {
         for finding in findings {
             self.failed += usize::from(!finding.holds());
-            println!("{}", if self.json { finding.json() } else { finding.line() });
+            stdout::line(if self.json { finding.json() } else { finding.line() });
         }
     }
 }
