@@ -47,6 +47,17 @@ impl LabelSet {
         Self::build(names, Some(file.to_owned()))
     }
 
+    /// The labels of a trained model, in its order. `named` says that a recipe gave them: then an index may stand
+    /// for a name, as it could in training.
+    ///
+    /// # Errors
+    /// Fewer than two, or one of them twice.
+    pub fn of_model(names: &[String], named: bool) -> Result<Self> {
+        let mut set = Self::given(names)?;
+        set.origin = (!named).then(|| "the model".to_owned());
+        Ok(set)
+    }
+
     fn build(names: Vec<String>, origin: Option<String>) -> Result<Self> {
         if names.len() < 2 {
             let origin = origin.unwrap_or_else(|| "data.labels".to_owned());
@@ -61,6 +72,11 @@ impl LabelSet {
         &self.names
     }
 
+    /// Whether a whole number stands for the index of a name.
+    pub fn takes_indices(&self) -> bool {
+        self.origin.is_none() && !self.names.iter().any(|name| name.parse::<i64>().is_ok())
+    }
+
     /// The class index of a row's label.
     ///
     /// # Errors
@@ -70,8 +86,7 @@ impl LabelSet {
         if let Some(&class) = self.index.get(&label) {
             return Ok(class);
         }
-        if self.origin.is_none()
-            && !self.names.iter().any(|name| name.parse::<i64>().is_ok())
+        if self.takes_indices()
             && let Ok(class) = label.parse::<u32>()
             && (class as usize) < self.names.len()
         {
@@ -80,7 +95,7 @@ impl LabelSet {
         let nearest = retune_roles::nearest::nearest(&label, self.names.iter().map(String::as_str)).map(str::to_owned);
         let origin = match &self.origin {
             None => "in data.labels".to_owned(),
-            Some(file) => format!("among the labels of {file}"),
+            Some(origin) => format!("among the labels of {origin}"),
         };
         Err(DataError::LabelUnknown { place: record.key.clone(), label, origin, nearest, labels: self.names.clone() })
     }
@@ -117,6 +132,9 @@ mod tests {
         assert_eq!(given.class(&row("1"), "label").unwrap(), 1);
         assert!(given.class(&row("2"), "label").is_err());
         assert!(found(&["spam", "ham"]).class(&row("1"), "label").is_err());
+        let of_model = |named| LabelSet::of_model(&["spam".to_owned(), "ham".to_owned()], named).unwrap();
+        assert_eq!(of_model(true).class(&row("1"), "label").unwrap(), 1);
+        assert!(of_model(false).class(&row("1"), "label").is_err(), "training refused this row too");
         let numbers = LabelSet::given(&["5".to_owned(), "0".to_owned()]).unwrap();
         assert_eq!(numbers.class(&row("0"), "label").unwrap(), 1, "a number that is a name");
         assert!(numbers.class(&row("1"), "label").is_err(), "where names are numbers, no number is an index");

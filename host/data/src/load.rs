@@ -19,7 +19,7 @@ use crate::row::Row;
 use crate::source::{Rows, digest};
 use crate::spec::{DataSpec, Layout, Source, SplitName, TaskKind};
 use crate::stage::Drops;
-use crate::tokenize::{Encoder, NOTHING_TO_LEARN};
+use crate::tokenize::{Encoder, NO_TOKENS, NOTHING_TO_LEARN};
 use crate::{DataError, Result, Tokenization};
 
 /// Rows that are in memory as text at one time.
@@ -27,7 +27,7 @@ const WINDOW: usize = 4096;
 /// Rows a thread tokenises at a time.
 const CHUNK: usize = 128;
 /// Changes whenever the same inputs would give other rows.
-const CACHE_VERSION: &str = "1";
+const CACHE_VERSION: &str = "2";
 
 /// What is the same for all files of a run.
 pub(crate) struct Loader<'a> {
@@ -123,6 +123,7 @@ impl Loader<'_> {
             "format": source.resolved_format()?, "columns": spec.columns, "extra_columns": spec.extra_columns,
             "max_length": max_length, "task": spec.task, "layout": spec.layout, "seed": spec.seed,
             "batch": spec.batch, "limit_per_label": limit, "labels": self.labels.map(LabelSet::names),
+            "indices": self.labels.map(LabelSet::takes_indices),
         });
         Ok(key.part("spec", spec.to_string()).finish())
     }
@@ -191,14 +192,14 @@ impl Loader<'_> {
             chunk.iter().map(|record| encoder.row(record)).collect::<Result<Vec<Row>>>()
         })?;
         for row in rows.into_iter().flatten() {
-            let idle = match (self.spec.task, self.spec.layout) {
-                (TaskKind::SequenceClassification, _) => false,
-                (TaskKind::CausalLm, Layout::Rows) => row.empty || row.trained_tokens() == 0,
+            let (idle, reason) = match (self.spec.task, self.spec.layout) {
+                (TaskKind::SequenceClassification, _) => (row.input_ids.is_empty(), NO_TOKENS),
+                (TaskKind::CausalLm, Layout::Rows) => (row.empty || row.trained_tokens() == 0, NOTHING_TO_LEARN),
                 // The first token of a text can be learnt where another text stands before it.
-                (TaskKind::CausalLm, Layout::Blocks) => row.empty,
+                (TaskKind::CausalLm, Layout::Blocks) => (row.empty, NOTHING_TO_LEARN),
             };
             if idle {
-                drops.add(NOTHING_TO_LEARN, &row.key);
+                drops.add(reason, &row.key);
             } else {
                 kept.push(row);
             }

@@ -175,7 +175,7 @@ pub fn prepare_source(
     progress: &mut dyn FnMut(&DataProgress),
 ) -> Result<(Vec<Example>, DataReport)> {
     spec.check()?;
-    let labels = labels.map(LabelSet::given).transpose()?;
+    let labels = labels.map(|names| LabelSet::of_model(names, spec.labels.is_some())).transpose()?;
     let mut report = DataReport {
         labels: labels.as_ref().map(|set| set.names().to_vec()).unwrap_or_default(),
         tokenizer_digest: tokenizer.digest().to_owned(),

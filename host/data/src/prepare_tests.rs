@@ -5,7 +5,8 @@ use retune_roles::{BatchResult, Output, Preprocessor, PreprocessorContract, Reje
 use super::*;
 use crate::cache::Cache;
 use crate::spec::{Columns, Format, Layout};
-use crate::testing::{Directory, bert, bpe};
+use crate::testing::{Directory, bert, bert_json, bpe};
+use crate::tokenize::NO_TOKENS;
 use crate::{CacheUse, SourceReport};
 
 const INTENTS: [&str; 3] = ["card_arrival", "lost_card", "top_up_failed"];
@@ -360,6 +361,31 @@ fn rows_with_nothing_to_learn_are_dropped_and_reported() {
     let dropped = &prepared.report.sources[0].dropped[0];
     assert_eq!((dropped.stage.as_str(), dropped.reason.as_str(), dropped.count), ("tokenize", NOTHING_TO_LEARN, 2));
     assert_eq!(dropped.keys, ["t.jsonl:2", "t.jsonl:3"]);
+}
+
+#[test]
+fn a_text_without_a_token_is_dropped_and_told_where_the_tokenizer_adds_none() {
+    let directory = Directory::new();
+    let mut bare = bert_json();
+    bare["post_processor"] = serde_json::Value::Null;
+    directory.write("tokenizer.json", bare.to_string());
+    let tokenizer = Tokenization::open(directory.path()).unwrap();
+    let spec = DataSpec::new(
+        directory.write("t.csv", "text,label\ntwo,a\n\"\",b\nfour,b\n"),
+        TaskKind::SequenceClassification,
+    );
+    let prepared = prepare(&spec, &[], &tokenizer, &mut |_| {}).unwrap();
+    assert_eq!(prepared.train.len(), 2);
+    let dropped = &prepared.report.sources[0].dropped[0];
+    assert_eq!((dropped.reason.as_str(), dropped.keys[0].as_str()), (NO_TOKENS, "t.csv:3"));
+    assert!(
+        prepared
+            .report
+            .warnings
+            .contains(&"1 row of train was left out: the tokenizer makes no token of it (first: t.csv:3)".to_owned()),
+        "{:?}",
+        prepared.report.warnings
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::overlap::Repeats;
 use crate::report::{CacheUse, DataReport, LabelCount, SplitReport, histogram};
 use crate::row::Row;
 use crate::spec::{DataSpec, Layout, SplitName, TaskKind};
-use crate::tokenize::NOTHING_TO_LEARN;
+use crate::tokenize::{NO_TOKENS, NOTHING_TO_LEARN};
 
 /// Labels named in one sentence.
 const NAMED: usize = 5;
@@ -48,13 +48,17 @@ pub fn warnings(report: &DataReport, spec: &DataSpec, repeats: &Repeats, seams: 
         }
     }
     for source in &report.sources {
-        let idle = source.dropped.iter().find(|dropped| dropped.reason == NOTHING_TO_LEARN);
-        if let Some(idle) = idle {
+        for idle in &source.dropped {
+            let them = if idle.count == 1 { "it" } else { "them" };
+            let why = match idle.reason.as_str() {
+                NOTHING_TO_LEARN => format!("nothing of {them} is learnt"),
+                NO_TOKENS => format!("the tokenizer makes no token of {them}"),
+                _ => continue,
+            };
             said.push(format!(
-                "{} {} left out: nothing of {} is learnt (first: {})",
+                "{} {} left out: {why} (first: {})",
                 of_rows(idle.count, source.split),
                 were(idle.count),
-                if idle.count == 1 { "it" } else { "them" },
                 idle.keys.first().map_or("", String::as_str),
             ));
         }

@@ -75,9 +75,11 @@ impl Tokenization {
         };
         let config = read("tokenizer_config.json")?;
         let map = read("special_tokens_map.json")?;
+        // The model's config.json decides the class where the tokenizer's own does not say it.
+        let class = class_name(&config, directory);
+        hash_part(&mut hash, "class", class.as_bytes());
         let digest = crate::cache::hex(&hash.finalize());
 
-        let class = class_name(&config, directory);
         follow_class(&mut tokenizer, &class, &config)?;
         let mut warnings = Vec::new();
         let mut special = |role: &str| -> Option<u32> {

@@ -17,6 +17,9 @@ use crate::{DataError, Result, Tokenization};
 /// The reason of a row that has no token for the loss.
 pub const NOTHING_TO_LEARN: &str = "nothing-to-learn";
 
+/// Reason of a row that a classifier cannot read: its text gives no token, not even a special one.
+pub const NO_TOKENS: &str = "no-tokens";
+
 /// Turns records into rows; shared by all threads.
 pub struct Encoder<'a> {
     spec: &'a DataSpec,

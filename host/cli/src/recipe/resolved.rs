@@ -93,7 +93,7 @@ fn data(out: &mut String, recipe: &Recipe) {
         out,
         "columns",
         table([
-            ("text", Some(text(&c.text))),
+            ("text", c.completion.is_none().then(|| text(&c.text))),
             ("text_pair", maybe(&c.text_pair)),
             ("label", maybe(&c.label)),
             ("prompt", maybe(&c.prompt)),

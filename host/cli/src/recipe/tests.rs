@@ -112,6 +112,14 @@ const WHOLE: &[(&str, &str)] = &[
         "[model]\nbase = \"b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.jsonl\"\ncolumns = { prompt = \"q\" }",
     ),
     (
+        "a_text_beside_a_completion",
+        "[model]\nbase = \"b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.jsonl\"\ncolumns = { text = \"q\", completion = \"a\" }",
+    ),
+    (
+        "a_label_for_a_language_model",
+        "[model]\nbase = \"b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.jsonl\"\ncolumns = { label = \"kind\" }",
+    ),
+    (
         "many_at_once",
         "sede = 4\n[model]\nbase = \"b\"\ntask = \"seq\"\n[data]\ntrain = \"a.csv\"\nmax_length = \"128\"\n[training]\nepochs = 0\nlr = 1",
     ),
@@ -175,9 +183,12 @@ early_stopping = { patience = 2 }
 directory = "out"
 "#;
 
+const PAIRS: &str = "[model]\nbase = \"b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.jsonl\"\n\
+    columns = { prompt = \"q\", completion = \"a\", label = \"kind\" }\nlimit_per_label = 3\n";
+
 #[test]
 fn a_resolved_recipe_reads_back_as_itself() {
-    for text in [SOUND, FULL] {
+    for text in [SOUND, FULL, PAIRS] {
         let recipe = read(text).unwrap_or_else(|c| panic!("{}", c.render(false, None)));
         let written = resolved::resolved(&recipe);
         let again = read(&written).unwrap_or_else(|c| panic!("{}\n{written}", c.render(false, None)));
@@ -189,6 +200,22 @@ fn a_resolved_recipe_reads_back_as_itself() {
 fn a_resolved_recipe_shows_every_value_a_run_uses() {
     insta::assert_snapshot!("resolved_with_all_defaults", resolved::resolved(&read(SOUND).unwrap()));
     insta::assert_snapshot!("resolved_with_everything_set", resolved::resolved(&read(FULL).unwrap()));
+}
+
+#[test]
+fn a_recipe_without_a_name_is_named_after_its_file_and_reads_back() {
+    for (stem, name) in [
+        ("my recipe (2)", "my-recipe-2"),
+        ("lr=2e-4", "lr-2e-4"),
+        ("..hidden", "hidden"),
+        ("(((", "run"),
+        ("überblick", "überblick"),
+    ] {
+        let text = Text { name: "recipe.toml".into(), text: Arc::from(SOUND) };
+        let recipe = Recipe::parse(text, Path::new("/here"), stem).unwrap();
+        assert_eq!(recipe.name, name);
+        assert_eq!(read(&resolved::resolved(&recipe)).unwrap().name, name);
+    }
 }
 
 #[test]

@@ -59,6 +59,14 @@ pub(super) fn data(mut section: Section<'_, '_>, folder: &Path, task: Option<Tas
             Some("name one: columns = { label = \"…\" }, or remove this".to_owned()),
         );
     }
+    if let (Some(label), None, Some(TaskName::CausalLm)) = (&columns.label, &limit_per_label, task) {
+        section.problems().add(
+            label.span().unwrap_or_default(),
+            "`data.columns.label` has no meaning for causal-lm without `limit_per_label`",
+            "remove this",
+            None,
+        );
+    }
     let workers = section.whole("workers", 1);
     let problems = section.problems();
     let preprocess = section
@@ -169,6 +177,14 @@ fn columns(section: &mut Section<'_, '_>, task: Option<TaskName>) -> Columns {
         wrong(&columns.completion, "completion", "sequence-classification");
     } else {
         wrong(&columns.text_pair, "text_pair", "causal-lm");
+        if let (Some(span), Some(_)) = (columns.text.span(), &columns.completion) {
+            table.problems().add(
+                span,
+                "`data.columns.text` is not read where `completion` is given",
+                "did you mean `prompt`?",
+                Some("write columns = { prompt = \"…\", completion = \"…\" }".to_owned()),
+            );
+        }
         if let (Some(prompt), None) = (&columns.prompt, &columns.completion) {
             let span = prompt.span().unwrap_or_default();
             table.problems().add(

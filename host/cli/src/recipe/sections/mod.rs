@@ -90,8 +90,8 @@ fn absent<T>(top: &Section<'_, '_>, table: &DeTable<'_>, key: &str, instead: &st
 }
 
 fn name(top: &mut Section<'_, '_>, stem: &str) -> String {
-    let Some(name) = top.string("name") else { return stem.to_owned() };
-    if name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c)) && !name.starts_with('.') {
+    let Some(name) = top.string("name") else { return named_after(stem) };
+    if name.chars().all(fit_for_a_name) && !name.starts_with('.') {
         return name.into_inner();
     }
     let span = name.span().unwrap_or_default();
@@ -101,7 +101,18 @@ fn name(top: &mut Section<'_, '_>, stem: &str) -> String {
         "letters, digits, `-`, `_` and `.` only",
         Some("the run directory is named after it".to_owned()),
     );
-    stem.to_owned()
+    named_after(stem)
+}
+
+fn fit_for_a_name(c: char) -> bool {
+    c.is_alphanumeric() || "-_.".contains(c)
+}
+
+/// A file's stem as a name: `my recipe (2)` is `my-recipe-2`.
+fn named_after(stem: &str) -> String {
+    let words: Vec<&str> = stem.split(|c| !fit_for_a_name(c)).filter(|word| !word.is_empty()).collect();
+    let name = words.join("-").trim_start_matches('.').to_owned();
+    if name.is_empty() { "run".to_owned() } else { name }
 }
 
 fn device(top: &mut Section<'_, '_>) -> At<String> {
