@@ -104,18 +104,22 @@ fn a_model_is_replaced_whole_and_anything_else_is_left_alone() {
     let directory = place.path().join("model");
     let mut model = load(&fixture("bert-tiny"), &classes());
     model.export(&directory, None).unwrap();
-    std::fs::write(directory.join("old.txt"), "old").unwrap();
+    std::fs::write(directory.join("vocab.txt"), "old").unwrap();
     model.reinitialize(0, InitScheme::Zeros, 0).unwrap();
     model.export(&directory, None).unwrap();
-    assert!(!directory.join("old.txt").exists());
+    assert!(!directory.join("vocab.txt").exists(), "nothing of the old model stays");
     assert_eq!(logits(&model), logits(&load(&directory, &classes())));
 
-    let other = place.path().join("thesis");
-    std::fs::create_dir(&other).unwrap();
-    std::fs::write(other.join("chapter.txt"), "words").unwrap();
-    let error = model.export(&other, None).unwrap_err().to_string();
-    assert!(error.contains("not a model; choose another place"), "{error}");
-    assert_eq!(std::fs::read_to_string(other.join("chapter.txt")).unwrap(), "words");
+    // A folder of words, and a model's own repository: what an export does not write, it does not delete.
+    for (folder, file) in [("thesis", "chapter.txt"), ("model", "README.md")] {
+        let file = place.path().join(folder).join(file);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, "words").unwrap();
+        let error = model.export(file.parent().unwrap(), None).unwrap_err().to_string();
+        let name = file.file_name().unwrap().to_string_lossy();
+        assert!(error.contains(&format!("it holds `{name}`, which an export would delete")), "{error}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "words");
+    }
 }
 
 #[test]

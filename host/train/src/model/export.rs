@@ -68,12 +68,7 @@ impl Model {
     /// When something cannot be read or written, or `directory` is there and is
     /// not a model; it is then left as it was.
     pub fn export(&self, directory: &Path, tokenizer: Option<&Path>) -> Result<(), ModelError> {
-        if directory.exists() && !directory.join("config.json").is_file() && !is_empty(directory) {
-            return Err(ModelError::file(
-                directory,
-                "it is there already and holds something that is not a model; choose another place",
-            ));
-        }
+        may_replace(directory)?;
         let parent = match directory.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
             _ => PathBuf::from("."),
@@ -186,8 +181,30 @@ fn name(dtype: StoredDtype) -> &'static str {
     }
 }
 
-fn is_empty(directory: &Path) -> bool {
-    std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none())
+/// Whether a model may be written to `directory`: it is not there, or holds nothing but what an export
+/// writes. A folder with more in it (a repository, somebody's notes, a checkpoint's other parts) is not
+/// replaced, because that would be lost.
+///
+/// # Errors
+/// Names the first thing that stands in the way.
+pub fn may_replace(directory: &Path) -> Result<(), ModelError> {
+    if !directory.exists() {
+        return Ok(());
+    }
+    let entries = std::fs::read_dir(directory).map_err(ModelError::io(directory, "cannot be read"))?;
+    let mut names: Vec<String> = entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    let ours = |name: &str| {
+        ["config.json", "model.safetensors"].contains(&name)
+            || TOKENIZER_FILES.contains(&name) && directory.join("config.json").is_file()
+    };
+    match names.iter().find(|name| !ours(name)) {
+        Some(stranger) => Err(ModelError::file(
+            directory,
+            format!("it holds `{stranger}`, which an export would delete; choose a folder that does not exist yet"),
+        )),
+        None => Ok(()),
+    }
 }
 
 fn copy_tokenizer(source: &Path, target: &Path) -> Result<(), ModelError> {

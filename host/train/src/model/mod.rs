@@ -54,6 +54,7 @@ mod weights;
 pub use config::{Activation, Architecture, ModelConfig};
 pub use dropout::DropoutSeeds;
 pub use error::ModelError;
+pub use export::may_replace;
 pub use input::Input;
 pub use model::{Base, Forward, LoadReport, Model, Task};
 pub use parameters::{Parameter, Parameters, StoredDtype};
