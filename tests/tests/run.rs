@@ -171,6 +171,116 @@ fn another_recipe_cannot_go_on_with_a_run() {
 }
 
 #[test]
+fn a_run_that_another_process_trains_is_left_alone() {
+    let tiny = Tiny::new();
+    tiny.recipe("checkpoint = { every_steps = 20 }\n");
+    assert_eq!(tiny.retune(&["run", "recipe.toml", "-q", "--output", "out"]).code, Some(0));
+    let events = std::fs::read(tiny.path().join("out/events.jsonl")).unwrap();
+    // What the other process would hold.
+    let lock = std::fs::File::options().write(true).open(tiny.path().join("out/.lock")).unwrap();
+    lock.try_lock().unwrap();
+    let refused = tiny.retune(&["run", "--resume", "out"]);
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.err.contains("another process is training in `out`"), "{}", refused.err);
+    assert!(refused.err.contains("wait until it ends"), "{}", refused.err);
+    assert_eq!(std::fs::read(tiny.path().join("out/events.jsonl")).unwrap(), events);
+    assert_eq!(tiny.retune(&["evaluate", "out", "-q"]).code, Some(0), "reading disturbs nobody");
+    drop(lock);
+    let resumed = tiny.retune(&["run", "--resume", "out", "-q"]);
+    assert_eq!(resumed.code, Some(0), "{}", resumed.err);
+}
+
+#[test]
+fn a_run_goes_on_with_the_rows_it_began_with_or_not_at_all() {
+    let tiny = Tiny::new();
+    tiny.recipe("");
+    assert_eq!(tiny.retune(&["run", "recipe.toml", "-q", "--output", "out"]).code, Some(0));
+    let before = std::fs::read(tiny.path().join("out/manifest.json")).unwrap();
+    let test = std::fs::read_to_string(tiny.path().join("test.csv")).unwrap();
+    tiny.write("test.csv", &format!("{test}cat,animal\n"));
+    let said = tiny.retune(&["run", "--resume", "out"]);
+    assert_eq!(said.code, Some(1));
+    assert!(said.err.contains("test.csv` is not what the run in `out` began with"), "{}", said.err);
+    assert_eq!(std::fs::read(tiny.path().join("out/manifest.json")).unwrap(), before);
+}
+
+#[test]
+fn a_model_is_kept_when_the_test_set_cannot_be_measured() {
+    let tiny = Tiny::new();
+    // Without a validation set the metric, which may read nothing, is first asked on the test set.
+    let sound = Tiny::SOUND.replace("validation = { split = 0.2 }\n", "");
+    let metric = plugin("classification-report");
+    tiny.write(
+        "recipe.toml",
+        &format!(
+            "{sound}[evaluation]\nmetrics = [{{ plugin = \"{}\", limits = {{ readback_mib = 0 }} }}]\n",
+            metric.display()
+        ),
+    );
+    let said = tiny.retune(&["run", "recipe.toml", "--output", "out"]);
+    assert_eq!(said.code, Some(1), "{}", said.err);
+    assert!(said.err.contains("the model is in `out/model`"), "{}", said.err);
+    let predicted = tiny.retune(&["predict", "out/model", "cat fine"]);
+    assert_eq!(predicted.code, Some(0), "{}", predicted.err);
+}
+
+#[test]
+fn a_trained_model_is_measured_without_what_it_was_trained_on() {
+    let tiny = Tiny::new();
+    tiny.recipe(&four_roles());
+    assert_eq!(tiny.retune(&["run", "recipe.toml", "-q", "--output", "out"]).code, Some(0));
+    tiny.write("more.csv", "text,label\ncat fine,animal\n \u{a0} ,sky\nthe moon,sky\n");
+    for gone in ["train.csv", "test.csv", "base/config.json", "base/tokenizer.json"] {
+        std::fs::remove_file(tiny.path().join(gone)).unwrap();
+    }
+    let said = tiny.retune(&["evaluate", "out", "--data", "more.csv"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.out.starts_with("more.csv: 2 rows, 1 of 3 left out"), "{}", said.out);
+    assert!(said.err.contains("2 of 3 rows; dropped 1"), "{}", said.err);
+}
+
+#[test]
+fn an_export_never_replaces_what_a_run_starts_from_or_what_is_not_a_model() {
+    let tiny = Tiny::new();
+    for (directory, reason) in [("base", "is what the run starts from"), (".", "which an export would delete")] {
+        tiny.recipe(&format!("[export]\ndirectory = \"{directory}\"\n"));
+        let said = tiny.retune(&["run", "recipe.toml"]);
+        assert_eq!(said.code, Some(1));
+        assert!(said.err.contains(reason) && said.err.contains("directory = "), "{}", said.err);
+        assert!(!tiny.path().join("runs").exists(), "nothing was trained");
+    }
+    assert!(tiny.path().join("train.csv").is_file());
+}
+
+#[test]
+fn a_model_of_pairs_is_asked_with_pairs() {
+    let tiny = Tiny::new();
+    let pairs = |name: &str| {
+        let text =
+            std::fs::read_to_string(tiny.path().join(name)).unwrap().replacen("text,label", "first,second,label", 1);
+        let rows: Vec<String> = text
+            .lines()
+            .map(|line| if line.starts_with("first") { line.to_owned() } else { line.replacen(',', ",fine,", 1) })
+            .collect();
+        tiny.write(name, &(rows.join("\n") + "\n"));
+    };
+    pairs("train.csv");
+    pairs("test.csv");
+    tiny.write(
+        "recipe.toml",
+        &Tiny::SOUND.replace("max_length", "columns = { text = \"first\", text_pair = \"second\" }\nmax_length"),
+    );
+    let run = tiny.retune(&["run", "recipe.toml", "-q", "--output", "out"]);
+    assert_eq!(run.code, Some(0), "{}", run.err);
+    let alone = tiny.retune(&["predict", "out", "cat"]);
+    assert_eq!(alone.code, Some(1));
+    assert!(alone.err.contains("write `first` and `second` with a tab between them"), "{}", alone.err);
+    let pair = tiny.retune(&["predict", "out", "cat\tfine"]);
+    assert_eq!(pair.code, Some(0), "{}", pair.err);
+    assert!(pair.out.contains("cat\tfine"), "{}", pair.out);
+}
+
+#[test]
 fn a_dry_run_shows_the_plan_and_leaves_nothing_behind() {
     let tiny = Tiny::new();
     tiny.recipe(&four_roles());
@@ -217,7 +327,7 @@ fn a_trained_model_predicts_and_is_measured_again() {
     let dropped = tiny.retune(&["predict", "out", "cat", "   ", "sun"]);
     assert_eq!(dropped.code, Some(0), "{}", dropped.err);
     let lines: Vec<&str> = dropped.out.lines().collect();
-    assert!(lines.len() == 3 && lines[1].contains("dropped by a preprocessor"), "{}", dropped.out);
+    assert!(lines.len() == 3 && lines[1].contains("(dropped: a preprocessor refused it"), "{}", dropped.out);
     assert!(lines[2].ends_with("sun"));
 }
 

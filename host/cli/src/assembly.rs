@@ -5,11 +5,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use retune_data::{DataSpec, Prepared, SplitName, Tokenization, label_set, prepare, prepare_source};
+use retune_data::{DataReport, DataSpec, Prepared, SplitName, Tokenization, label_set, prepare, prepare_source};
 use retune_roles::{Example, Tokenizer};
 use retune_tensor::Device;
 use retune_tensor::device::DeviceChoice;
-use retune_train::model::{Base, LoadReport, Model};
+use retune_train::model::{Base, LoadReport, Model, may_replace};
 
 use crate::complaint::{Complaint, Result, nearest_path};
 use crate::console::Console;
@@ -31,10 +31,21 @@ pub struct Assembly {
 }
 
 impl Assembly {
-    /// Everything but the model and the rows.
+    /// Everything a run needs but the model and the rows.
     pub fn new(recipe: &Recipe) -> Result<Self> {
+        let mut in_the_way = missing_files(recipe);
+        in_the_way.extend(recipe.export.as_ref().and_then(|directory| lost_by_export(recipe, directory)));
+        Self::from_parts(recipe, in_the_way, &recipe.model.tokenizer)
+    }
+
+    /// What it takes to use the trained model in `model`: neither its base nor the rows it learnt from.
+    pub fn of_model(recipe: &Recipe, model: &Path) -> Result<Self> {
+        let own = model.join("tokenizer.json").is_file();
+        Self::from_parts(recipe, Vec::new(), if own { model } else { &recipe.model.tokenizer })
+    }
+
+    fn from_parts(recipe: &Recipe, files: Vec<Complaint>, tokenizer: &Path) -> Result<Self> {
         let cache = machine::cache_directory();
-        let files = missing_files(recipe);
         let roster = Roster::cast(recipe, cache.as_deref());
         let roster = match (Complaint::all(files), roster) {
             (None, roster) => roster?,
@@ -45,7 +56,7 @@ impl Assembly {
                 );
             }
         };
-        let tokenizer = Tokenization::open(&recipe.model.tokenizer).map_err(|e| trouble::data(recipe, e))?;
+        let tokenizer = Tokenization::open(tokenizer).map_err(|e| trouble::data(recipe, e))?;
         let device = device(recipe)?;
         Ok(Self { device, roster, tokenizer: Arc::new(tokenizer), data: settings::data(recipe, cache) })
     }
@@ -75,14 +86,14 @@ impl Assembly {
         prepared.map_err(|e| trouble::data(recipe, e))
     }
 
-    /// One file, as rows of `split` with these labels.
+    /// One file, as rows with these labels, and the account of it.
     pub fn prepare_file(
         &self,
         recipe: &Recipe,
         path: PathBuf,
         labels: &[String],
         console: &mut Console,
-    ) -> Result<Vec<Example>> {
+    ) -> Result<(Vec<Example>, DataReport)> {
         let stages = self.roster.stages(&self.lent_tokenizer());
         let labels = (!labels.is_empty()).then_some(labels);
         let source = retune_data::Source { path, format: self.data.train.format };
@@ -91,7 +102,7 @@ impl Assembly {
                 console.data(at)
             });
         console.clear();
-        prepared.map(|(examples, _)| examples).map_err(|e| trouble::data(recipe, e))
+        prepared.map_err(|e| trouble::data(recipe, e))
     }
 
     fn lent_tokenizer(&self) -> Arc<dyn Tokenizer> {
@@ -140,6 +151,23 @@ fn missing_files(recipe: &Recipe) -> Vec<Complaint> {
         check("data.test", path, Wants::File);
     }
     complaints
+}
+
+/// Why the result may not go to `directory`: something there would be lost.
+fn lost_by_export(recipe: &Recipe, directory: &At<PathBuf>) -> Option<Complaint> {
+    let same = |other: &Path| match (directory.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => false,
+    };
+    let starts_from = [recipe.model.base.path().as_path(), recipe.model.tokenizer.as_path()];
+    let (message, help) = if starts_from.into_iter().any(same) {
+        let message = format!("export.directory: `{}` is what the run starts from", directory.display());
+        (message, "a run never changes its base: choose a folder that does not exist yet".to_owned())
+    } else {
+        let error = may_replace(directory).err()?;
+        (format!("export.directory: {error}"), "the run directory has the model too, in `model`".to_owned())
+    };
+    Some(recipe.complaint(message, directory.span(), "given here").help(help))
 }
 
 #[derive(Clone, Copy)]

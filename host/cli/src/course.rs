@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use retune_data::Prepared;
+use retune_data::{DataReport, Prepared, SourceReport};
 use retune_roles::Example;
 use retune_tensor::device::describe;
 use retune_train::model::{LoadReport, Model};
@@ -59,21 +59,27 @@ pub fn run(recipe: &Recipe, wishes: &Wishes, console: &mut Console) -> Result<En
     } else {
         RunDir::fresh(&recipe.name, wishes.output.as_deref())?
     };
-    if wishes.resume {
+    let held = if wishes.resume {
         place.same_recipe(&text)?;
-    }
+        Some(place.hold()?)
+    } else {
+        None
+    };
 
     let assembly = Assembly::new(recipe)?;
     let (model, loaded) = assembly.base(recipe)?;
     tell_loaded(&loaded, recipe, console);
     let prepared = assembly.prepare(recipe, console)?;
-    tell_prepared(&prepared, console);
+    tell_account(&prepared.report, console);
 
     let roles = Roles {
         loss: assembly.roster.loss(&assembly.device)?,
         policies: assembly.roster.policies()?,
         metrics: assembly.roster.metrics(&assembly.device)?,
     };
+    if wishes.resume {
+        same_inputs(&place, recipe, &prepared)?;
+    }
     let spec = settings::training(recipe, place.checkpoints(), &prepared.validation);
     let mut trainer = Trainer::new(model, spec, roles, &prepared.train, &prepared.validation)
         .map_err(|e| trouble::training(recipe, e))?;
@@ -82,7 +88,10 @@ pub fn run(recipe: &Recipe, wishes: &Wishes, console: &mut Console) -> Result<En
         return Ok(Ending::Planned(Plan::new(recipe, device, &trainer, &prepared, assembly.roster.facts())));
     }
 
-    place.create()?;
+    let held = held.map_or_else(|| place.create(), Ok)?;
+    if let Some(weak) = &held.weak {
+        console.line(&format!("warning   {weak}"));
+    }
     let mut untrained = true;
     if wishes.resume {
         untrained = trainer.resume().map_err(|e| trouble::training(recipe, e))?.is_none();
@@ -96,7 +105,9 @@ pub fn run(recipe: &Recipe, wishes: &Wishes, console: &mut Console) -> Result<En
     }
     let mut course =
         Course { recipe, assembly: &assembly, prepared: &prepared, place, log, console, wishes, untrained };
-    course.go(trainer, began)
+    let ending = course.go(trainer, began);
+    drop(held);
+    ending
 }
 
 /// What the steps below share.
@@ -124,11 +135,16 @@ impl Course<'_> {
             Trained::Ended(outcome) => outcome,
             Trained::Stopped(complaint) => return Ok(Ending::Interrupted(complaint)),
         };
-        if self.wishes.measure {
-            self.measure_or_fail(When::After, &outcome.model)?;
-            self.measure_or_fail(When::Test, &outcome.model)?;
-        }
+        // Before it is measured: a metric that fails on the test set must not cost the model.
         self.export(&outcome.model)?;
+        if self.wishes.measure {
+            let root = self.place.root().display().to_string();
+            let kept = |failed: Complaint| {
+                failed.help(format!("the model is in `{root}/model`; `retune run --resume {root}` measures it again"))
+            };
+            self.measure_or_fail(When::After, &outcome.model).map_err(kept)?;
+            self.measure_or_fail(When::Test, &outcome.model).map_err(kept)?;
+        }
         self.log.write(&HostEvent::Finished { seconds: seconds(began), peak_memory: machine::peak_memory() })?;
         report::write(self.place.root())?;
         let model = self.place.model();
@@ -282,12 +298,7 @@ fn manifest(
         },
         base: base_facts(recipe.model.base.path())?,
         tokenizer: prepared.report.tokenizer_digest.clone(),
-        data: prepared
-            .report
-            .sources
-            .iter()
-            .map(|s| FileFacts { path: PathBuf::from(&s.path), sha256: s.sha256.clone(), bytes: s.bytes })
-            .collect(),
+        data: data_facts(prepared),
         roles: assembly.roster.facts(),
     })
 }
@@ -295,24 +306,52 @@ fn manifest(
 /// A plugin that was mended or swapped since the run began is allowed, and never silent.
 fn tell_changed_plugins(place: &RunDir, roles: Vec<RoleFacts>, log: &mut EventLog, console: &Console) -> Result<()> {
     let mut manifest = Manifest::read(&place.manifest())?;
-    let digest = |role: &RoleFacts| role.plugin.as_ref().map(|file| file.sha256.clone()).unwrap_or_default();
-    let mut changed = false;
-    for (then, now) in manifest.roles.iter().zip(&roles).filter(|(then, now)| digest(then) != digest(now)) {
-        let message = format!(
-            "the plugin of `{}` is not the one the run began with: sha256 {} then, {} now",
-            now.path,
-            digest(then),
-            digest(now)
-        );
+    let changed = manifest.changed_plugins(&roles);
+    for message in &changed {
         console.line(&format!("warning   {message}"));
-        log.write(&TrainEvent::Warning { step: 0, message })?;
-        changed = true;
+        log.write(&TrainEvent::Warning { step: 0, message: message.clone() })?;
     }
-    if changed {
+    if !changed.is_empty() {
         manifest.roles = roles;
         manifest.write(&place.manifest())?;
     }
     Ok(())
+}
+
+/// Refuses to go on with other rows, another tokenizer or another base than the run began with.
+fn same_inputs(place: &RunDir, recipe: &Recipe, prepared: &Prepared) -> Result<()> {
+    let then = Manifest::read(&place.manifest())?;
+    let now = [data_facts(prepared), base_facts(recipe.model.base.path())?];
+    for (then, now) in then.data.iter().zip(&now[0]).chain(then.base.iter().zip(&now[1])) {
+        if then.sha256 != now.sha256 {
+            return Err(Complaint::new(format!(
+                "`{}` is not what the run in `{}` began with: sha256 {} then, {} now",
+                now.path.display(),
+                place.root().display(),
+                then.sha256,
+                now.sha256
+            ))
+            .help("put the file back as it was, or start a new run without --resume"));
+        }
+    }
+    if then.tokenizer != prepared.report.tokenizer_digest {
+        return Err(Complaint::new(format!(
+            "the tokenizer in `{}` is not the one the run in `{}` began with",
+            recipe.model.tokenizer.display(),
+            place.root().display()
+        ))
+        .help("put its files back as they were, or start a new run without --resume"));
+    }
+    Ok(())
+}
+
+fn data_facts(prepared: &Prepared) -> Vec<FileFacts> {
+    let facts = |source: &SourceReport| FileFacts {
+        path: PathBuf::from(&source.path),
+        sha256: source.sha256.clone(),
+        bytes: source.bytes,
+    };
+    prepared.report.sources.iter().map(facts).collect()
 }
 
 fn tell_loaded(loaded: &LoadReport, recipe: &Recipe, console: &Console) {
@@ -332,15 +371,16 @@ fn tell_loaded(loaded: &LoadReport, recipe: &Recipe, console: &Console) {
     }
 }
 
-fn tell_prepared(prepared: &Prepared, console: &Console) {
-    for source in &prepared.report.sources {
+/// What became of the rows, and what somebody should know of them.
+pub fn tell_account(report: &DataReport, console: &Console) {
+    for source in &report.sources {
         let dropped: Vec<String> =
             source.dropped.iter().map(|d| format!("{} {} ({})", d.count, d.reason, d.stage)).collect();
         let lost = if dropped.is_empty() { String::new() } else { format!("; dropped {}", dropped.join(", ")) };
         let cached = if matches!(source.cache, retune_data::CacheUse::Hit { .. }) { " (from the cache)" } else { "" };
         console.line(&format!("data      {}: {} of {} rows{cached}{lost}", source.split, source.rows, source.read));
     }
-    for warning in &prepared.report.warnings {
+    for warning in &report.warnings {
         console.line(&format!("warning   {warning}"));
     }
 }

@@ -13,6 +13,8 @@ use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
 use crate::complaint::{Complaint, Result, unreadable};
+use crate::console::Console;
+use crate::rundir::RunDir;
 
 /// What a run was made of.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -108,12 +110,36 @@ impl Manifest {
         std::fs::write(path, text).map_err(|e| cannot(e.to_string()))
     }
 
+    /// A sentence for each plugin that is another one now.
+    pub fn changed_plugins(&self, roles: &[RoleFacts]) -> Vec<String> {
+        let digest = |role: &RoleFacts| role.plugin.as_ref().map(|file| file.sha256.clone()).unwrap_or_default();
+        let pairs = self.roles.iter().zip(roles).filter(|(then, now)| digest(then) != digest(now));
+        pairs
+            .map(|(then, now)| {
+                format!(
+                    "the plugin of `{}` is not the one the run began with: sha256 {} then, {} now",
+                    now.path,
+                    digest(then),
+                    digest(now)
+                )
+            })
+            .collect()
+    }
+
     /// Reads the one at `path`.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|e| unreadable(path, &e))?;
         serde_json::from_str(&text)
             .map_err(|e| Complaint::new(format!("`{}` is not a manifest", path.display())).because(e))
     }
+}
+
+/// Tells that a plugin of a finished run was changed since: what it gives now is not what the model learnt with.
+pub fn warn_of_changed_plugins(place: &RunDir, roles: &[RoleFacts], console: &Console) -> Result<()> {
+    for message in Manifest::read(&place.manifest())?.changed_plugins(roles) {
+        console.line(&format!("warning   {message}"));
+    }
+    Ok(())
 }
 
 /// Digest and length of a file, read in pieces.

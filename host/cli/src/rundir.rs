@@ -7,8 +7,13 @@
 //! checkpoints/    to go on from
 //! report.html     for a person
 //! model/          the result, in Hugging Face layout
+//! .lock           held by the process that is training
 //! ```
+//!
+//! Two processes in one run would mix their events and prune each other's checkpoints, so the
+//! one that trains holds the directory; the operating system lets go of it even after a kill.
 
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use crate::complaint::{Complaint, Result, unreadable};
@@ -17,6 +22,14 @@ use crate::complaint::{Complaint, Result, unreadable};
 #[derive(Clone, Debug)]
 pub struct RunDir {
     root: PathBuf,
+}
+
+/// A run directory that no other process may train in.
+#[derive(Debug)]
+pub struct Held {
+    _file: File,
+    /// Where files cannot be locked: what to tell.
+    pub weak: Option<String>,
 }
 
 impl RunDir {
@@ -61,14 +74,46 @@ impl RunDir {
         }
     }
 
-    /// Makes the directory.
-    pub fn create(&self) -> Result<()> {
+    /// Makes the directory of a new run, and holds it.
+    pub fn create(&self) -> Result<Held> {
         let path = self.checkpoints();
         std::fs::create_dir_all(&path).map_err(|e| {
             Complaint::new(format!("cannot make `{}`", path.display()))
                 .because(e)
                 .help("choose another place with --output DIR")
-        })
+        })?;
+        let held = self.hold()?;
+        // Data was prepared since the place was found free.
+        if self.manifest().exists() {
+            return Err(Complaint::new(format!("another run has begun in `{}` meanwhile", self.root.display()))
+                .help("start this one again, or give each a place with --output DIR"));
+        }
+        Ok(held)
+    }
+
+    /// Keeps other processes from training in this directory for as long as the result lives.
+    pub fn hold(&self) -> Result<Held> {
+        let path = self.root.join(".lock");
+        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        let file = file.map_err(|e| {
+            Complaint::new(format!("cannot write `{}`", path.display()))
+                .because(e)
+                .help("the run writes its checkpoints and its report there too")
+        })?;
+        match file.try_lock() {
+            Ok(()) => Ok(Held { _file: file, weak: None }),
+            Err(TryLockError::WouldBlock) => {
+                Err(Complaint::new(format!("another process is training in `{}`", self.root.display()))
+                    .help("wait until it ends, or start a new run without --resume"))
+            }
+            Err(TryLockError::Error(e)) => Ok(Held {
+                _file: file,
+                weak: Some(format!(
+                    "the file system does not lock files ({e}): take care that nobody resumes `{}` while this runs",
+                    self.root.display()
+                )),
+            }),
+        }
     }
 
     /// Writes the recipe a run uses.

@@ -36,8 +36,10 @@ pub struct History {
     pub failed: Option<String>,
     /// Whether somebody stopped it.
     pub interrupted: bool,
-    /// Wall time of all processes that worked on it.
+    /// Wall time of all processes that worked on it, those that were stopped or killed included.
     pub seconds: f64,
+    /// When the process that wrote last began and was last heard of, until it says itself how long it took.
+    heard: Option<(f64, f64)>,
     /// Most memory any of them held, in bytes.
     pub peak_memory: Option<u64>,
 }
@@ -131,6 +133,7 @@ impl History {
                 history.take(&event);
             }
         }
+        history.count_up_to_the_last_word();
         history
     }
 
@@ -145,7 +148,23 @@ impl History {
         self.end.as_ref().map_or(logged, |end| end.step.max(logged))
     }
 
+    /// Adds the time of a process that did not come to say it.
+    fn count_up_to_the_last_word(&mut self) {
+        if let Some((began, last)) = self.heard.take() {
+            self.seconds += (last - began).max(0.0);
+        }
+    }
+
     fn take(&mut self, event: &Value) {
+        if let Some(time) = event["time"].as_f64() {
+            // The account of the data is the first that each process writes.
+            if event["event"] == "data" {
+                self.count_up_to_the_last_word();
+                self.heard = Some((time, time));
+            } else if let Some((_, last)) = &mut self.heard {
+                *last = time;
+            }
+        }
         let number = |key: &str| event[key].as_f64().unwrap_or(f64::NAN);
         let whole = |key: &str| event[key].as_u64().unwrap_or(0);
         let text = |key: &str| event[key].as_str().unwrap_or_default().to_owned();
@@ -200,6 +219,7 @@ impl History {
             "failed" => self.failed = Some(text("message")),
             "interrupted" => self.interrupted = true,
             "finished" => {
+                self.heard = None;
                 self.seconds += event["seconds"].as_f64().unwrap_or(0.0);
                 self.peak_memory = self.peak_memory.max(event["peak_memory"].as_u64());
             }
@@ -266,6 +286,19 @@ mod tests {
         let history = History::read(&log.join("\n"));
         assert_eq!(history.steps.iter().map(|s| s.step).collect::<Vec<_>>(), [1, 2, 3, 4]);
         assert_eq!(history.resumed_from, [2]);
+    }
+
+    #[test]
+    fn the_time_of_a_process_that_was_killed_counts_too() {
+        let log = [
+            r#"{"time":100.0,"event":"data"}"#,
+            r#"{"time":160.0,"event":"checkpoint","step":9}"#,
+            r#"{"time":900.0,"event":"data"}"#,
+            r#"{"time":930.0,"event":"exported"}"#,
+            r#"{"time":931.0,"event":"finished","seconds":33.5}"#,
+        ];
+        assert_eq!(History::read(&log.join("\n")).seconds, 60.0 + 33.5);
+        assert_eq!(History::read(&log[..4].join("\n")).seconds, 60.0 + 30.0, "one that is still at work");
     }
 
     #[test]

@@ -12,7 +12,9 @@ use crate::complaint::{Complaint, Result};
 use crate::console::Console;
 use crate::recipe::{Recipe, Validation};
 use crate::report::svg::short;
-use crate::{settings, trouble};
+use crate::rundir::RunDir;
+use crate::words::count;
+use crate::{course, manifest, settings, stdout, trouble};
 
 /// Arguments of `retune evaluate`.
 #[derive(Debug, clap::Args)]
@@ -35,7 +37,7 @@ pub struct Args {
 
 /// Runs the verb.
 pub fn run(args: Args) -> Result<ExitCode> {
-    let (recipe, model) = opened(&args.run, args.model)?;
+    let (recipe, model, place) = opened(&args.run, args.model)?;
     let data = match args.data.or_else(|| own_data(&recipe)) {
         Some(data) => data,
         None => {
@@ -44,10 +46,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
         }
     };
     let mut console = Console::new(args.quiet);
-    let assembly = Assembly::new(&recipe)?;
+    let assembly = Assembly::of_model(&recipe, &model)?;
+    if let Some(place) = &place {
+        manifest::warn_of_changed_plugins(place, &assembly.roster.facts(), &console)?;
+    }
     let labels = labels_of(&recipe, &model)?;
     let (model, _) = assembly.load(&recipe, &Base::Directory(model), labels.clone())?;
-    let rows = assembly.prepare_file(&recipe, data.clone(), &labels, &mut console)?;
+    let (rows, account) = assembly.prepare_file(&recipe, data.clone(), &labels, &mut console)?;
+    course::tell_account(&account, &console);
     let mut loss = assembly.roster.loss(&assembly.device)?;
     let mut metrics = assembly.roster.metrics(&assembly.device)?;
     let mut watch = |event: &retune_train::TrainEvent| {
@@ -61,29 +67,36 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if args.json {
         let values: Map<String, Json> =
             found.all().into_iter().map(|(name, value)| (name, Json::from(value))).collect();
-        println!(
-            "{:#}",
-            json!({ "data": data, "rows": found.rows, "values": values, "labels": labels, "confusion": found.confusion })
-        );
+        let account = account.sources.first();
+        let report = json!({
+            "data": data, "rows": found.rows, "read": account.map(|a| a.read), "dropped": account.map(|a| &a.dropped),
+            "values": values, "labels": labels, "confusion": found.confusion
+        });
+        stdout::line(format!("{report:#}"));
     } else {
-        println!("{}: {} rows", data.display(), found.rows);
+        // In blocks, rows of the file and rows of the model are not the same number.
+        let lost = account.sources.first().filter(|a| a.rows < a.read);
+        let lost =
+            lost.map_or(String::new(), |a| format!(", {} of {} left out", count(a.read - a.rows), count(a.read)));
+        stdout::line(format!("{}: {} rows{lost}", data.display(), count(found.rows as u64)));
         let width = found.all().iter().map(|(name, _)| name.len()).max().unwrap_or(0);
         for (name, value) in found.all() {
-            println!("  {name:width$}  {}", short(value));
+            stdout::line(format!("  {name:width$}  {}", short(value)));
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The recipe and the model directory that `run` stands for.
-fn opened(run: &Path, model: Option<PathBuf>) -> Result<(Recipe, PathBuf)> {
+/// The recipe, the model directory, and the run directory if it is one, that `run` stands for.
+fn opened(run: &Path, model: Option<PathBuf>) -> Result<(Recipe, PathBuf, Option<RunDir>)> {
     if run.is_dir() {
-        let place = crate::rundir::RunDir::open(run)?;
-        return Ok((Recipe::load(&place.recipe())?, model.unwrap_or_else(|| place.model())));
+        let place = RunDir::open(run)?;
+        let recipe = Recipe::load(&place.recipe())?;
+        return Ok((recipe, model.unwrap_or_else(|| place.model()), Some(place)));
     }
     let recipe = Recipe::load(run)?;
     match model {
-        Some(model) => Ok((recipe, model)),
+        Some(model) => Ok((recipe, model, None)),
         None => Err(Complaint::new(format!("`{}` is a recipe, and says nothing of a trained model", run.display()))
             .help("say which model: --model DIR, or give a run directory in place of the recipe")),
     }

@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 
 use crate::complaint::{Complaint, Result, unreadable};
 use crate::machine;
+use crate::stdout;
 use crate::words::{bytes, count};
 
 /// Arguments of `retune plugin`.
@@ -36,9 +37,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let plugin = load(path)?;
     let schema = plugin.schema()?;
     if *json {
-        println!("{:#}", as_json(&plugin, &schema));
+        stdout::line(format!("{:#}", as_json(&plugin, &schema)));
     } else {
-        print!("{}", page(&plugin, &schema));
+        stdout::text(harmless(&page(&plugin, &schema)));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -104,6 +105,12 @@ fn page(plugin: &Plugin, schema: &Json) -> String {
     out
 }
 
+/// Without control characters: names and sentences come from the plugin, and one that moves the cursor could
+/// write over its own roles and digest.
+fn harmless(page: &str) -> String {
+    page.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
 /// What a limit bounds.
 fn meaning(limit: &str) -> &'static str {
     match limit {
@@ -139,7 +146,8 @@ fn collect(root: &Json, schema: &Json, prefix: &str, rows: &mut Vec<Setting>, de
     let required: Vec<&str> =
         schema.get("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str).collect();
     for (key, property) in schema.get("properties").and_then(Json::as_object).into_iter().flatten() {
-        let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        let key_shown = key.replace(char::is_control, "\u{fffd}");
+        let name = if prefix.is_empty() { key_shown } else { format!("{prefix}.{key_shown}") };
         let target = resolved(root, property);
         let about = property
             .get("description")
@@ -233,6 +241,14 @@ mod tests {
                 "alpha|number|unset|",
             ]
         );
+    }
+
+    #[test]
+    fn a_setting_cannot_write_over_the_page() {
+        assert_eq!(harmless("a\u{1b}[2K\rb\u{9b}1A\nc"), "a\u{fffd}[2K\u{fffd}b\u{fffd}1A\nc");
+        let schema = json!({"properties": {"a\nsha256": {"description": "one\n two"}}});
+        let row = &settings(&schema)[0];
+        assert_eq!((row.name.as_str(), row.about.as_str()), ("a\u{fffd}sha256", "one two"), "a line is a line");
     }
 
     #[test]

@@ -13,18 +13,19 @@ use retune_train::{Prediction, predict};
 use serde_json::{Map, Value as Json, json};
 
 use crate::complaint::{Complaint, Result, unreadable};
+use crate::console::Console;
 use crate::machine;
 use crate::recipe::Recipe;
 use crate::roster::{Roster, is_stateful};
 use crate::rundir::RunDir;
-use crate::{settings, trouble};
+use crate::{manifest, settings, stdout, trouble};
 
 /// Arguments of `retune predict`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A run directory (its preprocessors apply, those that compare rows excepted), or a Hugging Face directory
     model: PathBuf,
-    /// The texts [default: one a line from standard input]
+    /// The texts [default: one a line from standard input]; of a model that reads pairs, two with a tab between
     #[arg(value_name = "TEXT", conflicts_with = "file")]
     texts: Vec<String>,
     /// Read the texts from a file, one a line
@@ -60,11 +61,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let answers = reader.answer(&model, &texts)?;
     for (text, answer) in texts.iter().zip(answers) {
         if args.json {
-            println!("{}", as_json(text, answer.as_ref(), &labels));
+            stdout::line(as_json(text, answer.as_ref(), &labels).to_string());
         } else {
             match answer {
-                Some(p) => println!("{:.4}  {}  {text}", p.probabilities[p.label], labels[p.label]),
-                None => println!("     –  (dropped by a preprocessor)  {text}"),
+                Some(p) => stdout::line(format!("{:.4}  {}  {text}", p.probabilities[p.label], labels[p.label])),
+                None => {
+                    stdout::line(format!("     –  (dropped: a preprocessor refused it, or it has no token)  {text}"))
+                }
             }
         }
     }
@@ -91,7 +94,7 @@ fn texts(args: &Args) -> Result<Vec<String>> {
         None => {
             let mut stdin = std::io::stdin();
             if stdin.is_terminal() {
-                eprintln!("reading texts from standard input, one a line; end with Ctrl-D");
+                Console::new(false).line("reading texts from standard input, one a line; end with Ctrl-D");
             }
             let mut text = String::new();
             stdin.read_to_string(&mut text).map_err(|e| Complaint::new("cannot read standard input").because(e))?;
@@ -146,6 +149,8 @@ impl Reader {
         reader.spec.max_length = data.max_length;
         reader.spec.seed = data.seed;
         reader.spec.columns.text = data.columns.text;
+        reader.spec.columns.text_pair = data.columns.text_pair;
+        manifest::warn_of_changed_plugins(run, &roster.facts(), &Console::new(false))?;
         reader.batch = settings::size(recipe.evaluation.batch_size);
         reader.recipe = Some(recipe);
         Ok(reader)
@@ -165,13 +170,23 @@ impl Reader {
         Ok(Self { model, tokenizer: Arc::new(tokenizer), stages: Vec::new(), spec, batch: 32, recipe: None })
     }
 
-    /// One answer a text, in order; none for a text that a preprocessor drops.
+    /// A text in the columns of the data that the model learnt from.
+    fn row(&self, text: &str) -> Result<Json> {
+        let columns = &self.spec.columns;
+        let Some(pair) = &columns.text_pair else { return Ok(json!({ columns.text.as_str(): text })) };
+        match text.split_once('\t') {
+            Some((first, second)) => Ok(json!({ columns.text.as_str(): first, pair.as_str(): second })),
+            None => Err(Complaint::new(format!("this model reads pairs, and there is no tab in `{text}`"))
+                .help(format!("write `{}` and `{pair}` with a tab between them", columns.text))),
+        }
+    }
+
+    /// One answer a text, in order; none for a text that is dropped before the model.
     fn answer(&self, model: &Model, texts: &[String]) -> Result<Vec<Option<Prediction>>> {
         let cannot = |e: std::io::Error| Complaint::new("cannot write a temporary file").because(e);
         let folder = tempfile::tempdir().map_err(cannot)?;
         let path = folder.path().join("texts.jsonl");
-        let rows: String =
-            texts.iter().map(|text| format!("{}\n", json!({ self.spec.columns.text.as_str(): text }))).collect();
+        let rows = texts.iter().map(|text| Ok(format!("{}\n", self.row(text)?))).collect::<Result<String>>()?;
         std::fs::write(&path, rows).map_err(cannot)?;
         let prepared =
             prepare_source(&self.spec, SplitName::Test, &path.into(), None, &self.stages, &self.tokenizer, &mut |_| {});
