@@ -48,7 +48,8 @@ impl Workspace {
     /// The cargo that runs this command, with these arguments.
     pub fn cargo<const N: usize>(&self, arguments: [&str; N]) -> Command {
         let mut command = self.command(env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from));
-        command.args(arguments);
+        // Said outright, because cargo's own configuration may name another place.
+        command.args(arguments).env("CARGO_TARGET_DIR", self.target());
         command
     }
 }
