@@ -28,7 +28,8 @@ pub(crate) fn is_host(device: &Device) -> bool {
 }
 
 /// Takes a float32 tensor apart, in row-major order. Free of copies when `value`
-/// is the only handle of a contiguous tensor.
+/// is the only handle of a contiguous tensor that was made from floats, as the
+/// gradients of the model's own kernels are; burn's operations make theirs from bytes.
 pub fn into_floats(value: AnyTensor) -> Result<Vec<f32>, TensorError> {
     let flat: Tensor<1> = value.reshape(&[-1])?.typed()?;
     drop(value);

@@ -1,7 +1,8 @@
 //! Rows of a table.
 
-use burn::tensor::{Int, Tensor, module};
+use burn::tensor::{Int, Tensor};
 
+use super::kernels;
 use crate::model::Weights;
 use crate::model::inventory::Inventory;
 
@@ -30,7 +31,10 @@ impl Embedding {
 
     /// `ids`: `[batch, seq]`; gives `[batch, seq, width]`.
     pub(in crate::model) fn forward(&self, weights: &Weights, ids: Tensor<2, Int>) -> Tensor<3> {
-        module::embedding(weights.matrix(self.table), ids)
+        let [batch, seq] = ids.dims();
+        let rows = kernels::lookup(weights.matrix(self.table), ids.reshape([batch * seq]));
+        let width = rows.dims()[1];
+        rows.reshape([batch, seq, width])
     }
 
     /// The first `count` rows: `[count, width]`.

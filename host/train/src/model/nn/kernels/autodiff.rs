@@ -3,15 +3,30 @@
 //! A kernel keeps only what a tracked parent needs: a projection with a frozen
 //! weight does not keep its input.
 
-use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::backend::tensor::FloatTensor;
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Autodiff, TensorMetadata};
 
 use super::Kernels;
 
 type Kept<B> = FloatTensor<B>;
+
+#[derive(Debug)]
+struct Lookup;
+
+impl<B: Kernels> Backward<B, 1> for Lookup {
+    type State = (IntTensor<B>, usize);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let ([table], (ids, rows)) = (ops.parents, ops.state);
+        if let Some(node) = table {
+            grads.register::<B>(node.id, B::lookup_backward(ids, grad, rows));
+        }
+    }
+}
 
 #[derive(Debug)]
 struct Project;
@@ -23,10 +38,10 @@ impl<B: Kernels> Backward<B, 2> for Project {
         let grad = grads.consume::<B>(&ops.node);
         let ([x_node, weight_node], (x, weight)) = (ops.parents, ops.state);
         if let (Some(node), Some(weight)) = (x_node, weight) {
-            grads.register::<B>(node.id, B::float_matmul(grad.clone(), weight));
+            grads.register::<B>(node.id, B::product(grad.clone(), weight));
         }
         if let (Some(node), Some(x)) = (weight_node, x) {
-            grads.register::<B>(node.id, B::float_matmul(B::float_swap_dims(grad, 0, 1), x));
+            grads.register::<B>(node.id, B::product(B::float_swap_dims(grad, 0, 1), x));
         }
     }
 }
@@ -150,6 +165,14 @@ impl<B: Kernels> Backward<B, 1> for TurnPairs {
 }
 
 impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
+    fn lookup(table: FloatTensor<Self>, ids: IntTensor<Self>) -> FloatTensor<Self> {
+        let rows = table.primitive().shape()[0];
+        match Lookup.prepare::<C>([table.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish((ids.clone(), rows), B::lookup(table.into_primitive(), ids)),
+            OpsKind::UnTracked(prepared) => prepared.finish(B::lookup(table.into_primitive(), ids)),
+        }
+    }
+
     fn project(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
         let kept_x = weight.is_tracked().then(|| x.primitive().clone());
         let kept_weight = x.is_tracked().then(|| weight.primitive().clone());

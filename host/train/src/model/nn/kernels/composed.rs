@@ -1,12 +1,20 @@
 //! The kernels as burn's own operations: what a GPU runs, and the definition the
 //! fused ones are tested against.
 
-use burn::backend::tensor::FloatTensor;
+use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata};
-use burn::tensor::{Shape, Slice};
+use burn::tensor::{IndexingUpdateOp, Shape, Slice};
 
-pub(super) fn project<B: Backend>(x: FloatTensor<B>, weight: FloatTensor<B>) -> FloatTensor<B> {
-    B::float_matmul(x, B::float_swap_dims(weight, 0, 1))
+use super::Kernels;
+
+pub(super) fn lookup_backward<B: Backend>(ids: IntTensor<B>, grad: FloatTensor<B>, rows: usize) -> FloatTensor<B> {
+    let shape = Shape::new([rows, grad.shape()[1]]);
+    let zeros = B::float_zeros(shape, &grad.device(), grad.dtype().into());
+    B::float_select_assign(zeros, 0, ids, grad, IndexingUpdateOp::Add)
+}
+
+pub(super) fn project<B: Kernels>(x: FloatTensor<B>, weight: FloatTensor<B>) -> FloatTensor<B> {
+    B::product(x, B::float_swap_dims(weight, 0, 1))
 }
 
 pub(super) fn add_bias<B: Backend>(x: FloatTensor<B>, bias: FloatTensor<B>) -> FloatTensor<B> {

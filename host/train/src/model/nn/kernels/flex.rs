@@ -5,11 +5,11 @@
 //! are worth a second thread.
 
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{DType, Flex, TensorMetadata};
-use burn::tensor::Shape;
+use burn::backend::{Flex, TensorMetadata};
+use burn::tensor::{Shape, TensorData};
 use rayon::prelude::*;
 
-use super::{Kernels, wide};
+use super::{Kernels, composed, wide};
 
 type Flat = FloatTensor<Flex>;
 
@@ -31,12 +31,18 @@ fn owned(tensor: Flat) -> Flat {
     if tensor.is_contiguous() && tensor.layout().start_offset() == 0 { tensor } else { tensor.to_contiguous() }
 }
 
+/// Made from floats, whose memory can be taken back as floats: burn's own constructors make bytes, which
+/// are copied both when the tensor is made and when it is taken apart.
+fn zeros(shape: Shape) -> Flat {
+    Flat::from_data(TensorData::new(vec![0.0f32; shape.num_elements()], shape))
+}
+
 fn like(tensor: &Flat) -> Flat {
-    Flat::empty(tensor.shape(), DType::F32)
+    zeros(tensor.shape())
 }
 
 fn vector(width: usize) -> Flat {
-    Flat::empty(Shape::new([width]), DType::F32)
+    zeros(Shape::new([width]))
 }
 
 /// Rows a thread takes at a time.
@@ -63,7 +69,54 @@ fn add_up(bands: Vec<Vec<Vec<f32>>>, count: usize, width: usize) -> Vec<Flat> {
     totals
 }
 
+/// Multiplications from which on a product is worth all threads: 192 x 192 x 192.
+const WIDE_PRODUCT: usize = 192 * 192 * 192;
+
+/// A matrix as the `gemm` crate reads it: where it begins, and the strides of columns and rows.
+fn strided(matrix: &Flat) -> (*const f32, isize, isize) {
+    let (layout, storage) = (matrix.layout(), matrix.storage::<f32>());
+    (storage[layout.start_offset()..].as_ptr(), layout.strides()[1], layout.strides()[0])
+}
+
 impl Kernels for Flex {
+    /// As burn's own, into floats (see [`zeros`]).
+    fn product(a: Flat, b: Flat) -> Flat {
+        let ([m, k], [inner, n]) = (a.shape().dims::<2>(), b.shape().dims::<2>());
+        assert_eq!(k, inner, "a product of [{m}, {k}] and [{inner}, {n}]");
+        let mut out = zeros(Shape::new([m, n]));
+        if m * n * k == 0 {
+            return out;
+        }
+        let threads = if m * n * k < WIDE_PRODUCT { gemm::Parallelism::None } else { gemm::Parallelism::Rayon(0) };
+        let ((a_data, a_columns, a_rows), (b_data, b_columns, b_rows)) = (strided(&a), strided(&b));
+        let to = out.storage_mut::<f32>().as_mut_ptr();
+        // SAFETY: `to` has m · n floats in rows and nobody else sees them; burn's layouts say where the m · k and
+        // k · n floats of `a` and `b` are, which live until the end of this function.
+        unsafe {
+            gemm::gemm(
+                m, n, k, to, 1, n as isize, false, a_data, a_columns, a_rows, b_data, b_columns, b_rows, 0.0f32,
+                1.0f32, false, false, false, threads,
+            );
+        }
+        out
+    }
+
+    /// Touches the rows that were read and no others: the rest of a large table stays unwritten zeros.
+    fn lookup_backward(ids: Flat, grad: Flat, rows: usize) -> Flat {
+        let (ids, grad) = (ids.to_contiguous(), grad.to_contiguous());
+        let width = grad.shape()[1];
+        let mut out = zeros(Shape::new([rows, width]));
+        let table = out.storage_mut::<f32>();
+        let mut add = |id: usize, row: &[f32]| wide::accumulate(&mut table[id * width..(id + 1) * width], row);
+        let lines = values(&grad).chunks_exact(width.max(1));
+        match (ids.as_slice::<i32>(), ids.as_slice::<i64>()) {
+            (Some(ids), _) => ids.iter().zip(lines).for_each(|(id, row)| add(*id as usize, row)),
+            (_, Some(ids)) => ids.iter().zip(lines).for_each(|(id, row)| add(*id as usize, row)),
+            _ => return composed::lookup_backward::<Self>(ids, grad, rows),
+        }
+        out
+    }
+
     fn add_bias(x: Flat, bias: Flat) -> Flat {
         let (mut x, bias) = (owned(x), bias.to_contiguous());
         let bias = values(&bias);

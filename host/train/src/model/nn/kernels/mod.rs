@@ -16,13 +16,28 @@ mod cube;
 mod flex;
 mod wide;
 
-use burn::backend::tensor::FloatTensor;
+use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, backend_extension};
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 
 /// Fused operations on float32 tensors, with composed default bodies.
 #[backend_extension(Autodiff, Flex, Cube: cfg(feature = "cuda"))]
 pub trait Kernels: Backend {
+    /// The matrix product: `[m, k]` and `[k, n]` give `[m, n]`.
+    fn product(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::float_matmul(a, b)
+    }
+
+    /// Rows of `table` `[rows, width]`: `ids` `[count]` give `[count, width]`.
+    fn lookup(table: FloatTensor<Self>, ids: IntTensor<Self>) -> FloatTensor<Self> {
+        Self::float_select(table, 0, ids)
+    }
+
+    /// Gradient of [`Kernels::lookup`] for a table of `rows` rows.
+    fn lookup_backward(ids: IntTensor<Self>, grad: FloatTensor<Self>, rows: usize) -> FloatTensor<Self> {
+        composed::lookup_backward::<Self>(ids, grad, rows)
+    }
+
     /// `x Wᵀ`: `[rows, in]` and `[out, in]` give `[rows, out]`.
     fn project(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
         composed::project::<Self>(x, weight)
@@ -117,6 +132,11 @@ pub trait Kernels: Backend {
     fn turn_pairs(x: FloatTensor<Self>, cos: FloatTensor<Self>, sin: FloatTensor<Self>) -> FloatTensor<Self> {
         composed::turn_pairs::<Self>(x, cos, sin)
     }
+}
+
+/// [`Kernels::lookup`], typed; `ids`: `[count]`.
+pub(super) fn lookup(table: Tensor<2>, ids: Tensor<1, Int>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::lookup(table.into_dispatch(), ids.into_dispatch()))
 }
 
 /// [`Kernels::project`], typed.

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use burn::backend::Flex;
-use burn::backend::ops::FloatTensorOps;
+use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::tensor::{Tensor, TensorData};
 use retune_tensor::Device;
 
@@ -103,6 +103,59 @@ fn projection_and_bias_agree_with_matmul() {
         with_gradients(out, &[x, w], &[b], &[])
     };
     assert_close(&run(true), &run(false), 1e-6);
+}
+
+#[test]
+fn a_lookup_agrees_with_burns_in_value_and_gradient_where_rows_repeat() {
+    let ids = || Tensor::<1, Int>::from_data(TensorData::new(vec![3i64, 0, 3, 6, 3, 5], [6]), &Device::flex());
+    let run = |fused: bool| {
+        let table = leaf([7, 5], 1);
+        let out = if fused { lookup(table.clone(), ids()) } else { table.clone().select(0, ids()) };
+        with_gradients(out, &[table], &[], &[])
+    };
+    assert_close(&run(true), &run(false), 1e-7);
+}
+
+#[test]
+fn a_product_reads_any_layout_and_may_be_empty() {
+    let flat = |shape: [usize; 2], seed| {
+        let data = TensorData::new(numbers(shape.iter().product(), seed), shape);
+        Flex::float_from_data(data, &Default::default())
+    };
+    let list = |tensor: FloatTensor<Flex>| tensor.into_data().try_into_vec::<f32>().unwrap();
+    let turned = |tensor| Flex::float_swap_dims(tensor, 0, 1);
+    let part = |tensor| Flex::float_slice(tensor, &[(2..9).into(), (1..6).into()]);
+    // Large enough for several threads, small, turned on either side, and a part of something larger.
+    for (a, b) in [
+        (flat([200, 210], 1), flat([210, 190], 2)),
+        (flat([3, 5], 1), flat([5, 4], 2)),
+        (turned(flat([5, 3], 1)), turned(flat([4, 5], 2))),
+        (part(flat([12, 8], 1)), turned(part(flat([12, 8], 2)))),
+    ] {
+        let plain = list(Flex::float_matmul(a.clone(), b.clone()));
+        assert_close(&[list(Flex::product(a, b))], &[plain], 1e-6);
+    }
+    assert_eq!(list(Flex::product(flat([2, 0], 1), flat([0, 3], 2))), [0.0; 6]);
+    assert!(list(Flex::product(flat([0, 4], 1), flat([4, 3], 2))).is_empty());
+}
+
+#[test]
+fn a_gradient_is_taken_out_of_its_tensor_without_a_copy() {
+    let (x, grad) = (numbers(6, 1), numbers(9, 2));
+    let flat = |values: &[f32], shape: [usize; 2]| {
+        Flex::float_from_data(TensorData::new(values.to_vec(), shape), &Default::default())
+    };
+    let ids = Flex::int_from_data(TensorData::new(vec![1i64, 0, 1], [3]), &Default::default());
+    let made = [
+        Flex::product(Flex::float_swap_dims(flat(&grad, [3, 3]), 0, 1), flat(&x, [3, 2])),
+        Flex::lookup_backward(ids, flat(&grad, [3, 3]), 4),
+        Flex::column_sum(flat(&x, [3, 2])),
+    ];
+    for tensor in made {
+        let before = tensor.as_slice::<f32>().unwrap().as_ptr();
+        let taken = tensor.into_data().try_into_vec::<f32>().unwrap();
+        assert_eq!(taken.as_ptr(), before);
+    }
 }
 
 #[test]
