@@ -72,7 +72,8 @@ pub struct LayerStats {
 /// Why a policy is asked.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Trigger {
-    /// Before the first step, and again after a restart.
+    /// Before the first step, and again after a restart; what is answered then is not
+    /// applied, because the checkpoint holds what all policies together had set.
     Start,
     /// An epoch has ended.
     Epoch,

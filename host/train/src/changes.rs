@@ -57,15 +57,11 @@ pub(crate) struct Target<'a> {
 
 impl Target<'_> {
     /// Applies the decisions of one moment and gives the events that tell of them.
-    ///
-    /// `restarted` says that the moment is the start of a resumed run: new weights
-    /// were given before the checkpoint, and are not given again.
     pub fn apply(
         &mut self,
         decisions: &[Decision],
         trigger: &Trigger,
         at: Progress,
-        restarted: bool,
     ) -> Result<Vec<TrainEvent>, TrainError> {
         let names: Vec<String> = self.model.layers().into_iter().map(|layer| layer.name).collect();
         let mut learns: Vec<bool> = self.model.parameters().iter().map(|p| p.trainable).collect();
@@ -85,10 +81,9 @@ impl Target<'_> {
                             self.model.parameters().iter().zip(&mut learns).filter(|(p, _)| p.layer == layer);
                         of_layer.for_each(|(_, learns)| *learns = change.action == Action::Unfreeze);
                     }
-                    Action::Reinit(scheme) if !restarted => {
+                    Action::Reinit(scheme) => {
                         anew.insert(layer, scheme);
                     }
-                    Action::Reinit(_) => {}
                 }
             }
             cause = field;

@@ -151,7 +151,11 @@ impl Trainer<'_> {
         Ok(grad_norm)
     }
 
-    /// Asks the policies, unless no step follows.
+    /// Asks the policies, unless no step follows, and does what they want.
+    ///
+    /// At the start of a resumed run they are asked too, so that they find out where they are, but what
+    /// they answer is not applied: the checkpoint holds what all answers came to in the order of their
+    /// steps, and given at once they may come to something else.
     fn decide(&mut self, trigger: &Trigger, last: bool, observer: &mut dyn Observer) -> Result<(), TrainError> {
         if last || self.state.ended.is_some() || self.policies.is_empty() {
             return Ok(());
@@ -159,6 +163,9 @@ impl Trainer<'_> {
         let at = self.state.progress(self.total);
         let decisions =
             self.policies.decide(trigger, at, self.state.smoothed.get(), &mut self.state.watch, &self.model)?;
+        if self.resumed_from.is_some() && *trigger == Trigger::Start {
+            return Ok(());
+        }
         let mut target = Target {
             model: &mut self.model,
             settings: &mut self.state.settings,
@@ -166,8 +173,7 @@ impl Trainer<'_> {
             frozen: &mut self.state.frozen,
             seed: self.spec.seed,
         };
-        let restarted = self.resumed_from.is_some() && *trigger == Trigger::Start;
-        let events = target.apply(&decisions, trigger, at, restarted)?;
+        let events = target.apply(&decisions, trigger, at)?;
         events.iter().try_for_each(|event| self.tell(observer, event))
     }
 

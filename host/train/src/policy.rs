@@ -3,7 +3,8 @@
 //! In a run's order: `attach` with the layers, the saved state when the run goes
 //! on from a checkpoint, then the start; after that at the steps, evaluations and
 //! epochs of each policy's contract. Answers are gathered from all policies and
-//! applied together, before the next step.
+//! applied together, before the next step; only those to the start of a resumed run
+//! are not, because the checkpoint holds what they once came to.
 
 use retune_roles::{Change, Event, Failure, Layer, Policy, PolicyContract, Progress, RoleKind, Trigger};
 

@@ -3,14 +3,15 @@
 
 mod support;
 
-use std::{fs, path::Path};
+use std::{fs, ops::ControlFlow, path::Path};
 
 use retune_roles::{
     Action, Batch, Change, Event, Example, InputSpec, Loss, LossOutput, Policy, PolicyContract, Progress, Trigger,
-    builtin::CrossEntropy,
+    builtin::{CrossEntropy, Thaw, ThawConfig},
 };
 use retune_train::{
-    Best, CheckpointSpec, EarlyStopping, EvaluationSpec, Every, Outcome, Roles, TrainError, TrainSpec, Trainer,
+    Best, CheckpointSpec, EarlyStopping, EvaluationSpec, Every, Outcome, Roles, TrainError, TrainEvent, TrainSpec,
+    Trainer,
 };
 use support::*;
 
@@ -133,9 +134,9 @@ fn early_stopping_counts_on_after_a_restart() {
     assert_eq!((whole.steps, whole.ended.as_str()), (12, "early_stop"));
 
     let directory = tempfile::tempdir().unwrap();
-    let stop = |event: &retune_train::TrainEvent| {
-        let before_the_end = matches!(event, retune_train::TrainEvent::Step { step: 11, .. });
-        if before_the_end { std::ops::ControlFlow::Break(()) } else { std::ops::ControlFlow::Continue(()) }
+    let stop = |event: &TrainEvent| {
+        let before_the_end = matches!(event, TrainEvent::Step { step: 11, .. });
+        if before_the_end { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let trainer = Trainer::new(bert(0.1), patient(directory.path()), full_roles(), &data, &validation).unwrap();
     assert!(trainer.run(&mut { stop }).is_err());
@@ -144,6 +145,40 @@ fn early_stopping_counts_on_after_a_restart() {
     let resumed = trainer.run(&mut Recorder::default()).unwrap();
     assert_eq!((resumed.steps, resumed.ended.as_str()), (12, "early_stop"));
     assert_eq!(bytes(&resumed.model), bytes(&whole.model));
+}
+
+#[test]
+fn a_run_whose_policies_had_the_last_word_in_turn_is_resumed_exactly() {
+    // Layer 0 is frozen by both, and thawed by the first to speak: what the second says at step 15 came too late.
+    let thaw = |layers: &str, step| -> Box<dyn Policy> {
+        Box::new(Thaw::new(ThawConfig { layers: layers.into(), step }).unwrap())
+    };
+    let policies = || vec![thaw("encoder.layer.*.*", 10), thaw("encoder.layer.0.*", 20)];
+    let data = rows(20, 1);
+    let trainer = |directory: &Path| {
+        let checkpoint = CheckpointSpec { every_steps: Some(5), ..spec(directory).checkpoint };
+        let spec = TrainSpec { epochs: 5, checkpoint, ..spec(directory) };
+        Trainer::new(bert(0.1), spec, Roles { policies: policies(), ..roles() }, &data, &[]).unwrap()
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let whole = trainer(directory.path()).run(&mut Recorder::default()).unwrap();
+    assert_eq!(whole.steps, 25);
+
+    let directory = tempfile::tempdir().unwrap();
+    let stop = |event: &TrainEvent| match event {
+        TrainEvent::Step { step: 17, .. } => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    };
+    assert!(trainer(directory.path()).run(&mut { stop }).is_err());
+    let mut again = trainer(directory.path());
+    assert_eq!(again.resume().unwrap(), Some(15));
+    let mut recorder = Recorder::default();
+    assert_eq!(bytes(&again.run(&mut recorder).unwrap().model), bytes(&whole.model));
+    let changes = recorder.events.iter().filter_map(|event| match event {
+        TrainEvent::PolicyChange { step, action, .. } => Some((*step, action.as_str())),
+        _ => None,
+    });
+    assert_eq!(changes.collect::<Vec<_>>(), [(20, "unfreeze")], "nothing is decided anew at the restart");
 }
 
 #[test]

@@ -7,9 +7,9 @@
 //! whenever an evaluation has not improved for a while. Layers that the recipe froze stay
 //! frozen: this policy governs only what would learn without it.
 //!
-//! Its state, the layers it governs and how far it has come, travels in checkpoints. At
-//! the start, and again after a restart, it says all that holds, so that a resumed run
-//! learns with the same layers as one that was never stopped.
+//! Its state, the layers it governs and how far it has come, travels in checkpoints, so
+//! that a resumed run unfreezes the same layers at the same moments as one that was never
+//! stopped. At the start, and again after a restart, it says all that holds.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 

@@ -38,7 +38,8 @@ pub struct LayerStats {
 /// Why a policy is asked.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Trigger {
-    /// Before the first step, and again after a restart: say everything that holds.
+    /// Before the first step, and again after a restart: say everything that holds. After a
+    /// restart it is not applied: the checkpoint holds what all policies together had set.
     Start,
     /// An epoch has ended.
     Epoch,

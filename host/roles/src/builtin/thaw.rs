@@ -19,7 +19,9 @@ pub struct ThawConfig {
 /// Freezes `layers` at the start and unfreezes them when `step` steps are done.
 ///
 /// What it decides is a function of the step alone, so it needs no state in the
-/// checkpoint: asked at a restart, it says again what holds there.
+/// checkpoint: asked at a restart, it finds out whether the layers are thawed already.
+/// Its answer is not applied there, because another policy may have had the last word
+/// on these layers.
 #[derive(Clone, Debug)]
 pub struct Thaw {
     config: ThawConfig,
