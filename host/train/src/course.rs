@@ -231,9 +231,7 @@ impl Trainer<'_> {
         let value = evaluation.get(self.watched()).unwrap_or(f64::NAN);
         let better = Leader::beaten_by(self.state.best.as_ref(), value, self.mode, 0.0);
         if better {
-            let leader = Leader { step: self.state.step, value: Exact(value) };
-            self.write_best(&leader)?;
-            self.state.best = Some(leader);
+            self.write_best(Leader { step: self.state.step, value: Exact(value) })?;
         }
         Ok(Some(better))
     }

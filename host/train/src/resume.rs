@@ -126,34 +126,46 @@ impl Trainer<'_> {
         Ok(path)
     }
 
-    /// Writes the weights that did best.
-    pub(crate) fn write_best(&self, leader: &Leader) -> Result<(), TrainError> {
-        let contents = Contents { parameters: self.model.parameters(), optimizer: None, roles: &[], state: leader };
-        self.store.write(Name::Best(leader.step), &contents).map(|_| ())
+    /// Writes the weights that did best, and removes those that they replace.
+    ///
+    /// Checkpoints stay, and with them the best weights that they point to: until the next checkpoint is
+    /// written, a killed run goes on from these.
+    pub(crate) fn write_best(&mut self, leader: Leader) -> Result<(), TrainError> {
+        let contents = Contents { parameters: self.model.parameters(), optimizer: None, roles: &[], state: &leader };
+        self.store.write(Name::Best(leader.step), &contents)?;
+        self.state.best = Some(leader);
+        let best = self.pointed_to(&self.steps()?);
+        self.store.prune(|name| match name {
+            Name::Step(_) => true,
+            Name::Best(step) => best.contains(&step),
+        })
     }
 
     /// Keeps the newest checkpoints, and the best weights that any of them points to.
     fn prune(&self) -> Result<(), TrainError> {
-        let steps: Vec<u64> = self
-            .store
-            .list()?
-            .into_iter()
-            .rev()
-            .filter_map(|name| match name {
-                Name::Step(step) if step <= self.state.step => Some(step),
-                _ => None,
-            })
-            .take(self.spec.checkpoint.keep)
-            .collect();
-        let mut best: Vec<u64> = self.state.best.iter().map(|leader| leader.step).collect();
-        for &step in &steps {
-            let pointed = self.store.peek::<Saved>(Name::Step(step)).and_then(|saved| saved.state.best);
-            best.extend(pointed.map(|leader| leader.step));
-        }
+        let mut steps = self.steps()?;
+        steps.retain(|&step| step <= self.state.step);
+        steps.drain(..steps.len().saturating_sub(self.spec.checkpoint.keep));
+        let best = self.pointed_to(&steps);
         self.store.prune(|name| match name {
             Name::Step(step) => steps.contains(&step),
             Name::Best(step) => best.contains(&step),
         })
+    }
+
+    /// The steps that there are checkpoints of, in ascending order.
+    fn steps(&self) -> Result<Vec<u64>, TrainError> {
+        let steps = self.store.list()?.into_iter().filter_map(|name| match name {
+            Name::Step(step) => Some(step),
+            Name::Best(_) => None,
+        });
+        Ok(steps.collect())
+    }
+
+    /// The best weights that the run and its checkpoints of `steps` point to.
+    fn pointed_to(&self, steps: &[u64]) -> Vec<u64> {
+        let peeked = steps.iter().filter_map(|&step| self.store.peek::<Saved>(Name::Step(step))?.state.best);
+        self.state.best.iter().cloned().chain(peeked).map(|leader| leader.step).collect()
     }
 
     /// Refuses to start where another run has left checkpoints.

@@ -259,6 +259,48 @@ fn only_as_many_checkpoints_are_kept_as_were_asked_for() {
 }
 
 #[test]
+fn best_weights_do_not_pile_up_between_checkpoints_and_those_of_a_checkpoint_stay() {
+    let (data, validation) = (rows(48, 1), rows(24, 2));
+    let trainer = |directory: &Path| {
+        let evaluation = EvaluationSpec {
+            every: Every::Steps(1),
+            best: Some(Best { metric: "loss".into(), mode: None }),
+            ..EvaluationSpec::default()
+        };
+        let checkpoint = CheckpointSpec { every_steps: Some(12), keep: 1, ..spec(directory).checkpoint };
+        let mut trainer = Trainer::new(
+            bert(0.0),
+            TrainSpec { evaluation, checkpoint, ..spec(directory) },
+            roles(),
+            &data,
+            &validation,
+        )
+        .unwrap();
+        (trainer.resume().unwrap(), trainer)
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let whole = trainer(directory.path()).1.run(&mut Recorder::default()).unwrap();
+
+    let directory = tempfile::tempdir().unwrap();
+    let (mut most, mut better) = (0, 0);
+    let mut stop = |event: &TrainEvent| {
+        if let TrainEvent::Evaluation { best: Some(true), step: 13.., .. } = event {
+            better += 1;
+        }
+        let names = fs::read_dir(directory.path().join("checkpoints")).into_iter().flatten();
+        let best = names.filter(|entry| entry.as_ref().unwrap().file_name().to_str().unwrap().starts_with("best-"));
+        most = most.max(best.count());
+        if better == 4 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    assert!(trainer(directory.path()).1.run(&mut stop).is_err());
+    assert_eq!(most, 2, "one of the run, one of the checkpoint");
+    let (resumed, again) = trainer(directory.path());
+    assert_eq!(resumed, Some(12));
+    let again = again.run(&mut Recorder::default()).unwrap();
+    assert_eq!((bytes(&again.model), again.best), (bytes(&whole.model), whole.best));
+}
+
+#[test]
 fn a_checkpoint_of_other_settings_data_or_roles_is_refused_with_the_difference() {
     let (data, validation) = (rows(20, 1), rows(6, 2));
     let directory = tempfile::tempdir().unwrap();
