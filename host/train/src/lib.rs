@@ -39,6 +39,7 @@ pub mod checkpoint;
 pub mod clip;
 pub mod collate;
 mod course;
+mod digest;
 pub mod error;
 pub mod evaluate;
 pub mod event;

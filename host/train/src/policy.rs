@@ -61,6 +61,11 @@ impl Policies {
         self.contracts.iter().any(|contract| contract.stats)
     }
 
+    /// Whether any is asked after evaluations.
+    pub fn wants_evaluations(&self) -> bool {
+        self.contracts.iter().any(|contract| contract.after_evaluation)
+    }
+
     /// Shows each the layers.
     pub fn attach(&mut self, layers: &[Layer]) -> Result<(), TrainError> {
         self.list.iter_mut().try_for_each(|policy| policy.attach(layers).map_err(TrainError::from))

@@ -6,19 +6,15 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use sha2::{Digest, Sha256};
-
-use retune_roles::{Example, Target};
-
 use crate::{
     checkpoint::{Contents, Name, Opened, optimizer_steps},
     error::TrainError,
-    frozen::hex,
+    spec::Every,
     state::{Leader, State},
     trainer::Trainer,
 };
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// `state.json` of a checkpoint to go on from.
 #[derive(Serialize, Deserialize)]
@@ -27,6 +23,8 @@ struct Saved {
     spec: Value,
     /// Digest of the training rows.
     data: String,
+    /// Digest of the validation rows.
+    validation: String,
     /// Names of loss and policies.
     roles: Vec<String>,
     /// Names of the parameters that learn.
@@ -80,8 +78,11 @@ impl Trainer<'_> {
             let (then, now) = (saved.roles.join(", "), self.role_names().join(", "));
             return Err(opened.unfit(format!("it was made with the roles {then}; this run has {now}")));
         }
-        if saved.data != digest(self.train) {
+        if saved.data != self.digests.train {
             return Err(opened.unfit("it was made with other training rows".into()));
+        }
+        if self.validation_decides() && saved.validation != self.digests.validation {
+            return Err(opened.unfit("it was made with other validation rows".into()));
         }
         opened.restore_weights(&mut self.model)?;
         let trainable: std::collections::BTreeSet<&str> = saved.trainable.iter().map(String::as_str).collect();
@@ -114,7 +115,8 @@ impl Trainer<'_> {
         let parameters = self.model.parameters();
         let saved = Saved {
             spec: self.deciding_spec()?,
-            data: digest(self.train),
+            data: self.digests.train.clone(),
+            validation: self.digests.validation.clone(),
             roles: self.role_names(),
             trainable: parameters.iter().filter(|p| p.trainable).map(|p| p.name.clone()).collect(),
             optimizer_steps: optimizer_steps(parameters, &self.optimizer),
@@ -191,6 +193,14 @@ impl Trainer<'_> {
         serde_json::from_str(&value.to_string()).map_err(|error| TrainError::field("training", error.to_string()))
     }
 
+    /// Whether the result depends on the validation rows: values of other rows cannot be compared with
+    /// those that the checkpoint holds.
+    fn validation_decides(&self) -> bool {
+        let evaluation = &self.spec.evaluation;
+        let told = evaluation.every != Every::Never && self.policies.wants_evaluations();
+        evaluation.best.is_some() || evaluation.early_stopping.is_some() || told
+    }
+
     fn role_names(&self) -> Vec<String> {
         std::iter::once(self.loss.name().to_string()).chain(self.policies.names()).collect()
     }
@@ -211,27 +221,6 @@ fn difference(path: &str, then: &Value, now: &Value) -> Option<(String, String, 
     }
 }
 
-/// Digest over all that training reads of its rows.
-fn digest(examples: &[Example]) -> String {
-    let mut hash = Sha256::new();
-    let mut field = |bytes: &[u8]| {
-        hash.update((bytes.len() as u64).to_le_bytes());
-        hash.update(bytes);
-    };
-    for example in examples {
-        field(example.key.as_bytes());
-        field(&example.input_ids.iter().flat_map(|id| id.to_le_bytes()).collect::<Vec<u8>>());
-        field(&example.token_type_ids);
-        field(&match &example.target {
-            Target::None => Vec::new(),
-            Target::Class(class) => class.to_le_bytes().to_vec(),
-            Target::Tokens(labels) => labels.iter().flat_map(|label| label.to_le_bytes()).collect(),
-        });
-        field(&example.extra.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
-    }
-    hex(&hash.finalize())
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
@@ -243,17 +232,5 @@ mod tests {
         let (then, now) = (json(r#"{"a": 1, "b": {"c": 8, "d": [1]}}"#), json(r#"{"a": 1, "b": {"c": 16, "d": [1]}}"#));
         assert_eq!(difference("", &then, &now), Some(("b.c".into(), "8".into(), "16".into())));
         assert_eq!(difference("", &then, &then), None);
-    }
-
-    #[test]
-    fn rows_that_run_together_have_another_digest() {
-        let row = |key: &str, ids: &[u32]| Example {
-            key: key.into(),
-            input_ids: ids.to_vec(),
-            token_type_ids: Vec::new(),
-            target: Target::Class(0),
-            extra: Vec::new(),
-        };
-        assert_ne!(digest(&[row("a", &[1, 2]), row("b", &[3])]), digest(&[row("a", &[1]), row("b", &[2, 3])]));
     }
 }

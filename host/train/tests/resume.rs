@@ -259,6 +259,34 @@ fn only_as_many_checkpoints_are_kept_as_were_asked_for() {
 }
 
 #[test]
+fn other_validation_rows_are_refused_only_where_they_decide() {
+    let (data, validation, other) = (rows(20, 1), rows(6, 2), rows(6, 3));
+    let resume_on_other_rows = |evaluation: EvaluationSpec, policy: PolicyContract| {
+        let directory = tempfile::tempdir().unwrap();
+        let spec = TrainSpec { epochs: 1, evaluation, ..spec(directory.path()) };
+        let trainer = |validation| {
+            let policy: Box<dyn Policy> =
+                Box::new(Scripted { contract: policy, asked: 0, script: |_: &Event, _| Vec::new() });
+            Trainer::new(bert(0.0), spec.clone(), Roles { policies: vec![policy], ..roles() }, &data, validation)
+                .unwrap()
+        };
+        trainer(&validation).run(&mut Recorder::default()).unwrap();
+        trainer(&other).resume().map_err(|error| error.to_string())
+    };
+    let (plain, deaf) = (EvaluationSpec::default, PolicyContract::default);
+    assert_eq!(resume_on_other_rows(plain(), deaf()), Ok(Some(5)), "they are only looked at");
+    let asks = PolicyContract { after_evaluation: true, ..deaf() };
+    let stops = EvaluationSpec { early_stopping: Some(EarlyStopping { patience: 3, min_delta: 0.0 }), ..plain() };
+    let chooses = EvaluationSpec { best: Some(Best { metric: "loss".into(), mode: None }), ..plain() };
+    let blind = EvaluationSpec { every: Every::Never, ..plain() };
+    assert_eq!(resume_on_other_rows(blind, asks), Ok(Some(5)), "they are never looked at");
+    for (evaluation, policy) in [(plain(), asks), (stops, deaf()), (chooses, deaf())] {
+        let said = resume_on_other_rows(evaluation, policy).unwrap_err();
+        assert!(said.ends_with("it was made with other validation rows"), "{said}");
+    }
+}
+
+#[test]
 fn best_weights_do_not_pile_up_between_checkpoints_and_those_of_a_checkpoint_stay() {
     let (data, validation) = (rows(48, 1), rows(24, 2));
     let trainer = |directory: &Path| {
@@ -316,6 +344,12 @@ fn a_checkpoint_of_other_settings_data_or_roles_is_refused_with_the_difference()
     assert!(said.ends_with("it was made with the roles counting, scripted; this run has cross-entropy"), "{said}");
     let said = refusal(full_spec(directory.path()), full_roles(), &rows(20, 3));
     assert!(said.ends_with("it was made with other training rows"), "{said}");
+
+    let error = Trainer::new(bert(0.1), full_spec(directory.path()), full_roles(), &data, &rows(6, 3))
+        .and_then(|mut trainer| trainer.resume())
+        .unwrap_err();
+    assert!(error.to_string().ends_with("it was made with other validation rows"), "{error}");
+    assert!(error.help().unwrap().contains("recipe, data and plugins it was made with"));
 
     let start = Trainer::new(bert(0.1), full_spec(directory.path()), full_roles(), &data, &validation).unwrap();
     let error = start.run(&mut Recorder::default()).unwrap_err();
