@@ -8,20 +8,22 @@
 //!
 //! A checkpoint is written under a hidden name, each file synced, the manifest
 //! (size and SHA-256 of every file) last; then the directory is renamed. Opening
-//! one compares every byte with the manifest, so a torn one is found and said to
-//! be torn, never half read.
+//! one compares every byte with the manifest, a piece at a time, so a torn one is
+//! found and said to be torn, never half read. Tensors are then read one by one: going
+//! on takes the memory of training and of the largest tensor.
 //!
-//! Price: three numbers a learning scalar, one a frozen one, written and read once.
+//! Price: three numbers a learning scalar, one a frozen one, written and read back
+//! once, and read twice to go on.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
 };
 
 use rayon::prelude::*;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::Dtype;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
@@ -30,7 +32,10 @@ use crate::{
     error::TrainError,
     frozen::hex,
     gradients::{Floats, from_floats, is_host},
-    model::{Model, Parameters},
+    model::{
+        Model, Parameters, StoredDtype,
+        tensor_files::{Place, float32, header},
+    },
     tensor_file::{Source, write_tensors},
 };
 
@@ -100,7 +105,8 @@ pub(crate) struct Contents<'a, S> {
 /// A checkpoint whose every byte was compared with its manifest.
 pub(crate) struct Opened {
     pub path: PathBuf,
-    files: BTreeMap<String, Vec<u8>>,
+    /// Names of the files that were compared; their bytes are read when they are wanted.
+    files: BTreeSet<String>,
 }
 
 impl Store {
@@ -164,24 +170,23 @@ impl Store {
     /// One sentence about what is torn.
     pub(crate) fn open(&self, name: Name) -> Result<Opened, String> {
         let path = self.path(name);
-        let read = |file: &str| fs::read(path.join(file)).map_err(|error| format!("{file} cannot be read: {error}"));
+        let unreadable = |file: &str, error: io::Error| format!("{file} cannot be read: {error}");
+        let manifest = fs::read(path.join(MANIFEST)).map_err(|error| unreadable(MANIFEST, error))?;
         let manifest: Manifest =
-            serde_json::from_slice(&read(MANIFEST)?).map_err(|error| format!("{MANIFEST} is damaged: {error}"))?;
+            serde_json::from_slice(&manifest).map_err(|error| format!("{MANIFEST} is damaged: {error}"))?;
         if manifest.format != FORMAT {
             return Err(format!("it has format {}, this program reads {FORMAT}", manifest.format));
         }
-        let mut files = BTreeMap::new();
-        for (file, entry) in manifest.files {
-            let bytes = read(&file)?;
-            if bytes.len() as u64 != entry.bytes {
-                return Err(format!("{file} has {} bytes, the manifest says {}", bytes.len(), entry.bytes));
+        for (file, said) in &manifest.files {
+            let found = entry(&path.join(file)).map_err(|error| unreadable(file, error))?;
+            if found.bytes != said.bytes {
+                return Err(format!("{file} has {} bytes, the manifest says {}", found.bytes, said.bytes));
             }
-            if hex(&Sha256::digest(&bytes)) != entry.sha256 {
+            if found.sha256 != said.sha256 {
                 return Err(format!("{file} does not have the digest that the manifest says"));
             }
-            files.insert(file, bytes);
         }
-        Ok(Opened { path, files })
+        Ok(Opened { path, files: manifest.files.into_keys().collect() })
     }
 
     /// The state of a checkpoint, when it can be read; nothing is compared.
@@ -203,7 +208,9 @@ impl Store {
 impl Opened {
     /// The JSON state.
     pub fn state<S: DeserializeOwned>(&self) -> Result<S, TrainError> {
-        serde_json::from_slice(self.file(STATE)?).map_err(|error| self.unfit(format!("{STATE}: {error}")))
+        let path = self.file(STATE)?;
+        let json = fs::read(&path).map_err(io_error(&path, "reading"))?;
+        serde_json::from_slice(&json).map_err(|error| self.unfit(format!("{STATE}: {error}")))
     }
 
     /// Puts the weights into `model`.
@@ -257,7 +264,7 @@ impl Opened {
 
     /// The bytes a role saved under `name`.
     pub fn role(&self, name: &str) -> Result<Option<Vec<u8>>, TrainError> {
-        Ok(self.tensors(ROLES)?.tensor(name).ok().map(|tensor| tensor.data().to_vec()))
+        Ok(self.tensors(ROLES)?.get(name).map(Place::read).transpose()?)
     }
 
     /// An error about this checkpoint, which is whole but does not fit.
@@ -266,20 +273,21 @@ impl Opened {
         TrainError::Checkpoint { path: self.path.clone(), problem, help: Some(help.into()) }
     }
 
-    fn file(&self, name: &str) -> Result<&[u8], TrainError> {
-        self.files.get(name).map(Vec::as_slice).ok_or_else(|| self.unfit(format!("{name} is missing")))
+    fn file(&self, name: &str) -> Result<PathBuf, TrainError> {
+        if self.files.contains(name) { Ok(self.path.join(name)) } else { Err(self.unfit(format!("{name} is missing"))) }
     }
 
-    fn tensors(&self, file: &str) -> Result<SafeTensors<'_>, TrainError> {
-        SafeTensors::deserialize(self.file(file)?).map_err(|error| self.unfit(format!("{file}: {error}")))
+    /// Where the tensors of `file` lie.
+    fn tensors(&self, file: &str) -> Result<BTreeMap<String, Place>, TrainError> {
+        Ok(header(&self.file(file)?)?)
     }
 
-    fn floats(&self, tensors: &SafeTensors<'_>, name: &str, shape: &[usize]) -> Result<Vec<f32>, TrainError> {
-        let tensor = tensors.tensor(name).map_err(|error| self.unfit(format!("`{name}`: {error}")))?;
-        if tensor.dtype() != Dtype::F32 || tensor.shape() != shape {
-            return Err(self.unfit(format!("`{name}` has shape {:?}, expected {shape:?}", tensor.shape())));
+    fn floats(&self, tensors: &BTreeMap<String, Place>, name: &str, shape: &[usize]) -> Result<Vec<f32>, TrainError> {
+        let place = tensors.get(name).ok_or_else(|| self.unfit(format!("`{name}` is missing")))?;
+        if place.info.dtype != Dtype::F32 || place.info.shape != shape {
+            return Err(self.unfit(format!("`{name}` has shape {:?}, expected {shape:?}", place.info.shape)));
         }
-        Ok(tensor.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+        Ok(float32(&place.read()?, StoredDtype::Float32))
     }
 }
 
@@ -311,17 +319,20 @@ fn write_json(path: &Path, value: &impl Serialize) -> Result<(), TrainError> {
 fn write_manifest(directory: &Path) -> Result<(), TrainError> {
     let names: Vec<&str> =
         [WEIGHTS, OPTIMIZER, ROLES, STATE].into_iter().filter(|name| directory.join(name).exists()).collect();
-    let entries = names.into_par_iter().map(|name| Ok((name.to_string(), entry(&directory.join(name))?)));
+    let entries = names.into_par_iter().map(|name| {
+        let path = directory.join(name);
+        Ok((name.to_string(), entry(&path).map_err(io_error(&path, "reading back"))?))
+    });
     let files = entries.collect::<Result<BTreeMap<_, _>, TrainError>>()?;
     write_json(&directory.join(MANIFEST), &Manifest { format: FORMAT, files })
 }
 
-/// Size and digest of a file, read back a piece at a time.
-fn entry(path: &Path) -> Result<FileEntry, TrainError> {
-    let mut file = File::open(path).map_err(io_error(path, "reading back"))?;
+/// Size and digest of a file, read a piece at a time.
+fn entry(path: &Path) -> io::Result<FileEntry> {
+    let mut file = File::open(path)?;
     let (mut hash, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 20]);
     loop {
-        let read = file.read(&mut buffer).map_err(io_error(path, "reading back"))?;
+        let read = file.read(&mut buffer)?;
         if read == 0 {
             return Ok(FileEntry { bytes, sha256: hex(&hash.finalize()) });
         }

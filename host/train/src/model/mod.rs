@@ -48,7 +48,7 @@ mod model;
 mod nn;
 mod parameters;
 pub mod pattern;
-mod tensor_files;
+pub(crate) mod tensor_files;
 mod weights;
 
 pub use config::{Activation, Architecture, ModelConfig};

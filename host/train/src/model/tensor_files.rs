@@ -2,7 +2,7 @@
 //!
 //! Only headers are read at first: sizes, shapes and names are all checked before
 //! a single weight is. A tensor is then read on its own, so loading never holds
-//! more than one of them twice.
+//! more than one of them twice. Checkpoints are read the same way.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -18,12 +18,26 @@ use super::{ModelConfig, ModelError, StoredDtype, Task};
 /// More than any real header, and little enough to read.
 const LARGEST_HEADER: u64 = 256 << 20;
 
+/// Where a tensor lies.
 #[derive(Clone, Debug)]
-struct Place {
+pub(crate) struct Place {
     file: PathBuf,
     /// Of the first data byte in the file.
     base: u64,
-    info: TensorInfo,
+    /// Number format and shape, as the header says.
+    pub info: TensorInfo,
+}
+
+impl Place {
+    /// Reads the tensor's bytes, and nothing else of the file.
+    pub fn read(&self) -> Result<Vec<u8>, ModelError> {
+        let (start, end) = self.info.data_offsets;
+        let mut bytes = vec![0; end - start];
+        let mut file = File::open(&self.file).map_err(ModelError::io(&self.file, "cannot be opened"))?;
+        file.seek(SeekFrom::Start(self.base + start as u64)).map_err(ModelError::io(&self.file, "cannot be read"))?;
+        file.read_exact(&mut bytes).map_err(ModelError::io(&self.file, "cannot be read"))?;
+        Ok(bytes)
+    }
 }
 
 /// Every tensor of a checkpoint, and where it lies.
@@ -168,16 +182,12 @@ impl TensorFiles {
         let place =
             self.places.get(name).ok_or_else(|| ModelError::file(&self.root, format!("tensor `{name}` is missing")))?;
         let stored = stored(place, name)?;
-        let (start, end) = place.info.data_offsets;
-        let mut bytes = vec![0; end - start];
-        let mut file = File::open(&place.file).map_err(ModelError::io(&place.file, "cannot be opened"))?;
-        file.seek(SeekFrom::Start(place.base + start as u64)).map_err(ModelError::io(&place.file, "cannot be read"))?;
-        file.read_exact(&mut bytes).map_err(ModelError::io(&place.file, "cannot be read"))?;
-        Ok((float32(&bytes, stored), stored))
+        Ok((float32(&place.read()?, stored), stored))
     }
 }
 
-fn float32(bytes: &[u8], stored: StoredDtype) -> Vec<f32> {
+/// The values of a tensor's bytes.
+pub(crate) fn float32(bytes: &[u8], stored: StoredDtype) -> Vec<f32> {
     match stored {
         StoredDtype::Float32 => bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
         StoredDtype::Bfloat16 => {
@@ -221,7 +231,8 @@ fn head_is_for_another_task(place: &Place, entry: &Entry, config: &ModelConfig, 
     None
 }
 
-fn header(path: &Path) -> Result<BTreeMap<String, Place>, ModelError> {
+/// The tensors of one file, from its header.
+pub(crate) fn header(path: &Path) -> Result<BTreeMap<String, Place>, ModelError> {
     let mut file = File::open(path).map_err(ModelError::io(path, "cannot be opened"))?;
     let length = file.metadata().map_err(ModelError::io(path, "cannot be read"))?.len();
     let truncated = |needed: u64| {

@@ -1,0 +1,87 @@
+//! Memory of a run, counted where it is allocated. A process of its own: other tests would be counted too.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
+mod support;
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
+use retune_tensor::Device;
+use retune_train::{
+    Best, EvaluationSpec, TrainSpec, Trainer,
+    model::{Base, Model, Task},
+};
+use support::*;
+
+/// The system's allocator, with the bytes that are taken now, and the most there ever were.
+struct Counting;
+
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call goes on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let taken = TAKEN.fetch_add(layout.size(), Relaxed) + layout.size();
+        MOST.fetch_max(taken, Relaxed);
+        // SAFETY: the caller keeps the contract.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        TAKEN.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: the caller keeps the contract.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Most bytes that `work` takes beyond those that are taken when it begins.
+fn most<T>(work: impl FnOnce() -> T) -> (T, usize) {
+    let before = TAKEN.load(Relaxed);
+    MOST.store(before, Relaxed);
+    let result = work();
+    (result, MOST.load(Relaxed) - before)
+}
+
+/// A BERT of many blocks, none of whose tensors is large beside the whole.
+fn deep_bert() -> Model {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("config.json");
+    let config = bert_config(0.0)
+        .replace(r#""hidden_size": 16"#, r#""hidden_size": 64"#)
+        .replace(r#""intermediate_size": 32"#, r#""intermediate_size": 128"#)
+        .replace(r#""num_hidden_layers": 2"#, r#""num_hidden_layers": 40"#);
+    std::fs::write(&path, config).unwrap();
+    let task = Task::SequenceClassification { labels: LABELS.map(String::from).to_vec() };
+    Model::load(&Base::Config(path), &task, 7, &Device::flex()).unwrap().0
+}
+
+fn bytes_of(model: &Model) -> usize {
+    4 * model.parameters().iter().map(|parameter| parameter.numel() as usize).sum::<usize>()
+}
+
+#[test]
+fn going_on_from_a_checkpoint_takes_no_more_memory_than_the_optimisers_moments() {
+    let (data, validation) = (rows(8, 1), rows(4, 2));
+    let directory = tempfile::tempdir().unwrap();
+    let trainer = |directory: &Path| {
+        let best = Some(Best { metric: "loss".into(), mode: None });
+        let evaluation = EvaluationSpec { best, ..EvaluationSpec::default() };
+        let spec = TrainSpec { epochs: 1, evaluation, ..spec(directory) };
+        Trainer::new(deep_bert(), spec, roles(), &data, &validation).unwrap()
+    };
+    trainer(directory.path()).run(&mut Recorder::default()).unwrap();
+
+    let mut trainer = trainer(directory.path());
+    let weights = bytes_of(trainer.model());
+    let (resumed, most) = most(|| trainer.resume().unwrap());
+    assert_eq!(resumed, Some(2));
+    assert!(most > 2 * weights, "{most} bytes cannot hold the moments of {weights} bytes of weights");
+    assert!(most < 2 * weights + weights / 2, "{most} bytes at once, for {weights} bytes of weights");
+}
