@@ -70,8 +70,9 @@ impl Assembly {
     /// A model from `base`, known to fit tokenizer and lengths.
     pub fn load(&self, recipe: &Recipe, base: &Base, labels: Vec<String>) -> Result<(Model, LoadReport)> {
         let task = settings::task(recipe, labels);
-        let (model, report) =
+        let (mut model, report) =
             Model::load(base, &task, recipe.seed, &self.device).map_err(|e| trouble::model(recipe, &e))?;
+        model.settle_padding(&recipe.model.tokenizer).map_err(|e| trouble::model(recipe, &e))?;
         let config = model.config();
         self.tokenizer.check_fits(config.vocab_size).map_err(|e| trouble::data(recipe, e))?;
         self.data.check_positions(config.max_position_embeddings).map_err(|e| trouble::data(recipe, e))?;

@@ -7,6 +7,7 @@ use retune_roles::{Example, InitScheme, Target};
 use retune_tensor::Device;
 use retune_train::model::{Base, Input, Model, Task};
 use safetensors::{Dtype, SafeTensors};
+use serde_json::json;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures").join(name)
@@ -136,4 +137,111 @@ fn the_tokenizers_files_go_with_the_model() {
     assert!(!directory.join("README.md").exists());
     let error = model.export(&directory, Some(&fixture("minilm"))).unwrap_err().to_string();
     assert!(error.contains("no tokenizer files"), "{error}");
+}
+
+/// A Llama classifier without a padding token in its config, and a tokenizer of these files beside it.
+fn without_padding(directory: &Path, tokenizer: &[(&str, serde_json::Value)]) {
+    let base = fixture("llama-classifier-tiny");
+    std::fs::create_dir_all(directory).unwrap();
+    std::fs::copy(base.join("model.safetensors"), directory.join("model.safetensors")).unwrap();
+    let config = std::fs::read_to_string(base.join("config.json")).unwrap();
+    std::fs::write(directory.join("config.json"), config.replace(r#""pad_token_id": 0"#, r#""pad_token_id": null"#))
+        .unwrap();
+    for (name, json) in tokenizer {
+        std::fs::write(directory.join(name), json.to_string()).unwrap();
+    }
+}
+
+fn three() -> Task {
+    Task::SequenceClassification { labels: ["x", "y", "z"].map(str::to_owned).to_vec() }
+}
+
+fn exported_padding(model: &Model, tokenizer: Option<&Path>) -> serde_json::Value {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path().join("model");
+    model.export(&directory, tokenizer).unwrap();
+    let config: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(directory.join("config.json")).unwrap()).unwrap();
+    config["pad_token_id"].clone()
+}
+
+#[test]
+fn a_llama_classifier_without_a_padding_token_gets_that_of_its_tokenizer() {
+    let vocabulary = json!({ "added_tokens": [{ "id": 7, "content": "<pad>" }, { "id": 96, "content": "[PAD]" }],
+        "model": { "type": "BPE", "vocab": { "<s>": 1, "</s>": 5, "<unk>": 6 } } });
+    let pairs = json!([["<s>", 0.0], ["</s>", 0.0], ["a", -1.0], ["<pad>", 0.0]]);
+    let unigram = json!({ "padding": { "pad_token": "<pad>" }, "model": { "type": "Unigram", "vocab": pairs } });
+    let (settings, map, tokens) = ("tokenizer_config.json", "special_tokens_map.json", "tokenizer.json");
+    let named = json!({ "pad_token": "<pad>", "eos_token": "</s>" });
+    let as_object = json!({ "pad_token": { "content": "<unk>", "special": true } });
+    let decoder = json!({ "pad_token": "<fill>", "added_tokens_decoder": { "8": { "content": "<fill>" } } });
+    let cases = [
+        ("the settings name it", vec![(settings, named.clone()), (tokens, vocabulary.clone())], 7),
+        (
+            "the map goes before the settings",
+            vec![(settings, named.clone()), (map, as_object.clone()), (tokens, vocabulary.clone())],
+            6,
+        ),
+        ("the settings list their tokens themselves", vec![(settings, decoder), (map, as_object)], 8),
+        ("it stands in the vocabulary alone", vec![(tokens, unigram)], 3),
+        (
+            "there is none",
+            vec![(settings, json!({ "eos_token": "</s>", "pad_token": null })), (tokens, vocabulary.clone())],
+            5,
+        ),
+        (
+            "it has no embedding",
+            vec![(settings, json!({ "eos_token": "</s>", "pad_token": "[PAD]" })), (tokens, vocabulary)],
+            5,
+        ),
+        ("only the model's config knows an end token", vec![(settings, named)], 2),
+    ];
+    for (case, files, expected) in cases {
+        let place = tempfile::tempdir().unwrap();
+        without_padding(place.path(), &files);
+        let model = load(place.path(), &three());
+        assert_eq!(exported_padding(&model, Some(place.path())), expected, "{case}");
+        assert_eq!(exported_padding(&model, None), expected, "{case}");
+        assert_eq!(model.config().pad_token_id, Some(expected), "{case}");
+    }
+    let place = tempfile::tempdir().unwrap();
+    without_padding(place.path(), &[(settings, json!({ "pad_token": "</s>" })), (tokens, json!({}))]);
+    assert_eq!(exported_padding(&load(place.path(), &Task::CausalLm), Some(place.path())), serde_json::Value::Null);
+    let classifier = load(&fixture("llama-classifier-tiny"), &three());
+    assert_eq!(exported_padding(&classifier, Some(place.path())), 0, "the config's own stays");
+}
+
+#[test]
+fn a_classifier_that_pads_with_its_end_token_is_read_before_it_in_training_and_after_export() {
+    let place = tempfile::tempdir().unwrap();
+    let (base, tokenizer, exported) =
+        (place.path().join("base"), place.path().join("tokenizer"), place.path().join("m"));
+    without_padding(&base, &[]);
+    std::fs::create_dir(&tokenizer).unwrap();
+    std::fs::write(tokenizer.join("tokenizer_config.json"), json!({ "eos_token": "</s>" }).to_string()).unwrap();
+    std::fs::write(tokenizer.join("tokenizer.json"), json!({ "model": { "vocab": { "</s>": 9 } } }).to_string())
+        .unwrap();
+    let mut model = load(&base, &three());
+    model.settle_padding(&tokenizer).unwrap();
+    model.export(&exported, Some(&tokenizer)).unwrap();
+    let again = load(&exported, &three());
+    let of = |model: &Model, rows: &[&[u32]]| {
+        let example = |ids: &&[u32]| Example {
+            key: "a".into(),
+            input_ids: ids.to_vec(),
+            token_type_ids: Vec::new(),
+            target: Target::None,
+            extra: Vec::new(),
+        };
+        let examples: Vec<Example> = rows.iter().map(example).collect();
+        let input = Input::from_examples(&examples.iter().collect::<Vec<_>>(), model.config(), model.device()).unwrap();
+        model.forward(&model.weights(false), &input, None).unwrap().logits.to_float32().unwrap()
+    };
+    // Without its last token, because a causal model sees nothing of it before.
+    let expected = of(&model, &[&[1, 30, 40]]);
+    for model in [&model, &again] {
+        assert_eq!(of(model, &[&[1, 30, 40, 9]]), expected);
+        let beside_a_longer_row = of(model, &[&[1, 30, 40, 9], &[1, 3, 4, 5, 6, 7, 8]]);
+        assert!(beside_a_longer_row.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-5));
+    }
 }

@@ -78,7 +78,7 @@ pub struct ModelConfig {
     pub classifier_dropout: f64,
     /// Standard deviation of new weights.
     pub initializer_range: f64,
-    /// The padding token, when there is one.
+    /// The padding token, when there is one: of `config.json`, or see [`super::Model::settle_padding`].
     pub pad_token_id: Option<u32>,
     /// Label names by class, when the config has them.
     pub labels: Option<Vec<String>>,

@@ -64,6 +64,10 @@ impl Model {
     /// Writes `directory`, replacing one that is there: `config.json`,
     /// `model.safetensors` and the tokenizer's files from `tokenizer`.
     ///
+    /// A Llama classifier whose config names no padding token gets the tokenizer's, so that
+    /// transformers can batch it. Its rows are then read where they were in training, provided that
+    /// [`Model::settle_padding`] was called with the same tokenizer, or it came with the base.
+    ///
     /// # Errors
     /// When something cannot be read or written, or `directory` is there and is
     /// not a model; it is then left as it was.
@@ -84,7 +88,8 @@ impl Model {
         std::fs::create_dir(&staged).map_err(ModelError::io(&staged, "cannot be created"))?;
 
         let widest = self.write_weights(&staged.join("model.safetensors"))?;
-        let config = serde_json::to_string_pretty(&self.exported_config(widest))
+        let padding = self.exported_padding(tokenizer)?;
+        let config = serde_json::to_string_pretty(&self.exported_config(widest, padding))
             .map_err(|e| ModelError::file(directory, format!("config.json cannot be written: {e}")))?;
         let path = staged.join("config.json");
         std::fs::write(&path, config + "\n").map_err(ModelError::io(&path, "cannot be written"))?;
@@ -113,7 +118,7 @@ impl Model {
         Ok(if uniform { first } else { StoredDtype::Float32 })
     }
 
-    fn exported_config(&self, dtype: StoredDtype) -> Map<String, Value> {
+    fn exported_config(&self, dtype: StoredDtype, padding: Option<u32>) -> Map<String, Value> {
         let mut config = self.config.raw.clone();
         let family = match self.config.architecture {
             Architecture::Bert => "Bert",
@@ -122,6 +127,9 @@ impl Model {
         // transformers 4 reads `torch_dtype`, 5 reads both.
         config.shift_remove("dtype");
         config.insert("torch_dtype".into(), json!(name(dtype)));
+        if let Some(padding) = padding {
+            config.insert("pad_token_id".into(), json!(padding));
+        }
         match &self.task {
             Task::SequenceClassification { labels } => {
                 let by_id: Map<String, Value> =

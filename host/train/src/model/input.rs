@@ -135,7 +135,8 @@ impl Input {
 }
 
 /// The last token that is not the padding token, as transformers finds it: by id,
-/// so that a model whose end token doubles as padding is read before it.
+/// so that a model whose end token doubles as padding is read before it. Which token
+/// pads is settled before training and exported with the model.
 fn last_token(example: &Example, padding: Option<u32>) -> usize {
     match padding {
         Some(padding) => example.input_ids.iter().rposition(|id| *id != padding).unwrap_or(0),

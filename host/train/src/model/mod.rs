@@ -46,6 +46,7 @@ mod llama;
 #[allow(clippy::module_inception, reason = "the model itself, among what it is made of")]
 mod model;
 mod nn;
+mod padding;
 mod parameters;
 pub mod pattern;
 pub(crate) mod tensor_files;

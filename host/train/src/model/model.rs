@@ -144,7 +144,10 @@ impl Model {
             seed,
         };
         let report = match base {
-            Base::Directory(directory) => model.read_values(directory)?,
+            Base::Directory(directory) => {
+                model.settle_padding(directory)?;
+                model.read_values(directory)?
+            }
             Base::Config(_) => model.new_values()?,
         };
         Ok((model, report))
