@@ -245,3 +245,24 @@ fn a_classifier_that_pads_with_its_end_token_is_read_before_it_in_training_and_a
         assert!(beside_a_longer_row.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-5));
     }
 }
+
+#[test]
+fn a_language_model_keeps_its_bases_generation_config() {
+    let place = tempfile::tempdir().unwrap();
+    let base = place.path().join("base");
+    std::fs::create_dir(&base).unwrap();
+    for name in ["config.json", "model.safetensors"] {
+        std::fs::copy(fixture("llama-tiny").join(name), base.join(name)).unwrap();
+    }
+    let text = "{ \"temperature\": 0.6,\n  \"eos_token_id\": [2, 3] }";
+    std::fs::write(base.join("generation_config.json"), text).unwrap();
+    let exported = |task: &Task| {
+        let directory = place.path().join("model");
+        load(&base, task).export(&directory, None).unwrap();
+        std::fs::read_to_string(directory.join("generation_config.json")).ok()
+    };
+    assert_eq!(exported(&Task::CausalLm).as_deref(), Some(text));
+    assert_eq!(exported(&three()), None, "a classifier generates nothing");
+    load(&base, &Task::CausalLm).export(&base, None).unwrap();
+    assert_eq!(std::fs::read_to_string(base.join("generation_config.json")).unwrap(), text, "replacing its own base");
+}

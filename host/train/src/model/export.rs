@@ -31,6 +31,9 @@ const TOKENIZER_FILES: [&str; 9] = [
     "chat_template.jinja",
 ];
 
+/// How a language model is to generate; goes with it from its base.
+const GENERATION_CONFIG: &str = "generation_config.json";
+
 /// One parameter, ready to be written.
 struct Stored {
     dtype: StoredDtype,
@@ -62,7 +65,8 @@ impl View for &Stored {
 
 impl Model {
     /// Writes `directory`, replacing one that is there: `config.json`,
-    /// `model.safetensors` and the tokenizer's files from `tokenizer`.
+    /// `model.safetensors`, the tokenizer's files from `tokenizer` and, for a language
+    /// model, the `generation_config.json` of its base when there is one.
     ///
     /// A Llama classifier whose config names no padding token gets the tokenizer's, so that
     /// transformers can batch it. Its rows are then read where they were in training, provided that
@@ -100,7 +104,18 @@ impl Model {
         if let Some(source) = tokenizer {
             copy_tokenizer(source, &staged)?;
         }
+        self.copy_generation_config(&staged)?;
         put_in_place(&staged, &staging.path().join("replaced"), directory)
+    }
+
+    fn copy_generation_config(&self, target: &Path) -> Result<(), ModelError> {
+        let from = self.origin.as_ref().map(|base| base.join(GENERATION_CONFIG));
+        match from.filter(|path| self.task == Task::CausalLm && path.is_file()) {
+            Some(from) => std::fs::copy(&from, target.join(GENERATION_CONFIG))
+                .map(|_| ())
+                .map_err(ModelError::io(&from, "cannot be copied")),
+            None => Ok(()),
+        }
     }
 
     /// Writes every parameter; gives the widest format among them.

@@ -112,7 +112,7 @@ pub struct Model {
     entries: Vec<Entry>,
     net: Net,
     device: Device,
-    origin: Option<PathBuf>,
+    pub(super) origin: Option<PathBuf>,
     fresh: Vec<bool>,
     seed: u64,
 }
