@@ -40,7 +40,8 @@ pub trait Loss {
     fn wants(&self) -> &[InputSpec];
 
     /// Called once a micro-batch, in training (tracked tensors) and in
-    /// validation (untracked ones).
+    /// validation (untracked ones). What an instance with state remembers of a
+    /// validation in the course of a run is taken back after it.
     fn compute(&mut self, batch: &Batch, at: &Progress) -> Result<LossOutput>;
 
     /// State for the checkpoint; `None` when there is none.
@@ -48,7 +49,8 @@ pub trait Loss {
         Ok(None)
     }
 
-    /// Restores what [`Loss::save`] gave.
+    /// Restores what [`Loss::save`] gave: on a new instance, and on the one that gave
+    /// it after each validation in the course of a run.
     fn load(&mut self, _state: &[u8]) -> Result<()> {
         Ok(())
     }

@@ -195,6 +195,8 @@ impl Trainer<'_> {
         let batch_size = self.spec.evaluation.batch_size.unwrap_or(self.spec.batch_size);
         let at = self.state.progress(self.total);
         let columns = &self.spec.columns;
+        // The loss is that of training: what it remembers of the validation rows must not steer it there.
+        let remembered = self.loss.save()?;
         let evaluation = evaluate_at(
             &self.model,
             self.validation,
@@ -205,6 +207,9 @@ impl Trainer<'_> {
             &at,
             observer,
         )?;
+        if let Some(state) = remembered {
+            self.loss.load(&state)?;
+        }
         let best = self.keep_if_best(&evaluation)?;
         let event = TrainEvent::Evaluation {
             step: self.state.step,

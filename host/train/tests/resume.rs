@@ -6,8 +6,8 @@ mod support;
 use std::{fs, ops::ControlFlow, path::Path};
 
 use retune_roles::{
-    Action, Batch, Change, Event, Example, InputSpec, Loss, LossOutput, Policy, PolicyContract, Progress, Trigger,
-    builtin::{CrossEntropy, Thaw, ThawConfig},
+    Action, Change, Event, Example, Policy, PolicyContract, Trigger,
+    builtin::{Thaw, ThawConfig},
 };
 use retune_train::{
     Best, CheckpointSpec, EarlyStopping, EvaluationSpec, Every, Outcome, Roles, TrainError, TrainEvent, TrainSpec,
@@ -44,38 +44,10 @@ fn script(event: &Event, asked: u64) -> Vec<Change> {
     vec![change("encoder.layer.0.*", action), change("classifier", Action::LrScale(scale))]
 }
 
-/// Cross-entropy, weighted by how often it was called.
-struct Counting {
-    inner: CrossEntropy,
-    calls: u64,
-}
-
-impl Loss for Counting {
-    fn name(&self) -> &str {
-        "counting"
-    }
-    fn wants(&self) -> &[InputSpec] {
-        self.inner.wants()
-    }
-    fn compute(&mut self, batch: &Batch, at: &Progress) -> retune_roles::Result<LossOutput> {
-        self.calls += 1;
-        let mut output = self.inner.compute(batch, at)?;
-        output.numerator = output.numerator.mul_scalar(1.0 + (self.calls % 7) as f64 / 10.0).unwrap();
-        Ok(output)
-    }
-    fn save(&mut self) -> retune_roles::Result<Option<Vec<u8>>> {
-        Ok(Some(self.calls.to_le_bytes().to_vec()))
-    }
-    fn load(&mut self, state: &[u8]) -> retune_roles::Result<()> {
-        self.calls = u64::from_le_bytes(state.try_into().unwrap());
-        Ok(())
-    }
-}
-
 fn full_roles() -> Roles {
     let contract = PolicyContract { every_epoch: true, every_steps: Some(5), after_evaluation: true, stats: true };
     let policy: Box<dyn Policy> = Box::new(Scripted { contract, asked: 0, script });
-    let loss = Box::new(Counting { inner: CrossEntropy::for_sequences(), calls: 0 });
+    let loss = Box::new(Counting::new());
     Roles { policies: vec![policy], loss, ..roles() }
 }
 

@@ -151,6 +151,24 @@ fn an_evaluation_does_not_depend_on_the_batch_size() {
 }
 
 #[test]
+fn neither_how_often_nor_in_what_batches_a_run_is_evaluated_changes_training_with_a_loss_that_remembers() {
+    let (data, validation) = (rows(24, 1), rows(11, 2));
+    let trained = |every, batch_size| {
+        let directory = tempfile::tempdir().unwrap();
+        let evaluation = EvaluationSpec { every, batch_size, ..EvaluationSpec::default() };
+        let spec = TrainSpec { evaluation, ..spec(directory.path()) };
+        let roles = Roles { loss: Box::new(Counting::new()), ..roles() };
+        let outcome = train(bert(0.0), spec, roles, &data, &validation).0.unwrap();
+        let last = directory.path().join("checkpoints/step-00000012/roles.safetensors");
+        (bytes(&outcome.model), std::fs::read(last).unwrap())
+    };
+    let never = trained(Every::Never, None);
+    assert!(trained(Every::Epoch, None) == never);
+    assert!(trained(Every::Steps(1), Some(5)) == never);
+    assert!(trained(Every::Steps(5), Some(1)) == never);
+}
+
+#[test]
 fn a_language_model_learns_and_its_perplexity_is_the_exponential_of_its_loss() {
     let directory = tempfile::tempdir().unwrap();
     let (data, validation) = (token_rows(48, 1), token_rows(12, 2));

@@ -14,7 +14,8 @@ pub trait Checkpoint {
     /// When the state cannot be written.
     fn save(&mut self) -> Result<Vec<u8>>;
 
-    /// Restores what [`Checkpoint::save`] gave, after `new` and before the next call.
+    /// Restores what [`Checkpoint::save`] gave, after `new` and before the next call. A loss is
+    /// also given its own state back after each validation in the course of a run.
     ///
     /// # Errors
     /// When these are not such bytes.
