@@ -95,7 +95,8 @@ impl Default for AdamW {
 pub struct Strategy {
     /// Globs over parameter names; what they select does not learn.
     pub freeze: Vec<String>,
-    /// Only the top so many blocks learn, and what lies above them; 0 is the head alone.
+    /// Only the top so many blocks learn, and what lies above them; 0 is the head alone. The
+    /// output projection of a language model with tied embeddings lies below them and stays frozen.
     pub train_top_layers: Option<u32>,
     /// Parameters that get new weights before the first step.
     pub reinitialize: Vec<Reinitialize>,

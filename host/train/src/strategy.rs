@@ -15,11 +15,14 @@ use crate::{
     spec::{Reinitialize, Scheme, Strategy},
 };
 
-/// Applies `strategy` to a model that was just loaded: new weights first, then flags.
+/// Applies `strategy` to a model that was just loaded: new weights first, then flags. Gives what a person
+/// should know about it, a sentence each.
 ///
 /// # Errors
-/// When a glob selects nothing, there are fewer blocks than asked for, or nothing is left that learns.
-pub fn apply(strategy: &Strategy, model: &mut Model, seed: u64) -> Result<(), TrainError> {
+/// When a glob selects nothing, there are fewer blocks than asked for, the head alone is asked for where
+/// there is none, or nothing is left that learns.
+pub fn apply(strategy: &Strategy, model: &mut Model, seed: u64) -> Result<Vec<String>, TrainError> {
+    let mut warnings = Vec::new();
     for new in &strategy.reinitialize {
         for index in of_model("strategy.reinitialize", model, &new.layers)? {
             model.reinitialize(index, new.init_scheme(), seed_of(seed, Purpose::Reinitialize, 0, index as u64))?;
@@ -33,6 +36,13 @@ pub fn apply(strategy: &Strategy, model: &mut Model, seed: u64) -> Result<(), Tr
     if let Some(top) = strategy.train_top_layers {
         let layers = model.layers();
         let lowest = lowest_depth(&layers, top)?;
+        if !has_head(&layers) {
+            warnings.push(
+                "strategy.train_top_layers leaves the output projection frozen: it is the token table \
+                 (tie_word_embeddings), which lies below the blocks"
+                    .to_string(),
+            );
+        }
         for index in 0..model.parameters().len() {
             let depth = model.parameters().at(index).and_then(|p| layers.get(p.layer)).map_or(0, |l| l.depth);
             if depth < lowest {
@@ -41,7 +51,7 @@ pub fn apply(strategy: &Strategy, model: &mut Model, seed: u64) -> Result<(), Tr
         }
     }
     if model.parameters().iter().any(|p| p.trainable) {
-        Ok(())
+        Ok(warnings)
     } else {
         Err(TrainError::NothingLearns { cause: "strategy".into() })
     }
@@ -62,20 +72,31 @@ impl Reinitialize {
 fn lowest_depth(layers: &[Layer], top: u32) -> Result<u32, TrainError> {
     let mut blocks: Vec<u32> = layers.iter().filter(|l| l.kind == LayerKind::Attention).map(|l| l.depth).collect();
     blocks.sort_unstable();
-    let top = top as usize;
-    if top > blocks.len() {
-        let problem = format!(
-            "the model has {} blocks, so {top} of them cannot be trained; give a number from 0 to {}",
-            blocks.len(),
-            blocks.len()
+    let (top, count, least) = (top as usize, blocks.len(), usize::from(!has_head(layers)));
+    let refuse = |problem: String| {
+        let problem = format!("{problem}; give a number from {least} to {count}");
+        Err(TrainError::field("strategy.train_top_layers", problem))
+    };
+    if top > count {
+        return refuse(format!("the model has {count} blocks, so {top} of them cannot be trained"));
+    }
+    if top < least {
+        return refuse(
+            "0 trains the head alone, and this model has none: its output projection is the token table \
+             (tie_word_embeddings)"
+                .into(),
         );
-        return Err(TrainError::field("strategy.train_top_layers", problem));
     }
     if top > 0 {
-        return Ok(blocks[blocks.len() - top]);
+        return Ok(blocks[count - top]);
     }
     let body = layers.iter().filter(|l| matches!(l.kind, LayerKind::Embedding | LayerKind::Attention | LayerKind::Mlp));
     Ok(body.map(|l| l.depth).max().map_or(0, |depth| depth + 1))
+}
+
+/// Whether a layer of its own gives the output; with tied embeddings none does.
+fn has_head(layers: &[Layer]) -> bool {
+    layers.iter().any(|layer| layer.kind == LayerKind::Head)
 }
 
 /// Indices of the parameters that `pattern` takes, by their names or their layers'.

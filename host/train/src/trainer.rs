@@ -103,7 +103,7 @@ impl<'a> Trainer<'a> {
             collation.clone().want(RoleKind::Metric, metric.name(), metric.wants())?;
         }
         let policies = Policies::new(roles.policies)?;
-        strategy::apply(&spec.strategy, &mut model, spec.seed)?;
+        let mut warnings = strategy::apply(&spec.strategy, &mut model, spec.seed)?;
 
         let layers = model.layers().len();
         let sampler = Sampler::new(spec.seed, train.len(), spec.window() * workers.size());
@@ -119,7 +119,6 @@ impl<'a> Trainer<'a> {
             watch: Watch::new(policies.len(), layers),
             ended: None,
         };
-        let mut warnings = Vec::new();
         if validation.is_empty() && spec.evaluation.every != Every::Never {
             warnings.push("there is no validation set, so nothing is evaluated during training".to_string());
         }

@@ -7,7 +7,7 @@ use std::{cell::RefCell, collections::BTreeSet, fs, path::Path, rc::Rc};
 
 use retune_roles::{
     Action, Change, Event, InitScheme, LayerStats, Policy, PolicyContract, Trigger,
-    builtin::{Thaw, ThawConfig},
+    builtin::{CrossEntropy, Thaw, ThawConfig},
 };
 use retune_train::{Reinitialize, Roles, Scheme, Strategy, TrainEvent, TrainSpec, Trainer};
 use safetensors::SafeTensors;
@@ -58,6 +58,35 @@ fn only_the_top_blocks_learn_when_that_is_asked() {
         let from = before.iter().position(|(name, _)| *name == first.0).unwrap();
         assert_eq!(moved.len(), before.len() - from, "{top}: everything above learns");
     }
+}
+
+#[test]
+fn the_top_blocks_of_a_model_with_tied_embeddings_are_trained_with_a_warning_and_its_head_alone_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = token_rows(12, 1);
+    let top = |model, top| {
+        let strategy = Strategy { train_top_layers: Some(top), ..Strategy::default() };
+        let spec = TrainSpec { strategy, epochs: 1, ..spec(directory.path()) };
+        train(model, spec, Roles::new(Box::new(CrossEntropy::for_tokens())), &data, &[])
+    };
+    let error = top(tied_llama(), 0).0.unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "strategy.train_top_layers: 0 trains the head alone, and this model has none: its output projection is the \
+         token table (tie_word_embeddings); give a number from 1 to 2"
+    );
+    let (outcome, recorder) = top(tied_llama(), 1);
+    let moved = changed(&bytes(&tied_llama()), &bytes(&outcome.unwrap().model));
+    assert!(moved.contains("model.norm.weight") && !moved.contains("model.embed_tokens.weight"), "{moved:?}");
+    let told =
+        |recorder: &Recorder| recorder.warnings().iter().any(|w| w.contains("leaves the output projection frozen"));
+    assert!(told(&recorder), "{:?}", recorder.warnings());
+
+    fs::remove_dir_all(directory.path().join("checkpoints")).unwrap();
+    let (outcome, recorder) = top(llama(), 0);
+    assert!(!told(&recorder), "a head of its own learns");
+    let moved = changed(&bytes(&llama()), &bytes(&outcome.unwrap().model));
+    assert_eq!(moved, BTreeSet::from(["model.norm.weight".to_string(), "lm_head.weight".to_string()]));
 }
 
 #[test]

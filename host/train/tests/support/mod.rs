@@ -47,6 +47,11 @@ pub fn llama() -> Model {
     load(&llama_config(), &Task::CausalLm)
 }
 
+/// A language model whose output projection is its token table.
+pub fn tied_llama() -> Model {
+    load(&llama_config().replace(r#""tie_word_embeddings": false"#, r#""tie_word_embeddings": true"#), &Task::CausalLm)
+}
+
 /// A small deterministic stream for test data.
 pub struct Draw(pub u64);
 
