@@ -218,7 +218,7 @@ pub fn may_replace(directory: &Path) -> Result<(), ModelError> {
     let mut names: Vec<String> = entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     let ours = |name: &str| {
-        ["config.json", "model.safetensors"].contains(&name)
+        ["config.json", "model.safetensors", GENERATION_CONFIG].contains(&name)
             || TOKENIZER_FILES.contains(&name) && directory.join("config.json").is_file()
     };
     match names.iter().find(|name| !ours(name)) {
