@@ -131,6 +131,10 @@ impl ModelConfig {
         if let Some((key, _)) = config_sizes.iter().find(|(_, size)| *size == 0) {
             return Err(keys.wrong(key, "it must be positive"));
         }
+        if let Some(id) = config.pad_token_id.filter(|id| *id as usize >= config.vocab_size) {
+            let size = config.vocab_size;
+            return Err(keys.wrong("pad_token_id", format!("{id} is outside the vocabulary of {size}")));
+        }
         config.labels = labels(&keys)?;
         config.architectures = match raw.get("architectures") {
             Some(Value::Array(list)) => list.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect(),

@@ -38,6 +38,12 @@ fn absent_keys_have_the_defaults_of_transformers() {
 }
 
 #[test]
+fn a_padding_token_is_the_last_of_the_vocabulary_at_most_and_minus_one_is_none() {
+    let padding = |id: i64| read(with(llama_json(), json!({ "pad_token_id": id }))).unwrap().pad_token_id;
+    assert_eq!((padding(99), padding(-1)), (Some(99), None));
+}
+
+#[test]
 fn both_spellings_of_the_rotary_settings_are_read() {
     let old = read(with(llama_json(), json!({ "rope_theta": 5e5, "rope_scaling": null }))).unwrap();
     let new =
@@ -59,6 +65,9 @@ fn what_would_give_other_numbers_is_refused_by_name() {
         (bert_json(), json!({ "vocab_size": "many" }), "`vocab_size`: expected a whole number, found \"many\""),
         (bert_json(), json!({ "vocab_size": null }), "`vocab_size`: it is missing"),
         (bert_json(), json!({ "vocab_size": 0 }), "`vocab_size`: it must be positive"),
+        (bert_json(), json!({ "pad_token_id": 100 }), "`pad_token_id`: 100 is outside the vocabulary of 100"),
+        (llama_json(), json!({ "pad_token_id": 32000 }), "`pad_token_id`: 32000 is outside the vocabulary of 100"),
+        (llama_json(), json!({ "pad_token_id": -2 }), "`pad_token_id`: expected a token id, found -2"),
         (bert_json(), json!({ "hidden_dropout_prob": 1.0 }), "`hidden_dropout_prob`: expected a probability below 1"),
         (bert_json(), json!({ "id2label": { "1": "a" } }), "`id2label`: its keys must be"),
         (bert_json(), json!({ "model_type": "gpt2" }), "`gpt2` is not supported; supported are `bert` and `llama`"),
