@@ -269,7 +269,8 @@ impl Trainer<'_> {
     }
 
     fn end(mut self, began: Instant, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
-        let frozen_unchanged = self.state.frozen.verify(&self.model, self.state.step)?;
+        // All were compared before the last checkpoint was written, or when it was read.
+        let frozen_unchanged = self.state.frozen.count();
         let best = self.state.best.clone();
         if let Some(leader) = &best {
             let name = Name::Best(leader.step);

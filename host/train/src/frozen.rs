@@ -54,14 +54,19 @@ impl Frozen {
         Ok(())
     }
 
-    /// Compares everything that is frozen; gives how many there were.
-    pub fn verify(&self, model: &Model, step: u64) -> Result<usize, TrainError> {
+    /// How many are frozen.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Compares everything that is frozen.
+    pub fn verify(&self, model: &Model, step: u64) -> Result<(), TrainError> {
         for (name, entry) in &self.0 {
             if let Some(index) = model.parameters().index_of(name) {
                 compare(model, index, name, entry, step)?;
             }
         }
-        Ok(self.0.len())
+        Ok(())
     }
 }
 

@@ -99,8 +99,7 @@ impl Trainer<'_> {
         let states = (0..self.policies.len()).map(|index| opened.role(&format!("policy.{index}")));
         let states = states.collect::<Result<Vec<_>, _>>()?;
         self.policies.load(&states)?;
-        self.state.frozen.verify(&self.model, self.state.step)?;
-        Ok(())
+        self.state.frozen.verify(&self.model, self.state.step)
     }
 
     /// Writes where the run is, and removes what is no longer to be kept.

@@ -5,28 +5,40 @@ mod support;
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
+    ops::ControlFlow,
     path::Path,
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use retune_tensor::Device;
 use retune_train::{
-    Best, EvaluationSpec, TrainSpec, Trainer,
+    Best, EvaluationSpec, Strategy, TrainEvent, TrainSpec, Trainer,
     model::{Base, Model, Task},
 };
 use support::*;
 
-/// The system's allocator, with the bytes that are taken now, and the most there ever were.
+/// The system's allocator, with the bytes that are taken now, the most there ever were, and all that were asked for.
 struct Counting;
 
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
 static MOST: AtomicUsize = AtomicUsize::new(0);
+static ALL: AtomicUsize = AtomicUsize::new(0);
+
+/// One test at a time is counted.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(|broken| broken.into_inner())
+}
 
 // SAFETY: every call goes on to the system's allocator as it came.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let taken = TAKEN.fetch_add(layout.size(), Relaxed) + layout.size();
         MOST.fetch_max(taken, Relaxed);
+        ALL.fetch_add(layout.size(), Relaxed);
         // SAFETY: the caller keeps the contract.
         unsafe { System.alloc(layout) }
     }
@@ -68,6 +80,7 @@ fn bytes_of(model: &Model) -> usize {
 
 #[test]
 fn going_on_from_a_checkpoint_takes_no_more_memory_than_the_optimisers_moments() {
+    let _turn = turn();
     let (data, validation) = (rows(8, 1), rows(4, 2));
     let directory = tempfile::tempdir().unwrap();
     let trainer = |directory: &Path| {
@@ -84,4 +97,27 @@ fn going_on_from_a_checkpoint_takes_no_more_memory_than_the_optimisers_moments()
     assert_eq!(resumed, Some(2));
     assert!(most > 2 * weights, "{most} bytes cannot hold the moments of {weights} bytes of weights");
     assert!(most < 2 * weights + weights / 2, "{most} bytes at once, for {weights} bytes of weights");
+}
+
+#[test]
+fn frozen_weights_are_not_read_again_after_the_last_checkpoint() {
+    let _turn = turn();
+    let data = rows(8, 1);
+    let directory = tempfile::tempdir().unwrap();
+    let strategy = Strategy { freeze: vec!["encoder.**".into()], ..Strategy::default() };
+    let spec = TrainSpec { epochs: 1, strategy, ..spec(directory.path()) };
+    let trainer = Trainer::new(deep_bert(), spec, roles(), &data, &[]).unwrap();
+    let weights = bytes_of(trainer.model());
+    let (mut written, mut ended) = (0, 0);
+    let mut observer = |event: &TrainEvent| {
+        match event {
+            TrainEvent::Checkpoint { .. } => written = ALL.load(Relaxed),
+            TrainEvent::RunEnd { .. } => ended = ALL.load(Relaxed),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    };
+    // To take a digest is to copy the weights out of their tensors.
+    assert_eq!(trainer.run(&mut observer).unwrap().frozen_unchanged, 40 * 16);
+    assert!(0 < written && ended - written < weights / 10, "{} of {weights} bytes", ended - written);
 }
