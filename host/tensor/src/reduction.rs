@@ -6,7 +6,8 @@
 
 use burn::backend::Dispatch;
 use burn::backend::ops::{ActivationOps, BoolTensorOps, FloatTensorOps, IntTensorOps};
-use burn::tensor::IndexingUpdateOp;
+use burn::backend::tensor::FloatTensor;
+use burn::tensor::{IndexingUpdateOp, Shape, Slice};
 
 use crate::dtype::{Dtype, Kind};
 use crate::error::{Result, ensure};
@@ -33,6 +34,24 @@ impl Plan {
     }
 }
 
+/// Sums of so many elements burn cuts, on the CPU, at places that depend on which threads are free: their last
+/// bits then differ from run to run.
+const LARGE: usize = 1 << 22;
+
+/// The sum of all `count` elements, in rows of a fixed length.
+fn large_sum(x: FloatTensor<Dispatch>, count: usize) -> FloatTensor<Dispatch> {
+    const WIDTH: usize = 1 << 16;
+    let flat = Dispatch::float_reshape(x, Shape::new([count]));
+    let whole = count / WIDTH * WIDTH;
+    let part = |from: usize, to: usize| match to - from == count {
+        true => flat.clone(),
+        false => Dispatch::float_slice(flat.clone(), &[Slice::from(from..to)]),
+    };
+    let rows = Dispatch::float_reshape(part(0, whole), Shape::new([whole / WIDTH, WIDTH]));
+    let sum = Dispatch::float_sum(Dispatch::float_sum_dim(rows, 1));
+    if whole == count { sum } else { Dispatch::float_add(sum, Dispatch::float_sum(part(whole, count))) }
+}
+
 impl AnyTensor {
     fn need_elements(&self, op: &'static str) -> Result<()> {
         ensure!(self.numel() > 0, op, "a tensor of shape {:?} has no elements", self.shape());
@@ -57,6 +76,7 @@ impl AnyTensor {
             return creation::full(&plan.shape, 0.0, wide.dtype(), &self.device());
         }
         let total = Self::make(op, &plan.shape, || match (self.kind(), plan.full) {
+            (Kind::Float, true) if wide.numel() as usize >= LARGE => large_sum(wide.raw(), wide.numel() as usize),
             (Kind::Float, true) => Dispatch::float_sum(wide.raw()),
             (_, true) => Dispatch::int_sum(wide.raw()),
             (Kind::Float, false) => plan.axes.iter().fold(wide.raw(), |t, a| Dispatch::float_sum_dim(t, *a)),

@@ -1,6 +1,6 @@
 //! Shapes and values of operations that compute.
 
-use retune_tensor::{AnyTensor, Dtype, Result};
+use retune_tensor::{AnyTensor, Device, Dtype, Result};
 
 use crate::case::{Case, check, six};
 use crate::{assert_near, b, f, i};
@@ -287,4 +287,23 @@ fn normalised_rows_sum_to_one() {
             vec![0.25f64.ln(), 0.75f64.ln(), 0.5f64.ln(), 0.5f64.ln()],
         ),
     ]);
+}
+
+#[test]
+fn a_large_sum_has_the_same_bits_for_any_number_of_threads() {
+    // Past burn's threshold for a parallel sum, and no multiple of anything.
+    let count = (1usize << 22) + 70_001;
+    let values: Vec<f32> = (0..count).map(|i| ((i * 2_654_435_761) % 1_000_003) as f32 * 1e-6 - 0.4).collect();
+    let exact: f64 = values.iter().map(|x| f64::from(*x)).sum();
+    let flat = retune_tensor::from_float32(values, &[count], &Device::flex()).unwrap();
+    let sum = || flat.sum(&[], false).unwrap().to_float32().unwrap()[0];
+    let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let bits: Vec<u32> = [1, 2, 3].iter().map(|threads| pool(*threads).install(sum).to_bits()).collect();
+    assert!(bits.iter().all(|b| *b == bits[0]), "{bits:?}");
+    assert!((f64::from(f32::from_bits(bits[0])) - exact).abs() < 1e-5 * exact.abs(), "{exact}");
+    assert_eq!(flat.sum(&[], false).unwrap().shape(), Vec::<usize>::new());
+    let wide = flat.slice(0, 0, 1 << 22, 1).unwrap().reshape(&[64, 1 << 16]).unwrap();
+    let (whole, rows) = (wide.sum(&[], true).unwrap(), wide.sum(&[1], false).unwrap().sum(&[], false).unwrap());
+    assert_eq!(whole.shape(), [1, 1]);
+    assert_eq!(whole.to_float32().unwrap(), rows.to_float32().unwrap());
 }
