@@ -48,6 +48,7 @@ mod policy;
 mod preprocessor;
 mod sandbox;
 mod schema;
+mod schema_bounds;
 mod state;
 mod tensor_host;
 mod tokenizer_host;

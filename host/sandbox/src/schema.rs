@@ -3,25 +3,35 @@
 //! Defaults are filled in first, then everything is validated, and the first
 //! error is told as people write configurations: the key, what was expected, the
 //! nearest key there is. The schema is a guest's and is not believed either: it
-//! may not refer outside itself, and its patterns run in linear time.
+//! may not refer outside itself, its patterns run in linear time, and what it costs
+//! is bounded by [`crate::schema_bounds`].
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
-use jsonschema::{PatternOptions, ValidationError, Validator};
+use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 use serde_json::{Map, Value};
 
 use crate::convert::shortened;
 use crate::error::ConfigError;
+use crate::schema_bounds::{self as bounds, Budget, Depth, Endless, dereferenced};
 
-/// How deep references and nesting are followed.
-const DEPTH: u32 = 32;
+/// Most keys or values among which the nearest is looked for.
+const LISTED: usize = 1_000;
+
+/// What to do about a schema that grows as it is followed.
+const ENDLESS: &str = "this is a fault of the plugin: tell its author; a key that refers to the schema it stands in \
+                       may have no default, and few keys or alternatives may refer to the same definition";
 
 /// Compiles `schema`; gives the reason when it is none.
 pub(crate) fn compile(schema: &Value) -> Result<Validator, String> {
     if !schema.is_object() && !schema.is_boolean() {
         return Err("it is neither an object nor true or false".into());
     }
+    bounds::check(schema).map_err(|reason| shortened(&reason, 300))?;
+    let patterns = PatternOptions::regex().size_limit(bounds::PATTERN).dfa_size_limit(bounds::PATTERN);
+    // The contract's draft: in an older one, other keywords would say where a reference begins.
     jsonschema::options()
-        .with_pattern_options(PatternOptions::regex())
+        .with_draft(Draft::Draft202012)
+        .with_pattern_options(patterns)
         .build(schema)
         .map_err(|error| shortened(&error.to_string(), 300))
 }
@@ -34,7 +44,14 @@ pub(crate) fn resolve(schema: &Value, given: &Value) -> Result<Value, ConfigErro
         help: None,
     })?;
     let mut config = if given.is_null() { Value::Object(Map::new()) } else { given.clone() };
-    fill(schema, schema, &mut config, DEPTH);
+    let mut budget = Budget::of(&config);
+    fill(schema, schema, &mut config, Depth::START, &mut budget)
+        .and_then(|()| bounds::weigh(schema, schema, &config, &mut Budget::of(&config)))
+        .map_err(|Endless| ConfigError {
+            path: Vec::new(),
+            message: "the plugin's schema expands without end".into(),
+            help: Some(ENDLESS.into()),
+        })?;
     match validator.iter_errors(&config).max_by_key(weight) {
         None => Ok(config),
         Some(error) => Err(tell(schema, &error)),
@@ -48,52 +65,47 @@ fn weight(error: &ValidationError<'_>) -> (bool, usize) {
     (unknown, error.instance_path().as_str().matches('/').count())
 }
 
-/// Follows `$ref` within the schema.
-fn dereferenced<'a>(root: &'a Value, mut schema: &'a Value) -> &'a Value {
-    for _ in 0..DEPTH {
-        let Some(target) = schema.get("$ref").and_then(Value::as_str) else { return schema };
-        let Some(target) = target.strip_prefix('#').and_then(|pointer| root.pointer(pointer)) else { return schema };
-        schema = target;
-    }
-    schema
-}
-
 /// Adds the default of every key that is absent, and descends into those that are there.
-fn fill(root: &Value, schema: &Value, config: &mut Value, depth: u32) {
-    if depth == 0 {
-        return;
+fn fill(root: &Value, schema: &Value, config: &mut Value, depth: Depth, budget: &mut Budget) -> Result<(), Endless> {
+    if !config.is_object() && !config.is_array() {
+        return Ok(());
     }
+    budget.spend(1)?;
+    let deeper = depth.deeper()?;
     let schema = dereferenced(root, schema);
     for part in schema.get("allOf").and_then(Value::as_array).into_iter().flatten() {
-        fill(root, part, config, depth - 1);
+        fill(root, part, config, deeper, budget)?;
     }
     // `Option<Struct>`: the alternative that is not null.
     if let (Value::Object(_), Some(parts)) = (&*config, schema.get("anyOf").and_then(Value::as_array)) {
+        budget.spend(parts.len() as u64)?;
         let objects: Vec<_> =
             parts.iter().filter(|part| dereferenced(root, part).get("properties").is_some()).collect();
         if let [only] = objects[..] {
-            fill(root, only, config, depth - 1);
+            fill(root, only, config, deeper, budget)?;
         }
     }
     match config {
         Value::Object(members) => {
             for (key, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+                budget.spend(1)?;
                 if !members.contains_key(key) {
                     let default = property.get("default").or_else(|| dereferenced(root, property).get("default"));
                     let Some(default) = default else { continue };
+                    budget.spend(bounds::size(default))?;
                     members.insert(key.clone(), default.clone());
                 }
                 if let Some(member) = members.get_mut(key) {
-                    fill(root, property, member, depth - 1);
+                    fill(root, property, member, deeper, budget)?;
                 }
             }
+            Ok(())
         }
-        Value::Array(items) => {
-            if let Some(schema) = schema.get("items") {
-                items.iter_mut().for_each(|item| fill(root, schema, item, depth - 1));
-            }
-        }
-        _ => {}
+        Value::Array(items) => match schema.get("items") {
+            Some(schema) => items.iter_mut().try_for_each(|item| fill(root, schema, item, deeper, budget)),
+            None => Ok(()),
+        },
+        _ => Ok(()),
     }
 }
 
@@ -167,13 +179,13 @@ fn tell(root: &Value, error: &ValidationError<'_>) -> ConfigError {
 }
 
 /// The keys that an object of this schema may have.
-fn keys(root: &Value, schema: &Value) -> Vec<String> {
-    let own = |schema: &Value| {
+fn keys<'a>(root: &'a Value, schema: &'a Value) -> Vec<String> {
+    let own = |schema: &'a Value| {
         let keys = dereferenced(root, schema).get("properties").and_then(Value::as_object);
-        keys.map(|keys| keys.keys().cloned().collect::<Vec<_>>()).unwrap_or_default()
+        keys.into_iter().flat_map(Map::keys)
     };
     let parts = ["anyOf", "oneOf", "allOf"].iter().filter_map(|name| schema.get(name)?.as_array()).flatten();
-    own(schema).into_iter().chain(parts.flat_map(own)).collect()
+    own(schema).chain(parts.flat_map(own)).take(LISTED).cloned().collect()
 }
 
 /// Constants among `oneOf` or `anyOf`, as documented enums are written.
@@ -182,9 +194,11 @@ fn alternatives(root: &Value, schema: &Value) -> Vec<Value> {
     parts
         .flat_map(|part| {
             let part = dereferenced(root, part);
-            let listed = part.get("enum").and_then(Value::as_array).cloned().unwrap_or_default();
-            part.get("const").cloned().into_iter().chain(listed)
+            let listed = part.get("enum").and_then(Value::as_array).into_iter().flatten();
+            part.get("const").into_iter().chain(listed)
         })
+        .take(LISTED)
+        .cloned()
         .collect()
 }
 
@@ -346,12 +360,56 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_that_points_at_itself_or_outside_ends_in_an_answer() {
-        let selfish = json!({"$ref": "#"});
-        let _ = resolve(&selfish, &json!({"a": 1}));
+    fn a_schema_that_points_outside_itself_or_is_none_is_not_valid() {
         let outside = json!({"$ref": "http://example.com/schema.json"});
         assert!(resolve(&outside, &json!({})).unwrap_err().message.contains("not valid"));
         assert!(compile(&json!("string")).is_err());
+    }
+
+    /// `levels` definitions, each of which names the next one twice under `keyword`.
+    fn doubling(keyword: &str, levels: usize) -> Value {
+        let level = |n: usize| {
+            let next = json!({"$ref": format!("#/$defs/{}", n + 1)});
+            (n.to_string(), json!({keyword: [next.clone(), next]}))
+        };
+        let mut definitions: Map<String, Value> = (0..levels).map(level).collect();
+        definitions.insert(levels.to_string(), json!({"type": "string"}));
+        json!({"$ref": "#/$defs/0", "$defs": definitions})
+    }
+
+    #[test]
+    fn a_schema_without_end_is_refused_before_it_takes_memory_or_time() {
+        let whole = json!({"$ref": "#", "default": {}});
+        let long = json!({"default": vec![0; 10_000]});
+        let borrowed: Map<String, Value> =
+            (0..1_000).map(|n| (n.to_string(), json!({"$ref": "#/$defs/long"}))).collect();
+        let either = json!({"properties": {"a": {"$ref": "#"}}});
+        let schemas = [
+            json!({"$ref": "#"}),
+            json!({"type": "object", "properties": {"a": whole, "b": whole}}),
+            json!({"allOf": [{"$ref": "#"}, {"$ref": "#"}, {"$ref": "#"}]}),
+            json!({"properties": borrowed, "$defs": {"long": long}}),
+            // What only the validator would walk.
+            doubling("allOf", 30),
+            doubling("oneOf", 30),
+            json!({"not": doubling("anyOf", 30)["$defs"]["0"], "$defs": doubling("anyOf", 30)["$defs"]}),
+            json!({"properties": {"a": {"$ref": "#", "default": {}}}, "oneOf": [either, either, either]}),
+            json!({"unevaluatedProperties": false, "anyOf": doubling("anyOf", 30)["$defs"]["0"]["anyOf"],
+                "$defs": doubling("anyOf", 30)["$defs"]}),
+        ];
+        for schema in schemas {
+            let error = resolve(&schema, &Value::Null).unwrap_err();
+            assert!(error.message.ends_with("expands without end"), "{}: {schema}", error.message);
+        }
+        // As deep, and not as broad.
+        assert!(resolve(&doubling("allOf", 10), &Value::Null).unwrap_err().message.contains("expected a string"));
+    }
+
+    #[test]
+    fn a_pattern_that_compiles_to_megabytes_is_refused() {
+        let schema = json!({"properties": {"a": {"pattern": "^(?:\\w{1,900} ){1,900}$"}}});
+        assert!(compile(&schema).unwrap_err().ends_with("is not a \"regex\""), "{:?}", compile(&schema));
+        assert!(compile(&json!({"properties": {"a": {"pattern": "^[\\w-]{1,64}$"}}})).is_ok());
     }
 
     proptest::proptest! {
