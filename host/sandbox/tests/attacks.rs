@@ -105,6 +105,12 @@ fn a_tensor_that_would_not_fit_is_refused_before_memory_is_taken() {
 }
 
 #[test]
+fn a_cast_that_would_not_fit_is_refused_before_memory_is_taken() {
+    let mut loss = loss("swells", Limits { tensor_mib: 16, ..Limits::default() });
+    assert_snapshot!(shown(&ended(&mut *loss)));
+}
+
+#[test]
 fn copies_are_bounded() {
     let mut role = preprocessor("huge-return", Limits { copy_mib: 8, ..Limits::default() });
     assert_snapshot!(shown(&processed(&mut *role, &["a"])));

@@ -17,6 +17,7 @@ use burn::tensor::{Bool, BoolDType, Device, Float, Int, Shape, Tensor, TensorDat
 
 use crate::dtype::{Dtype, Kind};
 use crate::error::{Result, TensorError, ensure, guard};
+use crate::geometry::admit;
 
 /// A tensor of any rank and element type, on any device.
 #[derive(Clone, Debug)]
@@ -139,17 +140,17 @@ impl AnyTensor {
     /// The elements as float32, in row-major order: booleans as 0 and 1, float64 rounded.
     ///
     /// # Errors
-    /// When the device fails.
+    /// When the copy would be too large or the device fails.
     pub fn to_float32(&self) -> Result<Vec<f32>> {
-        self.elements("to-float32")
+        self.elements("to-float32", Dtype::Float32)
     }
 
     /// The elements as float64, in row-major order.
     ///
     /// # Errors
-    /// When the device fails.
+    /// When the copy would be too large or the device fails.
     pub fn to_float64(&self) -> Result<Vec<f64>> {
-        self.elements("to-float64")
+        self.elements("to-float64", Dtype::Float64)
     }
 
     /// The elements as int64, in row-major order: booleans as 0 and 1.
@@ -158,7 +159,7 @@ impl AnyTensor {
     /// When the tensor is of a float type (cast it first) or the device fails.
     pub fn to_int64(&self) -> Result<Vec<i64>> {
         ensure!(!self.dtype().is_float(), "to-int64", "the tensor is {}; cast it to int64 first", self.dtype());
-        self.elements("to-int64")
+        self.elements("to-int64", Dtype::Int64)
     }
 
     /// The only element.
@@ -173,10 +174,12 @@ impl AnyTensor {
             self.shape(),
             self.numel()
         );
-        Ok(self.elements::<f64>("item")?[0])
+        Ok(self.elements::<f64>("item", Dtype::Float64)?[0])
     }
 
-    fn elements<E: burn::tensor::Element>(&self, op: &'static str) -> Result<Vec<E>> {
+    /// `dtype` is that of `E`: indices are checked on a copy, which may be wider than they are.
+    fn elements<E: burn::tensor::Element>(&self, op: &'static str, dtype: Dtype) -> Result<Vec<E>> {
+        admit(op, &self.shape(), dtype)?;
         let data = self.data()?;
         guard(op, || data.try_into_vec_as::<E>())?.map_err(|error| TensorError::new(op, format!("{error:?}")))
     }
@@ -230,7 +233,7 @@ impl AnyTensor {
         if self.shape() == shape {
             return Ok(self.clone());
         }
-        crate::geometry::admit(op, shape, self.dtype())?;
+        admit(op, shape, self.dtype())?;
         let source = self.padded(op, shape.len().max(1))?;
         let to = Shape::from(shape.to_vec());
         Self::make(op, shape, || by_kind!(self.kind(); float_expand, int_expand, bool_expand; source.raw(), to))

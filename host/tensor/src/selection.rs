@@ -63,6 +63,7 @@ impl AnyTensor {
             return self.cast(Dtype::Uint8)?.gather_unchecked(op, axis, index)?.cast(Dtype::Boolean);
         }
         let (shape, at) = (index.shape(), index.as_index(op)?);
+        admit(op, &shape, self.dtype())?;
         // burn wants equal sizes in the other dimensions.
         let mut source = self.clone();
         for (k, size) in shape.iter().enumerate().filter(|(k, _)| *k != axis) {
@@ -192,7 +193,9 @@ impl AnyTensor {
         let (axis, k) = (dimension(op, dim, shape.len())?, k as usize);
         ensure!((1..=shape[axis]).contains(&k), op, "k is {k}, the dimension holds {}", shape[axis]);
         shape[axis] = k;
-        let places = self.order(op, axis, true)?.slice(axis as i32, 0, k as i64, 1)?;
+        let (order, first) = (self.order(op, axis, true)?, creation::arange(0, k as i64, 1, &self.device())?);
+        // Not a slice: that would hold on to the places of all elements.
+        let places = Self::make(op, &shape, || Dispatch::int_select(order.raw(), axis, first.raw()))?;
         Ok((self.gather_unchecked(op, axis, &places)?, places))
     }
 
@@ -211,6 +214,7 @@ impl AnyTensor {
     /// Where each element of the sorted tensor stands in this one.
     fn order(&self, op: &'static str, axis: usize, descending: bool) -> Result<Self> {
         let tensor = self.untracked();
+        admit(op, &self.shape(), Dtype::Int64)?;
         Self::make(op, &self.shape(), || match self.kind() {
             Kind::Float => Dispatch::float_argsort(tensor.raw(), axis, descending, Dtype::Int64.int()),
             _ => Dispatch::int_argsort(tensor.raw(), axis, descending),

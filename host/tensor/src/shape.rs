@@ -162,11 +162,12 @@ impl AnyTensor {
     /// integers; anything but zero is true; true is one.
     ///
     /// # Errors
-    /// When the device lacks the type.
+    /// When the device lacks the type or the result is too large.
     pub fn cast(&self, to: Dtype) -> Result<Self> {
         if self.dtype() == to {
             return Ok(self.clone());
         }
+        admit("cast", &self.shape(), to)?;
         let zero = Scalar::Int(0);
         let store = self.bool_dtype();
         Self::make("cast", &self.shape(), || match (self.kind(), to.kind()) {

@@ -123,6 +123,40 @@ fn what_would_not_fit_into_memory_is_refused() {
     assert!(arange(i64::MIN, i64::MAX, 1, &device).is_err());
 }
 
+/// A byte an element, and eight in the type that the operation works in.
+#[test]
+fn what_an_operation_widens_is_refused_before_it_is_widened() {
+    let device = Device::flex();
+    let bytes = full(&[4096], 1.0, Dtype::Uint8, &device).unwrap();
+    let (yes, column) = (bytes.cast(Dtype::Boolean).unwrap(), f(&[1.0; 2], &[2, 1]));
+    let half = full(&[4096], 1.0, Dtype::Float16, &device).unwrap();
+    let rows = bytes.unsqueeze(0).unwrap().expand(&[2, 4096]).unwrap();
+    with_largest(8192, || {
+        let results = [
+            ("cast", yes.cast(Dtype::Float64)),
+            ("sum", bytes.sum(&[], false)),
+            ("cum-sum", bytes.cum_sum(0)),
+            ("mean", half.mean(&[], false)),
+            ("histogram", bytes.histogram(2, 0.0, 2.0, None)),
+            ("sort", bytes.sort(0, true).map(|pair| pair.0)),
+            ("top-k", bytes.top_k(1, 0).map(|pair| pair.0)),
+            ("gather", column.gather(1, &rows)),
+            ("index-select", column.index_select(0, &bytes)),
+            ("one-hot", bytes.one_hot(2)),
+            ("div", column.cast(Dtype::Int64).unwrap().div(&bytes)),
+        ];
+        for (name, result) in results {
+            let error = result.map(|made| made.shape()).unwrap_err().to_string();
+            assert!(error.contains("is larger than the 8192 bytes allowed"), "{name}: {error}");
+        }
+        assert!(bytes.to_int64().unwrap_err().to_string().contains("is larger than"));
+        assert!(bytes.to_float32().unwrap_err().to_string().contains("is larger than"));
+    });
+    // What it gathers is wider than the indices.
+    let (wide, few) = (f(&[1.0], &[1]), full(&[1024], 0.0, Dtype::Int32, &device).unwrap());
+    assert!(with_largest(8191, || wide.gather(0, &few)).unwrap_err().to_string().contains("is larger than"));
+}
+
 /// Every operation with arguments that need not make sense.
 fn attempt(which: usize, a: &AnyTensor, c: &AnyTensor, dim: i32, k: u32) -> Result<AnyTensor> {
     match which {
