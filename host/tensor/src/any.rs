@@ -67,12 +67,14 @@ impl AnyTensor {
 
     /// Number of elements.
     pub fn numel(&self) -> u64 {
-        self.inner.shape().to_vec().iter().map(|d| *d as u64).product()
+        let shape = self.inner.shape().to_vec();
+        // An empty tensor may have other sizes whose product no integer holds.
+        if shape.contains(&0) { 0 } else { shape.iter().fold(1, |n, d| n.saturating_mul(*d as u64)) }
     }
 
     /// Bytes the elements take when stored densely.
     pub fn byte_len(&self) -> u64 {
-        self.numel() * self.inner.dtype().size() as u64
+        self.numel().saturating_mul(self.inner.dtype().size() as u64)
     }
 
     /// Where it lives. The device of a tensor that can be tracked is an autodiff device.

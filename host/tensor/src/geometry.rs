@@ -35,10 +35,12 @@ pub fn with_largest<R>(bytes: u64, body: impl FnOnce() -> R) -> R {
 /// The number of elements, when rank and size are within the limits.
 pub(crate) fn admit(op: &'static str, shape: &[usize], dtype: Dtype) -> Result<usize> {
     ensure!(shape.len() <= MAX_RANK, op, "shape {shape:?} has rank {}, the largest is {MAX_RANK}", shape.len());
-    let numel = shape.iter().try_fold(1u64, |n, d| n.checked_mul(*d as u64));
-    let bytes = numel.and_then(|n| n.checked_mul(dtype.size()));
+    // Of an empty tensor too: its sizes may come back in another order, and be multiplied up to the zero.
+    let sizes = shape.iter().filter(|d| **d > 0).try_fold(1u64, |n, d| n.checked_mul(*d as u64));
+    let bytes = sizes.and_then(|n| n.checked_mul(dtype.size()));
+    let empty = shape.contains(&0);
     match bytes {
-        Some(bytes) if bytes <= LARGEST.get() => Ok(shape.iter().product()),
+        Some(bytes) if empty || bytes <= LARGEST.get() => Ok(shape.iter().product()),
         _ => fail!(op, "a tensor of shape {shape:?} ({dtype}) is larger than the {} bytes allowed", LARGEST.get()),
     }
 }

@@ -16,8 +16,10 @@ impl AnyTensor {
     /// # Errors
     /// When the number of elements differs.
     pub fn reshape(&self, shape: &[i32]) -> Result<Self> {
-        let shape = reshaped("reshape", &self.shape(), shape)?;
-        self.view("reshape", &shape)
+        let (op, shape) = ("reshape", reshaped("reshape", &self.shape(), shape)?);
+        // The number of elements is the same, but those of an empty tensor may be in any sizes.
+        admit(op, &shape, self.dtype())?;
+        self.view(op, &shape)
     }
 
     /// Dimension `i` of the result is dimension `dims[i]` of this tensor.

@@ -123,6 +123,21 @@ fn what_would_not_fit_into_memory_is_refused() {
     assert!(arange(i64::MIN, i64::MAX, 1, &device).is_err());
 }
 
+#[test]
+fn sizes_around_a_zero_never_overflow() {
+    let device = Device::flex();
+    let huge = 1 << 31;
+    assert!(full(&[huge, huge, 0, huge, huge], 0.0, Dtype::Float32, &device).is_err());
+    let empty = full(&[huge, 0, huge / 4], 0.0, Dtype::Float32, &device).unwrap();
+    for moved in [empty.transpose(1, 2), empty.permute(&[2, 0, 1]), empty.unsqueeze(0)] {
+        assert_eq!(moved.map(|moved| (moved.numel(), moved.byte_len())), Ok((0, 0)));
+    }
+    let (wide, flat) = (i32::MAX, full(&[0], 0.0, Dtype::Float32, &device).unwrap());
+    assert!(flat.reshape(&[0, wide, wide]).and_then(|wide| wide.transpose(0, 2)).is_ok());
+    assert!(flat.reshape(&[0, wide, wide, wide]).is_err());
+    assert!(flat.reshape(&[0, 1, 1, 1]).and_then(|thin| thin.expand(&[0, wide, wide, wide])).is_err());
+}
+
 /// A byte an element, and eight in the type that the operation works in.
 #[test]
 fn what_an_operation_widens_is_refused_before_it_is_widened() {
