@@ -39,6 +39,7 @@ mod engine;
 mod error;
 mod imports;
 mod instance;
+mod keeps;
 mod limits;
 mod logging_host;
 mod loss;

@@ -28,7 +28,8 @@ pub struct Limits {
     /// Open handles (tensors, batches) at any time. Default 20,000.
     pub handles: u32,
     /// Tensors the guest has made and not yet dropped, in MiB; what a backward
-    /// pass still needs counts until the call returns. Default 4,096.
+    /// pass still needs counts until the call returns, tensors that the guest never
+    /// saw among it. Default 4,096.
     pub tensor_mib: u64,
     /// Tensor data the guest may copy out in one call, in MiB. Default 64.
     pub readback_mib: u64,

@@ -6,9 +6,10 @@
 //! drop is harmless, a late use ends the call. Slots filled during `plugin.init`
 //! keep their tensors for the whole run.
 //!
-//! A tracked tensor's memory belongs to the backward pass, not to its handle:
-//! dropping the handle gives nothing back before the call returns, and the quota
-//! says so.
+//! What the backward pass will read belongs to it, not to a handle: a tracked
+//! tensor, what it was computed from, and what the operation keeps in between
+//! ([`Keeps`]). Dropping a handle to one of them gives nothing back before the call
+//! returns, and the quota says so.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use retune_tensor::{AnyTensor, Device, TensorError, with_largest};
 use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use crate::keeps::Keeps;
 use crate::limits::{Limiter, Limits, bytes};
 use crate::violation::Violation;
 use crate::wasi::{self, Printed};
@@ -29,6 +31,8 @@ pub struct Slot {
     bytes: u64,
     /// Filled during `init`: not emptied between calls.
     permanent: bool,
+    /// The backward pass will read it: charged until the call returns.
+    kept: bool,
 }
 
 /// The least a tensor counts for: what the host and the backward pass keep about
@@ -117,20 +121,69 @@ impl State {
         })
     }
 
-    /// Runs an operation that gives one tensor; a handle for it.
+    /// A handle for what an operation makes of `inputs`.
     pub(crate) fn make(
         &mut self,
-        operation: impl FnOnce() -> Result<AnyTensor, TensorError>,
+        inputs: &[&Resource<Slot>],
+        keeps: Keeps,
+        operation: impl FnOnce(&[AnyTensor]) -> Result<AnyTensor, TensorError>,
     ) -> wasmtime::Result<Resource<Slot>> {
-        let tensor = self.run(operation)?;
-        self.put(tensor)
+        let (made, within) = self.compute(inputs, keeps, operation)?;
+        let kept = made.is_tracked();
+        if kept {
+            self.keep(inputs)?;
+        }
+        self.put(made, within, kept)
     }
 
-    /// A handle for a tensor the guest made.
-    pub(crate) fn put(&mut self, tensor: AnyTensor) -> wasmtime::Result<Resource<Slot>> {
-        let bytes = tensor.byte_len().max(OVERHEAD);
+    /// As [`State::make`], of an operation that also says where the values came from.
+    pub(crate) fn make_pair(
+        &mut self,
+        input: &Resource<Slot>,
+        keeps: Keeps,
+        operation: impl FnOnce(&AnyTensor) -> Result<(AnyTensor, AnyTensor), TensorError>,
+    ) -> wasmtime::Result<(Resource<Slot>, Resource<Slot>)> {
+        let ((values, places), _) = self.compute(&[input], keeps, |inputs| operation(&inputs[0]))?;
+        let kept = values.is_tracked();
+        if kept {
+            self.keep(&[input])?;
+        }
+        Ok((self.put(values, 0, kept)?, self.put(places, 0, kept)?))
+    }
+
+    /// The result, and the bytes of memory it may lie in beside its own.
+    fn compute<V>(
+        &mut self,
+        inputs: &[&Resource<Slot>],
+        keeps: Keeps,
+        operation: impl FnOnce(&[AnyTensor]) -> Result<V, TensorError>,
+    ) -> wasmtime::Result<(V, u64)> {
+        let tensors = inputs.iter().map(|input| self.get(input)).collect::<wasmtime::Result<Vec<_>>>()?;
+        if tensors.iter().any(AnyTensor::is_tracked) {
+            self.charge(keeps.between(&tensors))?;
+        }
+        let mut within = 0;
+        if keeps.is_view() {
+            for input in inputs {
+                within = self.table.get(input)?.bytes.max(within);
+            }
+        }
+        Ok((self.run(|| operation(&tensors))?, within))
+    }
+
+    /// The backward pass will read these.
+    fn keep(&mut self, inputs: &[&Resource<Slot>]) -> wasmtime::Result<()> {
+        for input in inputs {
+            self.table.get_mut(input)?.kept = true;
+        }
+        Ok(())
+    }
+
+    /// A handle for a tensor the guest made, charged for `within` where that is more.
+    fn put(&mut self, tensor: AnyTensor, within: u64, kept: bool) -> wasmtime::Result<Resource<Slot>> {
+        let bytes = tensor.byte_len().max(within).max(OVERHEAD);
         self.charge(bytes)?;
-        self.push(Slot { tensor: Some(tensor), bytes, permanent: false })
+        self.push(Slot { tensor: Some(tensor), bytes, permanent: false, kept })
     }
 
     fn charge(&mut self, more: u64) -> Result<(), Violation> {
@@ -139,7 +192,10 @@ impl State {
             return Ok(());
         }
         Err(Violation {
-            reason: format!("made tensors of more than {} MiB", self.limits.tensor_mib),
+            reason: format!(
+                "made tensors of more than {} MiB, with what the backward pass keeps of them",
+                self.limits.tensor_mib
+            ),
             help: Some(self.tensor_help()),
         })
     }
@@ -150,7 +206,7 @@ impl State {
 
     /// A handle for a tensor that is the host's.
     pub(crate) fn lend(&mut self, tensor: AnyTensor) -> wasmtime::Result<Resource<Slot>> {
-        self.push(Slot { tensor: Some(tensor), bytes: 0, permanent: false })
+        self.push(Slot { tensor: Some(tensor), bytes: 0, permanent: false, kept: false })
     }
 
     /// A handle for the batch of one call. Its keys stay with the host.
@@ -183,11 +239,13 @@ impl State {
     }
 
     fn release(&mut self, slot: &Slot) {
-        let Some(tensor) = &slot.tensor else { return };
+        if slot.tensor.is_none() {
+            return;
+        }
         if slot.permanent {
             self.permanent = self.permanent.saturating_sub(slot.bytes);
         }
-        if slot.permanent || !tensor.is_tracked() {
+        if !slot.kept {
             self.held = self.held.saturating_sub(slot.bytes);
         }
     }
@@ -203,11 +261,11 @@ impl State {
         for entry in self.table.iter_mut() {
             if let Some(batch) = entry.downcast_mut::<Batch>() {
                 *batch = Batch::default();
-            } else if let Some(slot) = entry.downcast_mut::<Slot>()
-                && !slot.permanent
-                && slot.tensor.take().is_some()
-            {
-                self.usage.left_open += 1;
+            } else if let Some(slot) = entry.downcast_mut::<Slot>() {
+                slot.kept = false;
+                if !slot.permanent && slot.tensor.take().is_some() {
+                    self.usage.left_open += 1;
+                }
             }
         }
         self.held = self.permanent;

@@ -3,13 +3,14 @@
 //! A line names an operation; the mathematics, and every check of shapes, types
 //! and indices, is [`AnyTensor`]'s. Here each operation runs under what is left of
 //! the quota, guarded, and ends the call when it fails: the guest gets a trap, its
-//! author the line.
+//! author the line. A line also says what the operation [`Keeps`].
 
-use retune_tensor::{AnyTensor, Dtype, TensorError, fused as run};
+use retune_tensor::{AnyTensor, Device, Dtype, TensorError, fused as run};
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
 use crate::bindings::host::{fused, tensor, types};
+use crate::keeps::Keeps;
 use crate::state::{Slot, State};
 
 type T = Resource<Slot>;
@@ -32,36 +33,40 @@ dtypes! { Float32 Float16 Bfloat16 Float64 Int64 Int32 Uint8 Boolean }
 
 impl State {
     /// One tensor in, one out.
-    fn map(&mut self, t: &T, operation: impl FnOnce(&AnyTensor) -> Made) -> Result<T> {
-        let t = self.get(t)?;
-        self.make(|| operation(&t))
+    fn map(&mut self, t: &T, keeps: Keeps, operation: impl FnOnce(&AnyTensor) -> Made) -> Result<T> {
+        self.make(&[t], keeps, |inputs| operation(&inputs[0]))
     }
 
     /// Two tensors in, one out.
-    fn map2(&mut self, a: &T, b: &T, operation: impl FnOnce(&AnyTensor, &AnyTensor) -> Made) -> Result<T> {
-        let (a, b) = (self.get(a)?, self.get(b)?);
-        self.make(|| operation(&a, &b))
+    fn map2(
+        &mut self,
+        a: &T,
+        b: &T,
+        keeps: Keeps,
+        operation: impl FnOnce(&AnyTensor, &AnyTensor) -> Made,
+    ) -> Result<T> {
+        self.make(&[a, b], keeps, |inputs| operation(&inputs[0], &inputs[1]))
     }
 
     /// Three tensors in, one out.
     fn map3(
         &mut self,
-        [a, b, c]: [&T; 3],
+        tensors: [&T; 3],
+        keeps: Keeps,
         operation: impl FnOnce(&AnyTensor, &AnyTensor, &AnyTensor) -> Made,
     ) -> Result<T> {
-        let (a, b, c) = (self.get(a)?, self.get(b)?, self.get(c)?);
-        self.make(|| operation(&a, &b, &c))
+        self.make(&tensors, keeps, |inputs| operation(&inputs[0], &inputs[1], &inputs[2]))
     }
 
-    /// One tensor in, values and indices out.
-    fn pair(
-        &mut self,
-        t: &T,
-        operation: impl FnOnce(&AnyTensor) -> std::result::Result<(AnyTensor, AnyTensor), TensorError>,
-    ) -> Result<(T, T)> {
-        let t = self.get(t)?;
-        let (values, indices) = self.run(|| operation(&t))?;
-        Ok((self.put(values)?, self.put(indices)?))
+    /// No tensor in, one out.
+    fn create(&mut self, operation: impl FnOnce(&Device) -> Made) -> Result<T> {
+        let device = self.device.clone();
+        self.make(&[], Keeps::NOTHING, |_| operation(&device))
+    }
+
+    /// What a maximum or minimum keeps.
+    fn places(&self, t: &T, dims: &[i32]) -> Result<Keeps> {
+        Ok(Keeps::places(&self.get(t)?.shape(), dims))
     }
 
     fn fact<V>(&mut self, t: &T, fact: impl FnOnce(&AnyTensor) -> V) -> Result<V> {
@@ -82,29 +87,29 @@ impl State {
     }
 }
 
-/// `name(arguments)`: one tensor and plain values.
+/// What it keeps, then `name(arguments)`: one tensor and plain values.
 macro_rules! unary {
-    ($($name:ident ( $($arg:ident : $ty:ty),* );)*) => {$(
+    ($keeps:expr; $($name:ident ( $($arg:ident : $ty:ty),* );)*) => {$(
         fn $name(&mut self, t: T $(, $arg: $ty)*) -> Result<T> {
-            self.map(&t, |t| t.$name($($arg),*))
+            self.map(&t, $keeps, |t| t.$name($($arg),*))
         }
     )*};
 }
 
-/// `name(arguments)`: one tensor and a list of dimensions, or a shape.
+/// What it keeps, then `name(arguments)`: one tensor and a list of dimensions, or a shape.
 macro_rules! listed {
-    ($($name:ident ( $($arg:ident : $ty:ty),* );)*) => {$(
+    ($keeps:expr; $($name:ident ( $($arg:ident : $ty:ty),* );)*) => {$(
         fn $name(&mut self, t: T, list: Vec<i32> $(, $arg: $ty)*) -> Result<T> {
-            self.map(&t, |t| t.$name(&list $(, $arg)*))
+            self.map(&t, $keeps, |t| t.$name(&list $(, $arg)*))
         }
     )*};
 }
 
-/// `name`: two tensors.
+/// What it keeps, then `name`: two tensors.
 macro_rules! binary {
-    ($($name:ident)*) => {$(
+    ($keeps:expr; $($name:ident)*) => {$(
         fn $name(&mut self, a: T, b: T) -> Result<T> {
-            self.map2(&a, &b, |a, b| a.$name(b))
+            self.map2(&a, &b, $keeps, |a, b| a.$name(b))
         }
     )*};
 }
@@ -130,54 +135,59 @@ impl tensor::HostTensor for State {
         self.copy(&t, 8, AnyTensor::item)
     }
 
-    listed! { reshape(); permute(); expand(); flip(); }
-    unary! {
+    listed! { Keeps::VIEW; reshape(); permute(); expand(); flip(); }
+    unary! { Keeps::VIEW;
         transpose(dim0: i32, dim1: i32);
         squeeze(dim: i32);
         unsqueeze(dim: i32);
         slice(dim: i32, start: i64, end: i64, step: u32);
         repeat(dim: i32, times: u32);
+        detach();
     }
     fn cast(&mut self, t: T, to: types::Dtype) -> Result<T> {
-        self.map(&t, |t| t.cast(dtype(to)))
+        self.map(&t, Keeps::VIEW, |t| t.cast(dtype(to)))
     }
 
     fn gather(&mut self, t: T, dim: i32, index: T) -> Result<T> {
-        self.map2(&t, &index, |t, index| t.gather(dim, index))
+        self.map2(&t, &index, Keeps::NOTHING, |t, index| t.gather(dim, index))
     }
     fn index_select(&mut self, t: T, dim: i32, index: T) -> Result<T> {
-        self.map2(&t, &index, |t, index| t.index_select(dim, index))
+        self.map2(&t, &index, Keeps::NOTHING, |t, index| t.index_select(dim, index))
     }
     fn scatter_add(&mut self, t: T, dim: i32, index: T, src: T) -> Result<T> {
-        self.map3([&t, &index, &src], |t, index, src| t.scatter_add(dim, index, src))
+        self.map3([&t, &index, &src], Keeps::NOTHING, |t, index, src| t.scatter_add(dim, index, src))
     }
     fn where_(&mut self, t: T, then: T, otherwise: T) -> Result<T> {
-        self.map3([&t, &then, &otherwise], |t, then, otherwise| t.where_(then, otherwise))
+        self.map3([&t, &then, &otherwise], Keeps::NOTHING, |t, then, otherwise| t.where_(then, otherwise))
     }
     fn masked_fill(&mut self, t: T, mask: T, value: f64) -> Result<T> {
-        self.map2(&t, &mask, |t, mask| t.masked_fill(mask, value))
+        self.map2(&t, &mask, Keeps::NOTHING, |t, mask| t.masked_fill(mask, value))
     }
     fn top_k(&mut self, t: T, k: u32, dim: i32) -> Result<(T, T)> {
-        self.pair(&t, |t| t.top_k(k, dim))
+        self.make_pair(&t, Keeps::NOTHING, |t| t.top_k(k, dim))
     }
     fn sort(&mut self, t: T, dim: i32, descending: bool) -> Result<(T, T)> {
-        self.pair(&t, |t| t.sort(dim, descending))
+        self.make_pair(&t, Keeps::NOTHING, |t| t.sort(dim, descending))
     }
 
-    binary! { add sub mul div pow maximum minimum matmul }
-    unary! {
+    binary! { Keeps::PROMOTED; add sub mul div pow maximum minimum matmul }
+    unary! { Keeps::NOTHING;
         one_hot(classes: u32);
         add_scalar(rhs: f64);
         mul_scalar(rhs: f64);
-        pow_scalar(rhs: f64);
+
+        neg(); recip(); exp(); log(); log1p(); sqrt(); erf(); tanh(); sigmoid(); log_sigmoid(); relu(); gelu();
+    }
+    unary! { Keeps::VIEW;
         clamp(min: Option<f64>, max: Option<f64>);
 
-        neg(); abs(); sign(); recip(); exp(); log(); log1p(); sqrt(); rsqrt(); erf();
-        floor(); ceil(); round(); tanh(); sigmoid(); log_sigmoid(); softplus(); relu(); gelu(); silu();
+        abs(); sign(); floor(); ceil(); round();
     }
+    unary! { Keeps::VIEW.tensors(1); pow_scalar(rhs: f64); }
+    unary! { Keeps::NOTHING.tensors(1); rsqrt(); softplus(); silu(); }
 
-    binary! { eq ne lt le gt ge logical_and logical_or }
-    unary! {
+    binary! { Keeps::NOTHING; eq ne lt le gt ge logical_and logical_or }
+    unary! { Keeps::NOTHING;
         eq_scalar(rhs: f64);
         gt_scalar(rhs: f64);
         lt_scalar(rhs: f64);
@@ -185,29 +195,27 @@ impl tensor::HostTensor for State {
         is_finite();
     }
 
-    listed! {
-        sum(keep: bool);
-        mean(keep: bool);
-        max(keep: bool);
-        min(keep: bool);
-        variance(keep: bool);
-        log_sum_exp(keep: bool);
-        l2_norm(keep: bool);
-        any(keep: bool);
-        all(keep: bool);
+    listed! { Keeps::NOTHING; sum(keep: bool); mean(keep: bool); any(keep: bool); all(keep: bool); }
+    listed! { Keeps::NOTHING.tensors(1); variance(keep: bool); log_sum_exp(keep: bool); }
+    listed! { Keeps::WIDENED; l2_norm(keep: bool); }
+    fn max(&mut self, t: T, list: Vec<i32>, keep: bool) -> Result<T> {
+        let keeps = self.places(&t, &list)?;
+        self.map(&t, keeps, |t| t.max(&list, keep))
     }
-    unary! {
+    fn min(&mut self, t: T, list: Vec<i32>, keep: bool) -> Result<T> {
+        let keeps = self.places(&t, &list)?;
+        self.map(&t, keeps, |t| t.min(&list, keep))
+    }
+    unary! { Keeps::NOTHING;
         arg_max(dim: i32, keep: bool);
         arg_min(dim: i32, keep: bool);
         cum_sum(dim: i32);
-        softmax(dim: i32);
-        log_softmax(dim: i32);
-        detach();
     }
+    unary! { Keeps::NOTHING.tensors(1); log_softmax(dim: i32); }
+    unary! { Keeps::NOTHING.tensors(2); softmax(dim: i32); }
     fn histogram(&mut self, t: T, bins: u32, low: f64, high: f64, weights: Option<T>) -> Result<T> {
-        let t = self.get(&t)?;
-        let weights = weights.map(|w| self.get(&w)).transpose()?;
-        self.make(|| t.histogram(bins, low, high, weights.as_ref()))
+        let inputs: Vec<&T> = [&t].into_iter().chain(&weights).collect();
+        self.make(&inputs, Keeps::NOTHING.tensors(1), |inputs| inputs[0].histogram(bins, low, high, inputs.get(1)))
     }
 
     fn drop(&mut self, t: T) -> Result<()> {
@@ -217,40 +225,33 @@ impl tensor::HostTensor for State {
 
 impl tensor::Host for State {
     fn from_float32(&mut self, data: Vec<f32>, shape: Vec<u32>) -> Result<T> {
-        let device = self.device.clone();
-        self.make(|| retune_tensor::from_float32(data, &lengths(&shape), &device))
+        self.create(|device| retune_tensor::from_float32(data, &lengths(&shape), device))
     }
     fn from_int64(&mut self, data: Vec<i64>, shape: Vec<u32>) -> Result<T> {
-        let device = self.device.clone();
-        self.make(|| retune_tensor::from_int64(data, &lengths(&shape), &device))
+        self.create(|device| retune_tensor::from_int64(data, &lengths(&shape), device))
     }
     fn full(&mut self, shape: Vec<u32>, value: f64, of: types::Dtype) -> Result<T> {
-        let device = self.device.clone();
-        self.make(|| retune_tensor::full(&lengths(&shape), value, dtype(of), &device))
+        self.create(|device| retune_tensor::full(&lengths(&shape), value, dtype(of), device))
     }
     fn arange(&mut self, start: i64, end: i64, step: i64) -> Result<T> {
-        let device = self.device.clone();
-        self.make(|| retune_tensor::arange(start, end, step, &device))
+        self.create(|device| retune_tensor::arange(start, end, step, device))
     }
     fn eye(&mut self, n: u32, of: types::Dtype) -> Result<T> {
-        let device = self.device.clone();
-        self.make(|| retune_tensor::eye(n as usize, dtype(of), &device))
+        self.create(|device| retune_tensor::eye(n as usize, dtype(of), device))
     }
     fn cat(&mut self, tensors: Vec<T>, dim: i32) -> Result<T> {
-        let parts = tensors.iter().map(|t| self.get(t)).collect::<Result<Vec<_>>>()?;
-        self.make(|| retune_tensor::cat(&parts.iter().collect::<Vec<_>>(), dim))
+        let inputs: Vec<&T> = tensors.iter().collect();
+        self.make(&inputs, Keeps::VIEW, |parts| retune_tensor::cat(&parts.iter().collect::<Vec<_>>(), dim))
     }
     fn stack(&mut self, tensors: Vec<T>, dim: i32) -> Result<T> {
-        let parts = tensors.iter().map(|t| self.get(t)).collect::<Result<Vec<_>>>()?;
-        self.make(|| retune_tensor::stack(&parts.iter().collect::<Vec<_>>(), dim))
+        let inputs: Vec<&T> = tensors.iter().collect();
+        self.make(&inputs, Keeps::VIEW, |parts| retune_tensor::stack(&parts.iter().collect::<Vec<_>>(), dim))
     }
     fn uniform(&mut self, shape: Vec<u32>, low: f64, high: f64, seed: u64) -> Result<T> {
-        let device = self.device.clone();
-        self.make(|| retune_tensor::uniform(&lengths(&shape), low, high, seed, &device))
+        self.create(|device| retune_tensor::uniform(&lengths(&shape), low, high, seed, device))
     }
     fn normal(&mut self, shape: Vec<u32>, mean: f64, std: f64, seed: u64) -> Result<T> {
-        let device = self.device.clone();
-        self.make(|| retune_tensor::normal(&lengths(&shape), mean, std, seed, &device))
+        self.create(|device| retune_tensor::normal(&lengths(&shape), mean, std, seed, device))
     }
 }
 
@@ -260,15 +261,20 @@ fn lengths(shape: &[u32]) -> Vec<usize> {
 
 impl fused::Host for State {
     fn token_log_probs(&mut self, logits: T, labels: T, ignore_index: i64) -> Result<T> {
-        self.map2(&logits, &labels, |logits, labels| run::token_log_probs(logits, labels, ignore_index))
+        // A row's class and the two numbers that normalise it.
+        let rows = self.get(&labels)?.numel().saturating_mul(16);
+        let keeps = Keeps::WIDENED.bytes(rows);
+        self.map2(&logits, &labels, keeps, |logits, labels| run::token_log_probs(logits, labels, ignore_index))
     }
     fn mean_log_probs(&mut self, logits: T) -> Result<T> {
-        self.map(&logits, run::mean_log_probs)
+        self.map(&logits, Keeps::NOTHING.tensors(1), run::mean_log_probs)
     }
     fn kl_div(&mut self, input: T, target: T, temperature: f64, reverse: bool) -> Result<T> {
-        self.map2(&input, &target, |input, target| run::kl_div(input, target, temperature, reverse))
+        self.map2(&input, &target, Keeps::NOTHING.tensors(3), |input, target| {
+            run::kl_div(input, target, temperature, reverse)
+        })
     }
     fn entropy(&mut self, logits: T) -> Result<T> {
-        self.map(&logits, run::entropy)
+        self.map(&logits, Keeps::NOTHING.tensors(4), run::entropy)
     }
 }

@@ -8,7 +8,7 @@ use insta::assert_snapshot;
 use retune_roles::builtin::CrossEntropy;
 use retune_roles::{Action, Event, InputSpec, Layer, LayerKind, Loss, Metric, RoleKind, Trigger, Value};
 use retune_sandbox::{Limits, Setup};
-use retune_tensor::Device;
+use retune_tensor::{Device, from_int64, normal};
 use serde_json::{Value as Json, json};
 
 fn focal(config: Json) -> Box<dyn Loss> {
@@ -42,6 +42,22 @@ fn a_plugins_loss_is_differentiated_as_a_built_in_one() {
 fn validation_tensors_give_an_untracked_loss() {
     let output = focal(json!({ "gamma": 2.0 })).compute(&batch(), &AT).unwrap();
     assert!(!output.numerator.is_tracked());
+}
+
+/// Over `[16, 128, 32000]` in float32 that is half a GiB of the default's four.
+#[test]
+fn our_losses_over_a_vocabulary_need_twice_the_size_of_the_logits() {
+    let device = Device::flex();
+    let logits = normal(&[4, 32, 8_192], 0.0, 1.0, 7, &device).unwrap();
+    assert_eq!(logits.byte_len(), 4 << 20);
+    let labels = from_int64((0..128).map(|i| if i % 5 == 0 { -100 } else { i }).collect(), &[4, 32], &device).unwrap();
+    for (name, mib) in [("focal", 1), ("label-smoothing", 9)] {
+        let plugin = plugin(name);
+        let setup = Setup { limits: Limits { tensor_mib: mib, ..Limits::default() }, ..setup(&plugin) };
+        let batch = batch_of(logits.leaf().unwrap()).with("labels", labels.clone());
+        let output = plugin.loss(&setup, &device).unwrap().compute(&batch, &AT).unwrap();
+        assert!(output.numerator.backward().is_ok(), "{name}");
+    }
 }
 
 #[test]
