@@ -13,9 +13,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use retune_roles::{Batch, Tokenizer};
 use retune_tensor::{AnyTensor, Device, TensorError, with_largest};
+use wasmtime::Trap;
 use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
@@ -73,6 +75,8 @@ pub(crate) struct State {
     permanent: u64,
     /// Bytes copied out in this call.
     read: u64,
+    /// When this call has to be over.
+    deadline: Option<Instant>,
 }
 
 impl State {
@@ -100,6 +104,7 @@ impl State {
             held: 0,
             permanent: 0,
             read: 0,
+            deadline: None,
         }
     }
 
@@ -252,8 +257,18 @@ impl State {
 
     /// Before a call.
     pub(crate) fn begin(&mut self) {
+        self.deadline = Instant::now().checked_add(Duration::from_millis(self.limits.deadline_ms));
         self.read = 0;
         self.log_lines = 0;
+    }
+
+    /// Ends a call that is past its deadline, between two parts of an operation: the
+    /// engine ends it only where the guest's own code runs.
+    pub(crate) fn check_deadline(&self) -> wasmtime::Result<()> {
+        match self.deadline.is_some_and(|deadline| Instant::now() > deadline) {
+            true => Err(Trap::Interrupt.into()),
+            false => Ok(()),
+        }
     }
 
     /// After a call, when its results have been taken: empties what is still open.

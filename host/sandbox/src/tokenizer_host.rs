@@ -1,16 +1,31 @@
 //! The contract's `tokenizer` interface over the run's tokenizer.
+//!
+//! A tokenizer takes tens of bytes of memory for each byte of text and knows no
+//! deadline. So a call brings at most [`TEXT`] bytes or [`IDS`] ids, and the deadline
+//! is looked at between texts. Price: texts are worked on one by one, as the run's
+//! tokenizer does anyway.
 
 use std::sync::Arc;
 
-use retune_roles::{Message, Refusal, Tokenizer};
+use retune_roles::{Encoding, ErrorKind, Message, Refusal, Tokenizer};
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
 use crate::bindings::host::{tokenizer, types};
 use crate::state::{State, guarded};
+use crate::violation::Violation;
 
 /// What a tokenizer handle points to: nothing of its own, the run has one.
 pub struct CurrentTokenizer;
+
+/// Bytes of text in one call.
+const TEXT: usize = 4 << 20;
+
+/// Token ids in one call.
+const IDS: usize = 1 << 20;
+
+/// What a text counts for beside its bytes, and a list of ids beside its ids.
+const EACH: usize = 32;
 
 type R = Resource<CurrentTokenizer>;
 type Answer<T> = Result<std::result::Result<T, types::Error>>;
@@ -27,11 +42,51 @@ impl State {
         operation: impl FnOnce(&dyn Tokenizer) -> std::result::Result<T, Refusal>,
     ) -> Answer<T> {
         let tokenizer = self.tokenizer(handle)?;
+        self.check_deadline()?;
         Ok(guarded("tokenizer", || operation(&*tokenizer))?.map_err(crate::convert::error_of))
+    }
+
+    /// One after the other, until one fails.
+    fn each<I, T>(
+        &mut self,
+        handle: &R,
+        items: &[I],
+        operation: impl Fn(&dyn Tokenizer, &I) -> std::result::Result<T, Refusal>,
+    ) -> Answer<Vec<T>> {
+        let mut all = Vec::with_capacity(items.len());
+        for item in items {
+            match self.tokenize(handle, |tokenizer| operation(tokenizer, item))? {
+                Ok(one) => all.push(one),
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+        Ok(Ok(all))
     }
 }
 
-fn encoding(encoding: retune_roles::Encoding) -> tokenizer::Encoding {
+/// Ends a call that brings more than `most`; `what` says how much that is.
+fn bounded(lengths: impl Iterator<Item = usize>, most: usize, what: &str) -> std::result::Result<(), Violation> {
+    let given = lengths.fold(0, |sum: usize, length| sum.saturating_add(length).saturating_add(EACH));
+    if given <= most {
+        return Ok(());
+    }
+    Err(Violation {
+        reason: format!("gave the tokenizer more than {what} in one call"),
+        help: Some("give it fewer or shorter texts at a time".into()),
+    })
+}
+
+fn bounded_texts(texts: &[String]) -> std::result::Result<(), Violation> {
+    bounded(texts.iter().map(String::len), TEXT, "4 MiB of text")
+}
+
+/// The encoding of one text.
+fn one(tokenizer: &dyn Tokenizer, text: &String, add_special: bool) -> std::result::Result<Encoding, Refusal> {
+    let mut encodings = tokenizer.encode(std::slice::from_ref(text), add_special)?;
+    encodings.pop().ok_or_else(|| Refusal::new(ErrorKind::Internal, "the tokenizer gave nothing for a text"))
+}
+
+fn encoding(encoding: Encoding) -> tokenizer::Encoding {
     tokenizer::Encoding { ids: encoding.ids, offsets: encoding.offsets, special: encoding.special }
 }
 
@@ -59,16 +114,21 @@ impl tokenizer::HostTokenizer for State {
     }
 
     fn encode(&mut self, t: R, texts: Vec<String>, add_special: bool) -> Answer<Vec<tokenizer::Encoding>> {
-        self.tokenize(&t, |tokenizer| Ok(tokenizer.encode(&texts, add_special)?.into_iter().map(encoding).collect()))
+        bounded_texts(&texts)?;
+        self.each(&t, &texts, |tokenizer, text| one(tokenizer, text, add_special).map(encoding))
     }
     fn count(&mut self, t: R, texts: Vec<String>) -> Answer<Vec<u32>> {
-        self.tokenize(&t, |tokenizer| {
-            let encodings = tokenizer.encode(&texts, false)?;
-            Ok(encodings.iter().map(|e| u32::try_from(e.ids.len()).unwrap_or(u32::MAX)).collect())
+        bounded_texts(&texts)?;
+        self.each(&t, &texts, |tokenizer, text| {
+            Ok(u32::try_from(one(tokenizer, text, false)?.ids.len()).unwrap_or(u32::MAX))
         })
     }
     fn decode(&mut self, t: R, ids: Vec<Vec<u32>>, skip_special: bool) -> Answer<Vec<String>> {
-        self.tokenize(&t, |tokenizer| tokenizer.decode(&ids, skip_special))
+        bounded(ids.iter().map(Vec::len), IDS, "1048576 token ids")?;
+        self.each(&t, &ids, |tokenizer, ids| {
+            let mut texts = tokenizer.decode(std::slice::from_ref(ids), skip_special)?;
+            texts.pop().ok_or_else(|| Refusal::new(ErrorKind::Internal, "the tokenizer gave nothing for its ids"))
+        })
     }
     fn apply_chat_template(
         &mut self,
@@ -76,6 +136,7 @@ impl tokenizer::HostTokenizer for State {
         messages: Vec<tokenizer::Message>,
         add_generation_prompt: bool,
     ) -> Answer<(tokenizer::Encoding, Vec<bool>)> {
+        bounded(messages.iter().map(|m| m.role.len().saturating_add(m.content.len())), TEXT, "4 MiB of text")?;
         let messages: Vec<Message> =
             messages.into_iter().map(|m| Message { role: m.role, content: m.content }).collect();
         self.tokenize(&t, |tokenizer| {

@@ -5,9 +5,9 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{AT, batch, plugin, samples, sandbox, setup, shown};
+use common::{AT, Lengths, batch, plugin, samples, sandbox, setup, shown};
 use insta::assert_snapshot;
-use retune_roles::{Encoding, ErrorKind, Failure, Loss, Message, Preprocessor, Refusal, Tokenizer, Value};
+use retune_roles::{Failure, Loss, Preprocessor, Tokenizer, Value};
 use retune_sandbox::{Limits, Setup};
 use retune_tensor::Device;
 use serde_json::json;
@@ -148,51 +148,9 @@ fn there_is_nothing_to_see_inside() {
     assert_snapshot!(snooped(None), @"0 variables, 0 arguments, root closed, host name unknown, time 1735689600, stdin 0, this run has no tokenizer");
 }
 
-/// Words are their lengths; `[CLS]` is 1.
-struct Lengths;
-
-impl Tokenizer for Lengths {
-    fn name(&self) -> &str {
-        "lengths"
-    }
-    fn vocab_size(&self) -> u32 {
-        30
-    }
-    fn token_id(&self, token: &str) -> Option<u32> {
-        (token == "[UNK]").then_some(0)
-    }
-    fn token_text(&self, id: u32) -> Option<String> {
-        Some("x".repeat(id as usize))
-    }
-    fn bos(&self) -> Option<u32> {
-        Some(1)
-    }
-    fn eos(&self) -> Option<u32> {
-        None
-    }
-    fn pad(&self) -> Option<u32> {
-        None
-    }
-    fn encode(&self, texts: &[String], add_special: bool) -> Result<Vec<Encoding>, Refusal> {
-        let encode = |text: &String| {
-            let words = text.split(' ').map(|word| word.len() as u32);
-            let ids: Vec<u32> = add_special.then_some(1).into_iter().chain(words).collect();
-            Encoding { offsets: vec![(0, 0); ids.len()], special: vec![false; ids.len()], ids }
-        };
-        Ok(texts.iter().map(encode).collect())
-    }
-    fn decode(&self, ids: &[Vec<u32>], skip_special: bool) -> Result<Vec<String>, Refusal> {
-        let skipped = usize::from(skip_special);
-        Ok(ids.iter().map(|ids| ids[skipped..].iter().map(|n| "x".repeat(*n as usize)).collect()).collect())
-    }
-    fn apply_chat_template(&self, _: &[Message], _: bool) -> Result<(Encoding, Vec<bool>), Refusal> {
-        Err(Refusal::new(ErrorKind::Unsupported, "no chat template"))
-    }
-}
-
 #[test]
 fn the_runs_tokenizer_is_there_when_the_run_has_one() {
-    assert_snapshot!(snooped(Some(Arc::new(Lengths))).split_once("stdin 0, ").unwrap().1, @r#"tokenizer lengths of 30: [[1, 3, 5]], [2] without special ones, back as ["xxxxxxxx"], end None, [UNK] Some(0), chat Err("no chat template")"#);
+    assert_snapshot!(snooped(Some(Arc::new(Lengths::default()))).split_once("stdin 0, ").unwrap().1, @r#"tokenizer lengths of 30: [[1, 3, 5]], [2] without special ones, back as ["xxxxxxxx"], end None, [UNK] Some(0), chat Err("no chat template")"#);
 }
 
 #[test]

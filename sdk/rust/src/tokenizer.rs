@@ -39,6 +39,29 @@ impl std::fmt::Debug for Tokenizer {
     }
 }
 
+/// Bytes of text that go to the host in one call. It takes 4 MiB.
+const TEXT: usize = 1 << 20;
+
+/// Token ids that go to the host in one call. It takes a million.
+const IDS: usize = 1 << 18;
+
+/// `items` in runs whose lengths come to about `most`; a longer item is a run of its own.
+fn parts<T>(items: &[T], most: usize, length: fn(&T) -> usize) -> impl Iterator<Item = &[T]> {
+    let mut rest = items;
+    std::iter::from_fn(move || {
+        let mut sum = 0;
+        let fits = |item: &&T| {
+            // The host counts something for each item, however short it is.
+            sum += length(item) + 32;
+            sum <= most
+        };
+        let count = rest.iter().take_while(fits).count().max(1).min(rest.len());
+        let (part, after) = rest.split_at(count);
+        rest = after;
+        (!part.is_empty()).then_some(part)
+    })
+}
+
 /// The tokenizer of this run.
 ///
 /// # Errors
@@ -84,11 +107,16 @@ impl Tokenizer {
     }
 
     /// The tokens of each text. Give it many at once: the call costs more than a token.
+    /// A single text of more than 4 MiB traps.
     ///
     /// # Errors
     /// When the tokenizer cannot do it.
     pub fn encode(&self, texts: &[String], add_special: bool) -> Result<Vec<Encoding>> {
-        Ok(self.0.encode(texts, add_special)?.into_iter().map(Into::into).collect())
+        let mut all = Vec::with_capacity(texts.len());
+        for part in parts(texts, TEXT, String::len) {
+            all.extend(self.0.encode(part, add_special)?.into_iter().map(Encoding::from));
+        }
+        Ok(all)
     }
 
     /// The number of tokens of each text, without special ones.
@@ -96,7 +124,11 @@ impl Tokenizer {
     /// # Errors
     /// When the tokenizer cannot do it.
     pub fn count(&self, texts: &[String]) -> Result<Vec<u32>> {
-        Ok(self.0.count(texts)?)
+        let mut all = Vec::with_capacity(texts.len());
+        for part in parts(texts, TEXT, String::len) {
+            all.extend(self.0.count(part)?);
+        }
+        Ok(all)
     }
 
     /// The text of each list of ids.
@@ -104,7 +136,11 @@ impl Tokenizer {
     /// # Errors
     /// When an id is none of this tokenizer's.
     pub fn decode(&self, ids: &[Vec<u32>], skip_special: bool) -> Result<Vec<String>> {
-        Ok(self.0.decode(ids, skip_special)?)
+        let mut all = Vec::with_capacity(ids.len());
+        for part in parts(ids, IDS, Vec::len) {
+            all.extend(self.0.decode(part, skip_special)?);
+        }
+        Ok(all)
     }
 
     /// A conversation in the model's own template, and which tokens an assistant said.
@@ -119,5 +155,22 @@ impl Tokenizer {
         let messages: Vec<_> = messages.iter().cloned().map(Into::into).collect();
         let (encoding, said) = self.0.apply_chat_template(&messages, add_generation_prompt)?;
         Ok((encoding.into(), said))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parts;
+
+    #[test]
+    fn a_list_goes_to_the_host_in_parts_that_it_takes_and_in_order() {
+        let texts: Vec<String> = [10, 50, 100, 1_000, 0, 0, 0].map(|n| "x".repeat(n)).into();
+        let lengths = |most| -> Vec<Vec<usize>> {
+            parts(&texts, most, String::len).map(|part| part.iter().map(String::len).collect()).collect()
+        };
+        assert_eq!(lengths(128), [vec![10, 50], vec![100], vec![1_000], vec![0, 0, 0]]);
+        assert_eq!(lengths(1 << 20).len(), 1);
+        assert_eq!(lengths(0).len(), texts.len());
+        assert_eq!(parts(&[], 10, String::len).count(), 0);
     }
 }

@@ -1,10 +1,12 @@
 //! What the tests against built components share.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use retune_roles::{Batch, Failure, Progress, Sample, Value};
+use retune_roles::{Batch, Encoding, ErrorKind, Failure, Message, Progress, Refusal, Sample, Tokenizer, Value};
 use retune_sandbox::{Plugin, Sandbox, Setup};
 use retune_tensor::{AnyTensor, Device, from_float32, from_int64};
 use serde_json::json;
@@ -84,4 +86,62 @@ pub fn shown(failure: &Failure) -> String {
         text.push_str(&format!("\n  help: {help}"));
     }
     text.replace(&format!("{}/", root().display()), "")
+}
+
+/// Words are their lengths; `[CLS]` is 1.
+#[derive(Default)]
+pub struct Lengths {
+    /// Texts and lists of ids it was given.
+    pub asked: AtomicUsize,
+    /// How often it counts to a million for each of them.
+    pub toil: usize,
+}
+
+impl Lengths {
+    fn ask(&self, count: usize) {
+        self.asked.fetch_add(count, Ordering::Relaxed);
+        (0..count * self.toil * 1_000_000).for_each(|n| {
+            black_box(n);
+        });
+    }
+}
+
+impl Tokenizer for Lengths {
+    fn name(&self) -> &str {
+        "lengths"
+    }
+    fn vocab_size(&self) -> u32 {
+        30
+    }
+    fn token_id(&self, token: &str) -> Option<u32> {
+        (token == "[UNK]").then_some(0)
+    }
+    fn token_text(&self, id: u32) -> Option<String> {
+        Some("x".repeat(id as usize))
+    }
+    fn bos(&self) -> Option<u32> {
+        Some(1)
+    }
+    fn eos(&self) -> Option<u32> {
+        None
+    }
+    fn pad(&self) -> Option<u32> {
+        None
+    }
+    fn encode(&self, texts: &[String], add_special: bool) -> Result<Vec<Encoding>, Refusal> {
+        self.ask(texts.len());
+        let encode = |text: &String| {
+            let words = text.split(' ').map(|word| word.len() as u32);
+            let ids: Vec<u32> = add_special.then_some(1).into_iter().chain(words).collect();
+            Encoding { offsets: vec![(0, 0); ids.len()], special: vec![false; ids.len()], ids }
+        };
+        Ok(texts.iter().map(encode).collect())
+    }
+    fn decode(&self, ids: &[Vec<u32>], skip_special: bool) -> Result<Vec<String>, Refusal> {
+        let skipped = usize::from(skip_special);
+        Ok(ids.iter().map(|ids| ids[skipped..].iter().map(|n| "x".repeat(*n as usize)).collect()).collect())
+    }
+    fn apply_chat_template(&self, _: &[Message], _: bool) -> Result<(Encoding, Vec<bool>), Refusal> {
+        Err(Refusal::new(ErrorKind::Unsupported, "no chat template"))
+    }
 }
