@@ -155,6 +155,17 @@ fn making_and_casting_agree() {
 }
 
 #[test]
+fn copies_to_the_guest_agree() {
+    let halves = Pair(floats(&[4], 15).0.mul_scalar(10.0), floats(&[4], 15).1.mul_scalar(10.0).unwrap());
+    let truth = Pair(halves.0.gt_scalar(0.0), halves.1.gt_scalar(0.0).unwrap());
+    let half = Pair(halves.0.cast(Dtype::Float64), halves.1.cast(HostDtype::Float64).unwrap());
+    for Pair(mock, host) in [halves, half, truth, ints(&[3], &[-7, 0, 1 << 40])] {
+        assert_eq!(mock.to_int64().unwrap(), host.to_int64().unwrap(), "int64 of {}", host.dtype());
+        assert_eq!(mock.to_float32().unwrap(), host.to_float32().unwrap(), "float32 of {}", host.dtype());
+    }
+}
+
+#[test]
 fn fused_operations_agree() {
     let (x, y) = (floats(&[2, 3, 5], 13), floats(&[2, 3, 5], 14));
     let labels = ints(&[2, 3], &[0, 4, -100, 2, -100, 1]);

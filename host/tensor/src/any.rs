@@ -155,13 +155,14 @@ impl AnyTensor {
         self.elements("to-float64", Dtype::Float64)
     }
 
-    /// The elements as int64, in row-major order: booleans as 0 and 1.
+    /// The elements as int64, in row-major order: booleans as 0 and 1, floats
+    /// truncated towards zero.
     ///
     /// # Errors
-    /// When the tensor is of a float type (cast it first) or the device fails.
+    /// When the copy would be too large or the device fails.
     pub fn to_int64(&self) -> Result<Vec<i64>> {
-        ensure!(!self.dtype().is_float(), "to-int64", "the tensor is {}; cast it to int64 first", self.dtype());
-        self.elements("to-int64", Dtype::Int64)
+        let whole = if self.dtype().is_float() { self.untracked().cast(Dtype::Int64)? } else { self.clone() };
+        whole.elements("to-int64", Dtype::Int64)
     }
 
     /// The only element.

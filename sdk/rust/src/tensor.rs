@@ -65,7 +65,7 @@ impl Tensor {
         Ok(self.0.to_float32()?)
     }
 
-    /// As [`Tensor::to_float32`], for integers and booleans (0 and 1).
+    /// As [`Tensor::to_float32`], as integers: booleans are 0 and 1, floats are truncated.
     ///
     /// # Errors
     /// When the copy would exceed the limit.

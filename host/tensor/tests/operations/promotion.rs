@@ -34,6 +34,7 @@ fn every_type_casts_to_every_other() {
         }
     }
     assert_eq!(f(&[-1.9, 1.9, 0.2], &[3]).cast(Int64).unwrap().to_int64().unwrap(), [-1, 1, 0]);
+    assert_eq!(f(&[-1.9, 1.9, 0.2], &[3]).to_int64().unwrap(), [-1, 1, 0]);
     assert_eq!(f(&[-1.9, 0.0, f64::NAN], &[3]).cast(Boolean).unwrap().to_int64().unwrap(), [1, 0, 1]);
 }
 
