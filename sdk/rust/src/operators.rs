@@ -1,11 +1,27 @@
 //! `+ - * /` and unary `-`, between tensors and with `f64`.
 //!
 //! Every combination of owned and borrowed works, so that a formula can be
-//! written as it is read: `(1.0 - &p).pow_scalar(2.0) * -&log_p`.
+//! written as it is read: `(1.0 - &p).pow_scalar(2.0) * -&log_p`. A number takes the
+//! tensor's type, so that an integer tensor over 2.0 is divided by 2, and truncated.
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use crate::Tensor;
+use crate::tensor::full;
+
+/// `tensor / x`. A reciprocal would be zero in the type of an integer tensor.
+#[track_caller]
+fn over(tensor: &Tensor, x: f64) -> Tensor {
+    let dtype = tensor.dtype();
+    if dtype.is_int() { tensor.div(&full(&[], x, dtype)) } else { tensor.mul_scalar(1.0 / x) }
+}
+
+/// `x / tensor`.
+#[track_caller]
+fn under(x: f64, tensor: &Tensor) -> Tensor {
+    let dtype = tensor.dtype();
+    if dtype.is_int() { full(&[], x, dtype).div(tensor) } else { tensor.recip().mul_scalar(x) }
+}
 
 /// An operator between two tensors, for each way to hold them.
 macro_rules! between {
@@ -43,7 +59,7 @@ macro_rules! with_number {
         with_number!(@ $tensor, Add, add, |t, x| t.add_scalar(x), |x, t| t.add_scalar(x));
         with_number!(@ $tensor, Sub, sub, |t, x| t.add_scalar(-x), |x, t| Tensor::neg(&t).add_scalar(x));
         with_number!(@ $tensor, Mul, mul, |t, x| t.mul_scalar(x), |x, t| t.mul_scalar(x));
-        with_number!(@ $tensor, Div, div, |t, x| t.mul_scalar(1.0 / x), |x, t| t.recip().mul_scalar(x));
+        with_number!(@ $tensor, Div, div, |t, x| over(&t, x), |x, t| under(x, &t));
     )+ };
     (@ $tensor:ty, $op:ident, $method:ident, |$t:ident, $x:ident| $right:expr, |$y:ident, $u:ident| $left:expr) => {
         impl $op<f64> for $tensor {
@@ -63,7 +79,8 @@ with_number!(Tensor, &Tensor);
 
 #[cfg(test)]
 mod tests {
-    use crate::tensor::from_float32;
+    use crate::Dtype;
+    use crate::tensor::{from_float32, from_int64};
 
     #[test]
     fn every_operator_is_its_arithmetic() {
@@ -84,5 +101,22 @@ mod tests {
         assert_eq!(read(&a / 2.0), [0.5, 1.0]);
         assert_eq!(read(2.0 / &a), [2.0, 1.0]);
         assert_eq!(read((a + b) * -2.0), [-10.0, -20.0]);
+    }
+
+    #[test]
+    fn integers_are_divided_as_integers() {
+        let counts = from_int64(&[7, -7, 1], &[3]);
+        let read = |t: crate::Tensor| (t.dtype(), t.to_int64().unwrap());
+        assert_eq!(read(&counts / 2.0), (Dtype::Int64, vec![3, -3, 0]));
+        assert_eq!(read(&counts / 2.9), (Dtype::Int64, vec![3, -3, 0]));
+        assert_eq!(read(14.0 / counts), (Dtype::Int64, vec![2, -2, 14]));
+        let bytes = from_int64(&[200, 3], &[2]).cast(Dtype::Uint8);
+        assert_eq!(read(bytes / 2.0), (Dtype::Uint8, vec![100, 1]));
+    }
+
+    #[test]
+    #[should_panic(expected = "`div`: an integer divisor is zero")]
+    fn integers_over_less_than_one_are_refused() {
+        let _ = from_int64(&[1], &[1]) / 0.5;
     }
 }
