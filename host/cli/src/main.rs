@@ -5,7 +5,6 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
-mod allocator;
 mod assembly;
 mod casting;
 mod complaint;
@@ -39,7 +38,6 @@ use complaint::Complaint;
 use verb::Cli;
 
 fn main() -> ExitCode {
-    allocator::keep_freed_memory();
     let cli = Cli::parse();
     journal::start();
     match cli.run() {
