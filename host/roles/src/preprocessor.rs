@@ -58,7 +58,7 @@ pub type Fields = Vec<(String, Value)>;
 pub struct Sample {
     /// Stable across runs, workers and restarts: `train.csv:17`.
     pub key: String,
-    /// Hash of run seed, plugin, key and epoch: the only source of chance.
+    /// Hash of run seed, plugin, key and epoch (0: data is prepared once): the only source of chance.
     pub seed: u64,
     /// The row.
     pub fields: Fields,
@@ -98,9 +98,9 @@ pub struct PreprocessorContract {
     pub reads: Vec<String>,
     /// Fields every output has.
     pub writes: Vec<String>,
-    /// Keeps state between batches: one instance, in order, then `finish`.
+    /// Keeps state between batches: one instance a file, in order, then `finish`.
     pub stateful: bool,
-    /// Same outputs each epoch, so the host may cache them.
+    /// Same outputs for the same rows, so that they may be kept for later runs.
     pub cacheable: bool,
 }
 
@@ -112,7 +112,7 @@ pub trait Preprocessor: Send {
     fn describe(&self) -> &PreprocessorContract;
     /// Output must not depend on batch boundaries unless `stateful`.
     fn process(&mut self, batch: &[Sample]) -> Result<BatchResult>;
-    /// After the last batch; `source` of these outputs is ignored.
+    /// After a file's last batch; `source` of these outputs is ignored.
     fn finish(&mut self) -> Result<Vec<Output>>;
 }
 

@@ -4,8 +4,8 @@
 //! Near means that the sets of shingles (runs of characters or words) of two texts have a
 //! Jaccard similarity of at least `threshold`, as [`minhash`] estimates it (Broder 1997) and
 //! [`lsh`] finds it without comparing all pairs (Indyk and Motwani 1998). The first of a group is
-//! kept. Rows are seen in order by one instance; what an epoch has seen is forgotten at its end, and
-//! the hash functions come from the run's seed, so that every epoch and every run drops the same rows.
+//! kept. Rows are compared within one file, whose rows one instance sees in order; the hash functions
+//! come from the run's seed, so that every run with it drops the same rows.
 //!
 //! Price: four bytes a permutation and some for the index, about 1 KiB, for each row kept.
 
@@ -82,7 +82,7 @@ pub struct Dedup {
     counts: Counts,
 }
 
-/// What an epoch came to.
+/// What a file came to.
 #[derive(Clone, Copy, Default)]
 struct Counts {
     kept: u64,
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn every_epoch_drops_the_same_rows() {
+    fn a_file_is_told_of_at_its_end_and_then_forgotten() {
         let mut dedup = Dedup::new(Config::default(), 7).unwrap();
         let rows = texts("text", &["one", "two", "one", CARD, CARD_NEARLY]);
         let first = run_rows(&mut dedup, &rows, 2).unwrap();

@@ -1,4 +1,6 @@
 //! Raw samples in, training samples out: map, filter, flat-map.
+//!
+//! Data is prepared once, before training, file by file.
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -65,7 +67,7 @@ pub type Fields = Vec<(String, Value)>;
 pub struct Sample {
     /// Stable across runs, workers and restarts: `train.csv:17`.
     pub key: String,
-    /// The only source of chance: a hash of run seed, plugin, key and epoch.
+    /// The only source of chance: a hash of run seed, plugin, key and epoch, which is 0.
     pub seed: u64,
     /// The row.
     pub fields: Fields,
@@ -150,9 +152,9 @@ pub struct PreprocessorContract {
     pub reads: Vec<String>,
     /// Fields every output has.
     pub writes: Vec<String>,
-    /// Keeps state between batches: one instance sees everything in order, then `finish`.
+    /// Keeps state between batches: one instance sees a file's rows in order, then `finish`.
     pub stateful: bool,
-    /// Gives the same outputs each epoch, so that the host may cache them.
+    /// Gives the same outputs for the same rows, so that the host may keep them for later runs.
     pub cacheable: bool,
 }
 
@@ -161,7 +163,7 @@ pub trait Preprocessor: Sized {
     /// The settings in the recipe; `()` for none.
     type Config: DeserializeOwned + JsonSchema;
 
-    /// Makes the preprocessor, once for each worker.
+    /// Makes the preprocessor, once for each file and worker.
     ///
     /// # Errors
     /// When the configuration cannot be used.
@@ -177,8 +179,8 @@ pub trait Preprocessor: Sized {
     /// Fails the run; to lose one sample, reject it.
     fn process(&mut self, batch: Vec<Sample>) -> Result<BatchResult>;
 
-    /// After the last batch of an epoch: rows that were held back, and time to
-    /// forget. `source` of these rows is ignored.
+    /// After a file's last row, for a stateful one: rows that were held back. `source`
+    /// of these rows is ignored.
     ///
     /// # Errors
     /// Fails the run.
