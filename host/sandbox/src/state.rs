@@ -255,8 +255,10 @@ impl State {
         }
     }
 
-    /// Before a call.
+    /// Before a call. What an earlier one printed or was refused is no evidence about this one.
     pub(crate) fn begin(&mut self) {
+        self.printed.take();
+        self.limiter.take_refused();
         self.deadline = Instant::now().checked_add(Duration::from_millis(self.limits.deadline_ms));
         self.read = 0;
         self.log_lines = 0;
@@ -337,5 +339,22 @@ fn late(verb: &str) -> Violation {
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::ResourceLimiter;
+
+    use super::*;
+
+    #[test]
+    fn a_call_is_not_explained_by_what_an_earlier_one_did() {
+        let limits = Limits { memory_mib: 1, ..Limits::default() };
+        let mut state = State::new("p".into(), limits, Device::flex(), None, 7);
+        state.printed.write(b"loaded");
+        assert!(!state.limiter.memory_growing(0, 2 << 20, None).unwrap());
+        state.begin();
+        assert_eq!((state.printed.take().as_str(), state.limiter.take_refused()), ("", None));
     }
 }

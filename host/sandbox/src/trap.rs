@@ -80,7 +80,7 @@ fn words(
             Some("raise `limits.instances`".into()),
         );
     }
-    if let Some(said) = panic_message(printed) {
+    if let Some(said) = panic_message(printed, trap) {
         return (format!("panicked: {said}"), None);
     }
     (trap.map_or(root, |trap| fault(*trap).to_owned()), None)
@@ -103,15 +103,17 @@ fn fault(trap: Trap) -> &'static str {
 }
 
 /// What a panicking guest said: Rust's message without the place (the backtrace has
-/// it), or the last line another language printed before it gave up.
-fn panic_message(printed: &str) -> Option<String> {
+/// it), or the last line another language printed before it gave up. A trap of
+/// another kind says more than whatever was printed before it.
+fn panic_message(printed: &str, trap: Option<&Trap>) -> Option<String> {
     let printed = printed.trim();
     let message = match printed.rfind("panicked at ") {
         Some(start) => {
             let said = printed[start..].split_once('\n').map_or("", |(_, rest)| rest);
             said.split("\nnote: ").next().unwrap_or(said).trim()
         }
-        None => printed.lines().last()?.trim(),
+        None if trap == Some(&Trap::UnreachableCodeReached) => printed.lines().last()?.trim(),
+        None => return None,
     };
     (!message.is_empty()).then(|| shortened(message, SENTENCE))
 }
@@ -219,9 +221,17 @@ mod tests {
     fn a_rust_panic_is_told_without_place_and_note() {
         let printed = "some line\nthread 'main' (1) panicked at src/lib.rs:3:5:\nno such class\n\
                        note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n";
-        assert_eq!(panic_message(printed).as_deref(), Some("no such class"));
-        assert_eq!(panic_message("Traceback\nValueError: bad\n").as_deref(), Some("ValueError: bad"));
-        assert_eq!(panic_message("  \n"), None);
+        let gave_up = Some(&Trap::UnreachableCodeReached);
+        assert_eq!(panic_message(printed, gave_up).as_deref(), Some("no such class"));
+        assert_eq!(panic_message("Traceback\nValueError: bad\n", gave_up).as_deref(), Some("ValueError: bad"));
+        assert_eq!(panic_message("  \n", gave_up), None);
+    }
+
+    #[test]
+    fn a_line_that_was_printed_does_not_stand_in_for_the_trap() {
+        let told = |trap: Trap| words(&trap.into(), None, &Limits::default(), "loaded\n").0;
+        assert_eq!(told(Trap::IntegerDivisionByZero), "divided an integer by zero");
+        assert_eq!(told(Trap::UnreachableCodeReached), "panicked: loaded");
     }
 
     #[test]

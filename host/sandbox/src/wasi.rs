@@ -89,7 +89,7 @@ impl HostMonotonicClock for Frozen {
 pub(crate) struct Printed(Arc<Mutex<VecDeque<u8>>>);
 
 impl Printed {
-    fn write(&self, text: &[u8]) {
+    pub(crate) fn write(&self, text: &[u8]) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.extend(&text[text.len().saturating_sub(KEPT)..]);
         let excess = kept.len().saturating_sub(KEPT);
