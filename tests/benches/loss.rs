@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo xtask plugins && cargo xtask get-minilm
-//! cargo bench -p retune-tests --bench loss
+//! cargo bench --workspace --bench loss --profile dev
 //! ```
 //!
 //! Cost model. A training step of MiniLM with 16 rows of 32 tokens is about 70 GFLOP: hundreds of milliseconds on two

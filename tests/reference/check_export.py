@@ -4,7 +4,7 @@
 
 Without the second argument the directory must load with no missing, unexpected or newly
 initialised weight, and give finite logits. With it, `input_ids` and `lengths` are run and
-`logits` compared to 1e-4; `cargo run -p retune-train --example export_logits` writes one.
+`logits` compared to 1e-4; `cargo run --example export_logits` writes one.
 """
 
 import sys

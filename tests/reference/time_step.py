@@ -1,10 +1,10 @@
 """Times forward and backward of one step in PyTorch, to put beside retune's.
 
     python tests/reference/time_step.py DIRECTORY [ROWS] [TOKENS] [FROZEN BLOCKS]
-    cargo run --release -p retune-train --example step_time -- DIRECTORY [ROWS] [TOKENS] [FROZEN BLOCKS]
+    cargo run --example step_time -- DIRECTORY [ROWS] [TOKENS] [FROZEN BLOCKS]
 
-Both use two threads where there are two cores, dropout as the config says, 77 classes and
-the same ids. CPU time is printed beside wall time, so that a busy machine does not mislead.
+Both use all cores unless OMP_NUM_THREADS (here) and RAYON_NUM_THREADS (there) say otherwise, dropout as the config
+says, 77 classes and the same ids. CPU time is printed beside wall time, so that a busy machine does not mislead.
 """
 
 import os
@@ -18,7 +18,7 @@ from transformers import BertForSequenceClassification
 
 def main():
     rows, tokens, frozen = (int(a) for a in (sys.argv[2:] + ["16", "32", "0"][len(sys.argv) - 2 :]))
-    torch.set_num_threads(os.cpu_count())
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count())))
     model = BertForSequenceClassification.from_pretrained(sys.argv[1], num_labels=77).train()
     below = ["embeddings."] * bool(frozen) + [f"encoder.layer.{i}." for i in range(frozen)]
     for name, parameter in model.named_parameters():

@@ -46,7 +46,7 @@ pub fn make(workspace: &Workspace) -> Result<(), Failed> {
     write(&folder.join("test.csv"), &data.test)?;
     write(&scratch.join("corpus.jsonl"), &data.corpus)?;
 
-    let mut tokenizer = workspace.cargo(["run", "--quiet", "--package", "retune-data", "--example", "train-tokenizer"]);
+    let mut tokenizer = workspace.cargo(["run", "--quiet", "--example", "train-tokenizer"]);
     tokenizer.args(["--", "--vocab-size", "1024", "--column", "text", "--out"]).arg(&start);
     command::run(tokenizer.arg(scratch.join("corpus.jsonl")))?;
     copy(&folder.join("config.json"), &start.join("config.json"))?;

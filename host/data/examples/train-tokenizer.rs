@@ -1,7 +1,7 @@
 //! Trains a byte-level BPE tokenizer, as a small model trained from nothing needs one.
 //!
 //! ```text
-//! cargo run -p retune-data --example train-tokenizer -- --vocab-size 2048 --out models/tiny tinyshakespeare.txt
+//! cargo run --example train-tokenizer -- --vocab-size 2048 --out models/tiny tinyshakespeare.txt
 //! ```
 //!
 //! Reads `.txt` (each line a text) and `.csv` or `.jsonl` (the column `--column`, default `text`); writes
