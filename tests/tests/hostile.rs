@@ -71,6 +71,20 @@ fn a_hostile_loss_ends_its_run_and_leaves_the_checkpoint_whole() {
 }
 
 #[test]
+fn a_loss_that_fails_is_told_with_the_step_or_the_rows_of_the_evaluation() {
+    let tiny = Tiny::new();
+    let loss = format!("[loss]\nplugin = \"{}\"\n", plugin("hostile/traps").display());
+    // With a validation set the base model is evaluated first.
+    tiny.recipe(&loss);
+    let evaluated = tiny.retune(&["run", "recipe.toml", "-q", "--output", "evaluated"]).err;
+    tiny.write("recipe.toml", &(Tiny::SOUND.replace("validation = { split = 0.2 }\n", "") + &loss));
+    let trained = tiny.retune(&["run", "recipe.toml", "-q", "--output", "trained"]).err;
+    // The places alone: the first steps are the same in every run, so that nothing is masked.
+    let places = [evaluated, trained].map(|err| err.lines().next().unwrap_or_default().to_owned());
+    insta::assert_snapshot!(places.join("\n"));
+}
+
+#[test]
 fn a_hostile_preprocessor_ends_the_run_before_training() {
     for (name, limits) in [
         ("eats-memory", "{ memory_mib = 64 }"),

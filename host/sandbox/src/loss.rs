@@ -100,7 +100,8 @@ impl Loss for Plugged {
     }
 
     fn compute(&mut self, batch: &Batch, at: &Progress) -> Result<LossOutput> {
-        let place = || Some(place(at, batch));
+        let tracked = batch.names().any(|name| batch.get(name).is_some_and(AnyTensor::is_tracked));
+        let place = || place(at, batch, tracked);
         let functions = &self.functions;
         let raw = self.instance.call("compute", place, |store| {
             let lent = store.data_mut().lend_batch(batch)?;
@@ -109,8 +110,7 @@ impl Loss for Plugged {
                 Err(error) => Ok(Err(error)),
             }
         })?;
-        let tracked = batch.names().any(|name| batch.get(name).is_some_and(AnyTensor::is_tracked));
-        self.checked(raw, tracked).map_err(|failure| failure.at(self::place(at, batch)))
+        self.checked(raw, tracked).map_err(|failure| place().into_iter().fold(failure, Failure::at))
     }
 
     fn save(&mut self) -> Result<Option<Vec<u8>>> {
@@ -130,9 +130,12 @@ fn taken(state: &mut State, output: Output) -> wasmtime::Result<Raw> {
     Ok(Raw { numerator: state.take(output.numerator)?, denominator: state.take(output.denominator)?, reported })
 }
 
-fn place(at: &Progress, batch: &Batch) -> String {
-    match convert::rows(batch.keys()) {
-        Some(rows) => format!("step {}, {rows}", at.step),
-        None => format!("step {}", at.step),
-    }
+/// The step that is being taken, and its rows. Validation takes none: there the
+/// caller knows better where it is.
+fn place(at: &Progress, batch: &Batch, training: bool) -> Option<String> {
+    let step = training.then(|| format!("step {}", at.step + 1))?;
+    Some(match convert::rows(batch.keys()) {
+        Some(rows) => format!("{step}, {rows}"),
+        None => step,
+    })
 }

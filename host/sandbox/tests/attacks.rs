@@ -5,9 +5,9 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{AT, Lengths, batch, plugin, samples, sandbox, setup, shown};
+use common::{AT, Lengths, batch, batch_of, logits, plugin, samples, sandbox, setup, shown};
 use insta::assert_snapshot;
-use retune_roles::{Failure, Loss, Preprocessor, Tokenizer, Value};
+use retune_roles::{Batch, Failure, Loss, Preprocessor, Tokenizer, Value};
 use retune_sandbox::{Limits, Setup};
 use retune_tensor::Device;
 use serde_json::json;
@@ -26,10 +26,15 @@ fn preprocessor(name: &str, limits: Limits) -> Box<dyn Preprocessor> {
     plugin.preprocessor(&limited(&plugin, limits)).unwrap()
 }
 
-/// The first failure, after making sure that the instance is gone.
+/// A batch whose logits record a gradient.
+fn training() -> Batch {
+    batch_of(logits().leaf().unwrap())
+}
+
+/// The first failure in training, after making sure that the instance is gone.
 fn ended(role: &mut dyn Loss) -> Failure {
-    let failure = role.compute(&batch(), &AT).unwrap_err();
-    let later = role.compute(&batch(), &AT).unwrap_err();
+    let failure = role.compute(&training(), &AT).unwrap_err();
+    let later = role.compute(&training(), &AT).unwrap_err();
     assert!(later.details().reason.starts_with("stopped after an earlier trap"), "{later}");
     failure
 }
@@ -73,7 +78,7 @@ fn a_trap_names_the_row_that_provoked_it() {
 #[test]
 fn a_numerator_that_is_no_sum_is_told_by_its_shape() {
     let mut loss = loss("wrong-shape", Limits::default());
-    assert_snapshot!(shown(&loss.compute(&batch(), &AT).unwrap_err()));
+    assert_snapshot!(shown(&loss.compute(&training(), &AT).unwrap_err()));
 }
 
 #[test]
