@@ -132,6 +132,11 @@ impl tensor::HostTensor for State {
         self.copy(&t, 8, AnyTensor::to_int64)
     }
     fn item(&mut self, t: T) -> Answer<f64> {
+        let tensor = self.get(&t)?;
+        if tensor.numel() != 1 {
+            let message = format!("`item` wants one element, this tensor has shape {:?}", tensor.shape());
+            return Ok(Err(types::Error { kind: types::ErrorKind::Input, message, context: Vec::new() }));
+        }
         self.copy(&t, 8, AnyTensor::item)
     }
 
@@ -276,5 +281,23 @@ impl fused::Host for State {
     }
     fn entropy(&mut self, logits: T) -> Result<T> {
         self.map(&logits, Keeps::NOTHING.tensors(4), run::entropy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tensor::{Host, HostTensor};
+    use super::*;
+    use crate::limits::Limits;
+
+    #[test]
+    fn what_the_contract_calls_an_error_is_one_and_not_a_trap() {
+        let mut state =
+            State::new("p".into(), Limits { readback_mib: 0, ..Limits::default() }, Device::flex(), None, 7);
+        let pair = state.from_float32(vec![1.0, 2.0], vec![2]).unwrap();
+        let error = state.item(Resource::new_borrow(pair.rep())).unwrap().unwrap_err();
+        assert_eq!(error.message, "`item` wants one element, this tensor has shape [2]");
+        // A copy beyond its limit is a trap.
+        assert!(state.to_float32(pair).is_err());
     }
 }

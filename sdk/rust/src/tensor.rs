@@ -57,10 +57,10 @@ impl Tensor {
     }
 
     /// Copies the elements out, row by row. Waits for the device, and counts
-    /// towards the plugin's `readback_mib`.
+    /// towards the plugin's `readback_mib`: more than that in one call traps.
     ///
     /// # Errors
-    /// When the copy would exceed that limit.
+    /// When the host says so; this version never does.
     pub fn to_float32(&self) -> Result<Vec<f32>> {
         Ok(self.0.to_float32()?)
     }
@@ -68,7 +68,7 @@ impl Tensor {
     /// As [`Tensor::to_float32`], as integers: booleans are 0 and 1, floats are truncated.
     ///
     /// # Errors
-    /// When the copy would exceed the limit.
+    /// As [`Tensor::to_float32`].
     pub fn to_int64(&self) -> Result<Vec<i64>> {
         Ok(self.0.to_int64()?)
     }
