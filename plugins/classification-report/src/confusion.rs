@@ -89,8 +89,8 @@ impl Confusion {
         other.cells.iter().for_each(|((actual, predicted), count)| self.add(*actual, *predicted, *count));
     }
 
-    /// What is known of each class that occurred.
-    fn classes(&self) -> BTreeMap<u32, ClassCounts> {
+    /// What is known of each class that occurred. A pass over all cells: ask once.
+    pub fn classes(&self) -> BTreeMap<u32, ClassCounts> {
         let mut classes: BTreeMap<u32, ClassCounts> = BTreeMap::new();
         for ((actual, predicted), count) in &self.cells {
             classes.entry(*actual).or_default().actual += count;
@@ -100,23 +100,21 @@ impl Confusion {
         }
         classes
     }
+}
 
-    /// What is known of one class, if it occurred.
-    pub fn class(&self, class: u32) -> Option<ClassCounts> {
-        self.classes().get(&class).copied()
-    }
-
-    /// Values over all classes; all NaN when nothing was seen.
-    pub fn averages(&self) -> Averages {
-        let classes: Vec<ClassCounts> = self.classes().into_values().collect();
+impl Averages {
+    /// Values over all classes; all NaN when there is none.
+    pub fn of(classes: &BTreeMap<u32, ClassCounts>) -> Self {
+        let classes: Vec<&ClassCounts> = classes.values().collect();
         let rows: f64 = classes.iter().map(|class| class.actual as f64).sum();
-        let mean = |f: &dyn Fn(&ClassCounts) -> f64| classes.iter().map(f).sum::<f64>() / classes.len() as f64;
-        Averages {
+        let mean =
+            |f: fn(&ClassCounts) -> f64| classes.iter().map(|class| f(class)).sum::<f64>() / classes.len() as f64;
+        Self {
             accuracy: classes.iter().map(|class| class.hits as f64).sum::<f64>() / rows,
-            macro_f1: mean(&ClassCounts::f1),
+            macro_f1: mean(ClassCounts::f1),
             weighted_f1: classes.iter().map(|class| class.actual as f64 * class.f1()).sum::<f64>() / rows,
-            macro_precision: mean(&ClassCounts::precision),
-            macro_recall: mean(&ClassCounts::recall),
+            macro_precision: mean(ClassCounts::precision),
+            macro_recall: mean(ClassCounts::recall),
         }
     }
 }
@@ -148,7 +146,7 @@ mod tests {
 
         #[test]
         fn every_value_is_a_share(a in confusion()) {
-            let Averages { accuracy, macro_f1, weighted_f1, macro_precision, macro_recall } = a.averages();
+            let Averages { accuracy, macro_f1, weighted_f1, macro_precision, macro_recall } = Averages::of(&a.classes());
             for value in [accuracy, macro_f1, weighted_f1, macro_precision, macro_recall] {
                 prop_assert_eq!(value.is_nan(), a.cells.is_empty());
                 prop_assert!(value.is_nan() || (0.0..=1.0 + 1e-12).contains(&value));

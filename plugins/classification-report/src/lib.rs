@@ -23,6 +23,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use confusion::Confusion;
+use confusion::{Averages, ClassCounts};
 
 /// Accuracy, precision, recall and F1.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -90,7 +91,8 @@ impl Metric for ClassificationReport {
     }
 
     fn compute(&self, state: &Confusion) -> Result<Vec<(String, f64)>> {
-        let averages = state.averages();
+        let classes = state.classes();
+        let averages = Averages::of(&classes);
         let own = [
             ("accuracy", averages.accuracy),
             ("macro_f1", averages.macro_f1),
@@ -100,7 +102,7 @@ impl Metric for ClassificationReport {
         ];
         let each = self.class_names.iter().enumerate().map(|(class, name)| {
             // NaN for a class that has not occurred: there is nothing to say about it.
-            let f1 = state.class(class as u32).map_or(f64::NAN, |counts| counts.f1());
+            let f1 = classes.get(&(class as u32)).map_or(f64::NAN, ClassCounts::f1);
             (format!("f1.{name}"), f1)
         });
         Ok(own.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(each).collect())
@@ -191,6 +193,21 @@ mod tests {
         let values = report(&["a", "b", "c"], &[rows(&[0, 1], &[0, 1], 3)]);
         assert_value(&values, "macro_f1", 1.0);
         assert!(value(&values, "f1.c").is_nan());
+    }
+
+    /// With a pass over the cells for each class, this is ten billion steps.
+    #[test]
+    fn a_label_set_of_any_size_is_reported() {
+        let many = 100_000;
+        let names = (0..many).map(|class| class.to_string()).collect();
+        let metric = ClassificationReport::new(Config { class_names: names }, 0).unwrap();
+        let mut state = Confusion::default();
+        (0..many).for_each(|class| state.add(class, class - class % 2, 1));
+        let values = metric.compute(&state).unwrap();
+        assert_value(&values, "accuracy", 0.5);
+        assert_value(&values[5..7], "f1.0", 2.0 / 3.0);
+        assert_value(&values[5..7], "f1.1", 0.0);
+        assert_eq!(values.len(), 5 + many as usize);
     }
 
     #[test]
