@@ -21,8 +21,10 @@ pub enum LoadError {
     Cache {
         /// The directory.
         directory: PathBuf,
-        /// As the system says.
+        /// As the system says, or why it is not trusted.
         reason: String,
+        /// What to do.
+        help: String,
     },
     /// The file cannot be read.
     #[error("the plugin {} cannot be read: {reason}", path.display())]
@@ -85,7 +87,7 @@ impl LoadError {
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Engine { .. } => None,
-            Self::Cache { .. } => Some("choose a directory that can be written".into()),
+            Self::Cache { help, .. } => Some(help.clone()),
             Self::Read { path, .. } => Some(match neighbour(path) {
                 Some(near) => format!("did you mean {}?", near.display()),
                 None => "give the path of a .wasm component".into(),
