@@ -30,7 +30,7 @@ wasmtime::component::bindgen!({
     world: "retune:host/all-roles",
     with: {
         "retune:plugin/tensor.tensor": crate::state::Slot,
-        "retune:plugin/batch.batch": retune_roles::Batch,
+        "retune:plugin/batch.batch": crate::batch_host::Lent,
         "retune:plugin/tokenizer.tokenizer": crate::tokenizer_host::CurrentTokenizer,
     },
     imports: { default: trappable },

@@ -21,6 +21,7 @@ use wasmtime::Trap;
 use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use crate::batch_host::Lent;
 use crate::keeps::Keeps;
 use crate::limits::{Limiter, Limits, bytes};
 use crate::violation::Violation;
@@ -110,7 +111,7 @@ impl State {
 
     /// The tensor behind a handle.
     pub(crate) fn get(&self, handle: &Resource<Slot>) -> wasmtime::Result<AnyTensor> {
-        self.table.get(handle)?.tensor.clone().ok_or_else(|| late("used").into())
+        self.table.get(handle)?.tensor.clone().ok_or_else(|| Violation::late("used", "tensor").into())
     }
 
     /// Runs a tensor operation under what is left of the quota: a tensor that would
@@ -215,10 +216,10 @@ impl State {
     }
 
     /// A handle for the batch of one call. Its keys stay with the host.
-    pub(crate) fn lend_batch(&mut self, batch: &Batch) -> wasmtime::Result<Resource<Batch>> {
+    pub(crate) fn lend_batch(&mut self, batch: &Batch) -> wasmtime::Result<Resource<Lent>> {
         let tensors = batch.names().filter_map(|name| Some((name, batch.get(name)?.clone())));
         let lent = tensors.fold(Batch::default(), |lent, (name, tensor)| lent.with(name, tensor));
-        self.table.push(lent).map_err(|_| self.too_many_handles().into())
+        self.table.push(Lent(Some(lent))).map_err(|_| self.too_many_handles().into())
     }
 
     fn push(&mut self, slot: Slot) -> wasmtime::Result<Resource<Slot>> {
@@ -226,14 +227,14 @@ impl State {
     }
 
     fn too_many_handles(&self) -> Violation {
-        handles_exhausted(self.limits.handles)
+        Violation::handles(self.limits.handles)
     }
 
     /// Takes the tensor out of a handle that the guest gave to the host.
     pub(crate) fn take(&mut self, handle: Resource<Slot>) -> wasmtime::Result<AnyTensor> {
         let slot = self.table.delete(handle)?;
         self.release(&slot);
-        slot.tensor.ok_or_else(|| late("returned").into())
+        slot.tensor.ok_or_else(|| Violation::late("returned", "tensor").into())
     }
 
     /// The guest drops a handle.
@@ -276,8 +277,8 @@ impl State {
     /// After a call, when its results have been taken: empties what is still open.
     pub(crate) fn reclaim(&mut self) {
         for entry in self.table.iter_mut() {
-            if let Some(batch) = entry.downcast_mut::<Batch>() {
-                *batch = Batch::default();
+            if let Some(batch) = entry.downcast_mut::<Lent>() {
+                batch.0 = None;
             } else if let Some(slot) = entry.downcast_mut::<Slot>() {
                 slot.kept = false;
                 if !slot.permanent && slot.tensor.take().is_some() {
@@ -320,20 +321,6 @@ pub(crate) fn guarded<T>(what: &str, operation: impl FnOnce() -> T) -> Result<T,
         let text = cause.downcast_ref::<String>().map(String::as_str).or(cause.downcast_ref::<&str>().copied());
         Violation::new(format!("the host's {what} failed: {}", text.unwrap_or("no reason given")))
     })
-}
-
-pub(crate) fn handles_exhausted(limit: u32) -> Violation {
-    Violation {
-        reason: format!("held more than {limit} handles at a time"),
-        help: Some("drop tensors that are no longer needed, or raise `limits.handles`".into()),
-    }
-}
-
-fn late(verb: &str) -> Violation {
-    Violation {
-        reason: format!("{verb} a tensor that was kept from an earlier call"),
-        help: Some("tensors are lent for one call; only those made in `init` may be kept".into()),
-    }
 }
 
 impl WasiView for State {

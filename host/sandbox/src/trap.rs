@@ -5,7 +5,7 @@ use wasmtime_wasi::I32Exit;
 
 use crate::convert::{SENTENCE, shortened};
 use crate::limits::{Limits, Refused};
-use crate::state::{State, handles_exhausted};
+use crate::state::State;
 use crate::violation::Violation;
 
 /// What is told about a trap.
@@ -71,7 +71,7 @@ fn words(
         );
     }
     if root.contains("handle limit exceeded") || root.contains("no free keys") {
-        let Violation { reason, help } = handles_exhausted(limits.handles);
+        let Violation { reason, help } = Violation::handles(limits.handles);
         return (reason, help);
     }
     if text.contains("instance count too high") || text.contains("table count too high") {

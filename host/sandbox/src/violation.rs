@@ -20,6 +20,23 @@ impl Violation {
     pub(crate) fn limit(reason: impl Into<String>, name: &str) -> Self {
         Self { reason: reason.into(), help: Some(format!("raise `limits.{name}` if this much is meant")) }
     }
+
+    /// More handles than `limit`.
+    pub(crate) fn handles(limit: u32) -> Self {
+        Self {
+            reason: format!("held more than {limit} handles at a time"),
+            help: Some("drop tensors that are no longer needed, or raise `limits.handles`".into()),
+        }
+    }
+
+    /// Something that was lent for a call that is over.
+    pub(crate) fn late(verb: &str, what: &str) -> Self {
+        let help = match what {
+            "tensor" => "tensors are lent for one call; only those made in `init` may be kept".to_owned(),
+            _ => format!("a {what} is lent for one call"),
+        };
+        Self { reason: format!("{verb} a {what} that was kept from an earlier call"), help: Some(help) }
+    }
 }
 
 impl fmt::Display for Violation {
