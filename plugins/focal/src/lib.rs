@@ -13,7 +13,7 @@
 //! cross-entropy is, so that losses stay comparable between α and without.
 //!
 //! Price: one `token-log-probs` and a handful of operations of the shape of `labels`;
-//! `[batch, seq, vocab]` is never made.
+//! no second tensor of the size of the logits is made.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 

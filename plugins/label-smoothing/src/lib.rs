@@ -10,7 +10,8 @@
 //! on `logits [batch, seq, vocab]` with `labels [batch, seq]`; a label of -100 carries no loss.
 //! With ε = 0 this is cross-entropy.
 //!
-//! Price: two passes over the logits in place of one, in chunks; `[batch, seq, vocab]` is never made.
+//! Price: two passes over the logits in place of one. In training the second keeps a tensor of their
+//! size for the backward pass; in evaluation both work in chunks.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 

@@ -7,7 +7,7 @@
 //!
 //! The sums run over the whole evaluation set before anything is divided, so that
 //! batches of different length do not distort it. Labels of -100 are left out.
-//! Each batch is reduced on the device to two numbers; `[batch, seq, vocab]` is never made.
+//! Each batch is reduced on the device to two numbers; no second tensor of the size of the logits is made.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 

@@ -3,9 +3,9 @@
 /// Says which type plays which role, and makes this crate a component.
 ///
 /// The roles are `preprocessor`, `loss`, `policy` and `metric`;
-/// `checkpoint: T` adds [`Checkpoint`](crate::Checkpoint) for a type that plays
-/// one of the first three. A component may play several roles, each with a type of its own; the
-/// settings are then those of the first, and every type reads them.
+/// `checkpoint: T` adds [`Checkpoint`](crate::Checkpoint) for a type that is a loss
+/// or a policy: the host asks no other for its state. A component may play several roles, each
+/// with a type of its own; the settings are then those of the first, and every type reads them.
 ///
 /// Built for anything but wasm, it only checks that the types have the traits,
 /// so that tests and other crates can use them.

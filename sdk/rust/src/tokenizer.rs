@@ -146,7 +146,7 @@ impl Tokenizer {
     /// A conversation in the model's own template, and which tokens an assistant said.
     ///
     /// # Errors
-    /// `unsupported` when the model comes without a template.
+    /// `unsupported`, always: hosts of this version render no template.
     pub fn apply_chat_template(
         &self,
         messages: &[Message],
