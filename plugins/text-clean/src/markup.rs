@@ -4,6 +4,8 @@
 //! in them, because a tag begins with a letter, `/` or `!` right after `<`, names an
 //! element of HTML and ends with `>`. The content of `script` and `style` goes with its
 //! tags. A block element leaves a space where it stood, so that words do not run together.
+//!
+//! Price: time in proportion to the text, whatever is in it.
 
 use std::borrow::Cow;
 
@@ -186,11 +188,21 @@ const ENTITIES: &[(&str, &str)] = &[
     ("Ccedil", "Ç"),
 ];
 
-/// The text without markup. Repeats until nothing changes, because what was
-/// escaped twice is a tag after the first pass; every pass makes the text shorter.
+/// The longest name or number of an entity, in bytes.
+const LONGEST: usize = 10;
+
+/// How often markup is looked for in what was markup. Nobody escapes a text so often; one that is
+/// made to need more keeps the rest.
+const PASSES: usize = 16;
+
+/// The text without markup. Repeats until nothing changes, because what was escaped is a tag after
+/// the first pass; every pass makes the text shorter.
 pub fn strip(text: &str) -> Cow<'_, str> {
     let mut text = Cow::Borrowed(text);
-    while text.contains(['<', '&']) {
+    for _ in 0..PASSES {
+        if !text.contains(['<', '&']) {
+            break;
+        }
         let next = entities(&tags(&text));
         if next == text {
             break;
@@ -200,14 +212,25 @@ pub fn strip(text: &str) -> Cow<'_, str> {
     text
 }
 
+/// What was looked for up to the end of the text and is not there: looked for once, not from every
+/// place where it could have begun.
+#[derive(Default)]
+struct Missing {
+    comment_end: bool,
+    bracket: bool,
+    /// Elements without an end, in the order of [`HIDDEN`].
+    end: [bool; HIDDEN.len()],
+}
+
 /// The text without tags and comments.
 fn tags(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut rest = text;
+    let mut missing = Missing::default();
     while let Some(at) = rest.find('<') {
         let (before, from) = rest.split_at(at);
         kept.push_str(before);
-        match tag(from) {
+        match tag(from, &mut missing) {
             Some((length, space)) => {
                 kept.push_str(if space { " " } else { "" });
                 rest = &from[length..];
@@ -221,14 +244,24 @@ fn tags(text: &str) -> String {
     kept + rest
 }
 
+/// `find`, unless it is known to find nothing.
+fn ahead(missing: &mut bool, find: impl FnOnce() -> Option<usize>) -> Option<usize> {
+    if *missing {
+        return None;
+    }
+    let found = find();
+    *missing = found.is_none();
+    found
+}
+
 /// How long the tag at the start of `text` is, and whether it parts words.
-fn tag(text: &str) -> Option<(usize, bool)> {
+fn tag(text: &str, missing: &mut Missing) -> Option<(usize, bool)> {
     if let Some(comment) = text.strip_prefix("<!--") {
-        return comment.find("-->").map(|end| (end + 7, true));
+        return ahead(&mut missing.comment_end, || comment.find("-->")).map(|end| (end + 7, true));
     }
     let name_from = if text.starts_with("</") { 2 } else { 1 };
     if text[1..].get(..8).is_some_and(|word| word.eq_ignore_ascii_case("!doctype")) {
-        return text.find('>').map(|end| (end + 1, true));
+        return ahead(&mut missing.bracket, || text.find('>')).map(|end| (end + 1, true));
     }
     let name_to = text[name_from..].find(|c: char| !c.is_ascii_alphanumeric()).map(|n| n + name_from)?;
     let name = text[name_from..name_to].to_ascii_lowercase();
@@ -237,11 +270,15 @@ fn tag(text: &str) -> Option<(usize, bool)> {
         return None;
     }
     let length = closing(&text[name_to..])? + name_to;
-    if known(HIDDEN) {
-        let end = format!("</{name}");
-        let content = if name_from == 1 { find_ignoring_case(&text[length..], &end) } else { None };
-        let close = content.and_then(|at| text[length + at..].find('>').map(|end| length + at + end + 1));
-        return Some((close.unwrap_or(length), true));
+    if let Some(which) = HIDDEN.iter().position(|hidden| *hidden == name) {
+        if name_from == 2 {
+            return Some((length, true));
+        }
+        let end = ahead(&mut missing.end[which], || {
+            let at = find_ignoring_case(&text[length..], &format!("</{name}"))?;
+            text[length + at..].find('>').map(|end| length + at + end + 1)
+        });
+        return Some((end.unwrap_or(length), true));
     }
     (known(INLINE) || known(BLOCK)).then(|| (length, known(BLOCK)))
 }
@@ -265,26 +302,29 @@ fn find_ignoring_case(text: &str, word: &str) -> Option<usize> {
     text.as_bytes().windows(word.len()).position(|window| window.eq_ignore_ascii_case(word.as_bytes()))
 }
 
-/// The text with entities decoded; what is none stays.
+/// The text with entities decoded, however often they were escaped; what is none stays.
 fn entities(text: &str) -> String {
     let mut decoded = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.find('&') {
-        let (before, from) = rest.split_at(at);
-        decoded.push_str(before);
-        let entity = from[1..].split_once(';').filter(|(name, _)| name.len() <= 10);
-        match entity.and_then(|(name, after)| Some((character(name)?, after))) {
-            Some((text, after)) => {
-                decoded.push_str(&text);
-                rest = after;
-            }
-            None => {
-                decoded.push('&');
-                rest = &from[1..];
-            }
+    while let Some(at) = rest.find(';') {
+        let (until, after) = rest.split_at(at + 1);
+        decoded.push_str(until);
+        rest = after;
+        // What an entity stands for may be the end of another one, or its beginning.
+        while let Some((from, character)) = last_entity(&decoded) {
+            decoded.truncate(from);
+            decoded.push_str(&character);
         }
     }
     decoded + rest
+}
+
+/// Where the entity that `text` ends with begins, and what it stands for.
+fn last_entity(text: &str) -> Option<(usize, Cow<'static, str>)> {
+    let body = text.strip_suffix(';')?;
+    let window = body.len().saturating_sub(LONGEST + 1);
+    let from = window + body.as_bytes()[window..].iter().rposition(|byte| *byte == b'&')?;
+    Some((from, character(&body[from + 1..])?))
 }
 
 /// What an entity stands for.
@@ -327,5 +367,28 @@ mod tests {
         assert_eq!(strip("Q&amp;A &amp;amp; more"), "Q&A & more");
         assert_eq!(strip("&lt;b&gt;bold&lt;/b&gt;"), "bold");
         assert_eq!(strip("AT&T & co; &nothing; &#0; &#x110000;"), "AT&T & co; &nothing; &#0; &#x110000;");
+    }
+
+    #[test]
+    fn what_an_entity_leaves_can_be_part_of_another() {
+        assert_eq!(strip("&am&#112;;lt&#59; &#38;#38;quot;"), "< \"");
+        assert_eq!(strip("&l<b>t</b>;i&gt;x"), "x");
+    }
+
+    /// Some hundred thousand characters each: what is looked for from every place would not end.
+    #[test]
+    fn a_text_of_any_length_is_worked_through_once() {
+        let many = 100_000;
+        assert_eq!(strip(&format!("&{}lt;b&gt;x", "amp;".repeat(many))), "x");
+        for unclosed in ["<!--", "<!-- a", "<!doctype ", "<b \"", "<a '", "</script", "&am", "&", "<"] {
+            let text = unclosed.repeat(many);
+            assert_eq!(strip(&text), text);
+        }
+        assert_eq!(strip(&"<script>".repeat(many)), " ".repeat(many));
+        assert_eq!(strip(&("<STYLE>".repeat(many) + "</style")), " ".repeat(many) + "</style");
+        assert_eq!(strip(&"<script>x</script>".repeat(many)), " ".repeat(many));
+        assert_eq!(strip(&"a<!-- b -->".repeat(many)), "a ".repeat(many));
+        let nested = format!("{}<b>{}", "&l".repeat(many), "t;b>".repeat(many));
+        assert!(strip(&nested).len() < nested.len());
     }
 }
