@@ -18,11 +18,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use retune_roles::builtin::CrossEntropy;
-use retune_roles::{Example, Loss, Metric, Progress, RoleKind, Target};
+use retune_roles::{Example, Loss, Metric, Progress, RoleKind, Sequence, Target};
 use retune_sandbox::{Plugin, Sandbox, Setup};
 use retune_tensor::{Device, random};
 use retune_train::collate::Collation;
-use retune_train::model::{Base, Input, Model, Task};
+use retune_train::model::{Base, Model, Task};
 use retune_train::step::{self, Shape};
 use retune_train::workers::Alone;
 use retune_train::{Silent, evaluate};
@@ -73,14 +73,16 @@ fn loss(plugin: &Plugin, device: &Device) -> Result<Box<dyn Loss>, Box<dyn Error
 fn rows(model: &Model, count: usize, tokens: usize, classes: usize) -> Vec<Example> {
     let vocab = model.config().vocab_size as u64;
     (0..count)
-        .map(|row| Example {
-            key: format!("random:{}", row + 1),
-            input_ids: (0..tokens - row % 8)
-                .map(|at| (1 + random::bits(row as u64, at as u64) % (vocab - 1)) as u32)
-                .collect(),
-            token_type_ids: Vec::new(),
-            target: Target::Class((row % classes) as u32),
-            extra: Vec::new(),
+        .map(|row| {
+            Example::new(
+                format!("random:{}", row + 1),
+                Sequence::of(
+                    (0..tokens - row % 8)
+                        .map(|at| (1 + random::bits(row as u64, at as u64) % (vocab - 1)) as u32)
+                        .collect(),
+                ),
+                Target::Class((row % classes) as u32),
+            )
         })
         .collect()
 }
@@ -123,7 +125,7 @@ fn steps(model: &Model, examples: &[Example], own: &mut dyn Loss, wasm: &mut dyn
 /// The loss alone on one batch of logits that record their gradient.
 fn calls(model: &Model, examples: &[Example], own: &mut dyn Loss, wasm: &mut dyn Loss) -> Result<(), Box<dyn Error>> {
     let rows: Vec<&Example> = examples.iter().collect();
-    let input = Input::from_examples(&rows, model.config(), model.device())?;
+    let input = model.input(&rows)?;
     let forward = model.forward(&model.weights(true), &input, None)?;
     let batch = collation(model, wasm)?.batch(&forward, &input, &rows, model.device())?;
     let (mut own_times, mut wasm_times) = (Vec::new(), Vec::new());

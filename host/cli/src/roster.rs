@@ -8,8 +8,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use retune_roles::builtin::{self, Task};
-use retune_roles::{Failure, Loss, Metric, Policy, Preprocessor, Refusal, RoleKind, Stage, Tokenizer};
+use retune_roles::builtin;
+use retune_roles::digest::hex;
+use retune_roles::{Failure, Loss, Metric, Policy, Preprocessor, Refusal, RoleKind, Stage, TaskKind, Tokenizer};
 use retune_sandbox::{Limits, Plugin, Setup};
 use retune_tensor::Device;
 use serde_json::Value as Json;
@@ -18,7 +19,7 @@ use sha2::{Digest, Sha256};
 use crate::casting::Caster;
 use crate::complaint::{Complaint, Result};
 use crate::manifest::{FileFacts, RoleFacts};
-use crate::recipe::{Recipe, RoleRef, TaskName};
+use crate::recipe::{Recipe, RoleRef};
 
 /// Who plays what.
 pub struct Roster {
@@ -30,7 +31,7 @@ pub struct Roster {
     pub policies: Vec<Seat>,
     /// In the order they are printed.
     pub metrics: Vec<Seat>,
-    task: Task,
+    task: TaskKind,
     seed: u64,
 }
 
@@ -73,7 +74,7 @@ impl Roster {
         match (caster.complaint(), loss) {
             (Some(complaint), _) => Err(complaint),
             (None, Some(loss)) => {
-                Ok(Self { preprocess, loss, policies, metrics, task: task(recipe), seed: recipe.seed })
+                Ok(Self { preprocess, loss, policies, metrics, task: *recipe.model.task, seed: recipe.seed })
             }
             (None, None) => Err(Complaint::new("the loss cannot be used")),
         }
@@ -162,7 +163,7 @@ impl Seat {
                 let name = name.clone();
                 Stage {
                     name: name.clone(),
-                    fingerprint: hash.finalize().iter().map(|b| format!("{b:02x}")).collect(),
+                    fingerprint: hex(&hash.finalize()),
                     make: Box::new(move || {
                         builtin::preprocessor(&name, &seat.config)
                             .map_err(|r| Failure::new(name.clone(), RoleKind::Preprocessor, "init", r.to_string()))
@@ -192,14 +193,6 @@ impl Seat {
             config: self.config.clone(),
             limits,
         }
-    }
-}
-
-/// The built-ins' word for the task.
-pub fn task(recipe: &Recipe) -> Task {
-    match *recipe.model.task {
-        TaskName::SequenceClassification => Task::Sequences,
-        TaskName::CausalLm => Task::Tokens,
     }
 }
 

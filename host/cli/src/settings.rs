@@ -10,17 +10,13 @@ use retune_train::{
     SchedulerName, Scheme as TrainScheme, Strategy, TrainSpec,
 };
 
-use crate::recipe::{At, BaseRef, Every, Recipe, Scheduler, Scheme, TaskName, Validation, Warmup};
+use crate::recipe::{At, BaseRef, Every, Recipe, Scheduler, Scheme, Validation, Warmup};
 
 /// What the data room is to do.
 pub fn data(recipe: &Recipe, cache: Option<PathBuf>) -> DataSpec {
     let data = &recipe.data;
     let source = |path: &PathBuf| Source { path: path.clone(), format: data.format };
     let name = |column: &Option<At<String>>| column.as_ref().map(|c| c.to_string());
-    let task = match *recipe.model.task {
-        TaskName::SequenceClassification => TaskKind::SequenceClassification,
-        TaskName::CausalLm => TaskKind::CausalLm,
-    };
     DataSpec {
         validation: match &data.validation {
             Validation::None => DataValidation::None,
@@ -43,7 +39,7 @@ pub fn data(recipe: &Recipe, cache: Option<PathBuf>) -> DataSpec {
         workers: data.workers.map_or(0, size),
         cache_dir: cache,
         limit_per_label: data.limit_per_label.map(size),
-        ..DataSpec::new(source(&data.train), task)
+        ..DataSpec::new(source(&data.train), *recipe.model.task)
     }
 }
 
@@ -135,10 +131,7 @@ fn strategy(recipe: &Recipe) -> Strategy {
 
 /// What the model is to do, once its labels are known.
 pub fn task(recipe: &Recipe, labels: Vec<String>) -> Task {
-    match *recipe.model.task {
-        TaskName::SequenceClassification => Task::SequenceClassification { labels },
-        TaskName::CausalLm => Task::CausalLm,
-    }
+    recipe.model.task.with_labels(labels)
 }
 
 /// Where the weights come from.

@@ -18,31 +18,6 @@ use crate::row::Row;
 const MAGIC: &[u8] = b"retune-rows 1\n";
 const HASH: usize = 32;
 
-/// Bytes as lower-case hex.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Everything that decides a result, part by part.
-#[derive(Default)]
-pub struct Key(Sha256);
-
-impl Key {
-    /// Adds a named part. Names and lengths are hashed too, so that parts cannot run into each other.
-    pub fn part(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        for bytes in [name.as_bytes(), value.as_ref()] {
-            self.0.update((bytes.len() as u64).to_le_bytes());
-            self.0.update(bytes);
-        }
-        self
-    }
-
-    /// The key, in hex.
-    pub fn finish(self) -> String {
-        hex(&self.0.finalize())
-    }
-}
-
 /// What is known of a source besides its rows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Account {

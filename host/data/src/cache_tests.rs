@@ -1,5 +1,7 @@
 use proptest::prelude::*;
 
+use retune_roles::digest::Digest;
+
 use super::*;
 
 fn sample() -> (Account, Vec<Row>) {
@@ -23,11 +25,11 @@ fn what_is_stored_is_found_under_its_key_and_no_other() {
     let directory = tempfile::tempdir().unwrap();
     let cache = Cache::new(&directory.path().join("not/there/yet"));
     let (account, rows) = sample();
-    let key = Key::default().part("a", "1").finish();
+    let key = Digest::default().part("a", "1").finish();
     assert_eq!(cache.load(&key), Found::Absent);
     cache.store(&key, &account, &rows).unwrap();
     assert_eq!(cache.load(&key), Found::Whole(account, rows));
-    let other = Key::default().part("a", "2").finish();
+    let other = Digest::default().part("a", "2").finish();
     assert_eq!(cache.load(&other), Found::Absent);
     std::fs::copy(cache.path(&key), cache.path(&other)).unwrap();
     assert_eq!(cache.load(&other), Found::Damaged, "a file under another key is not its result");
@@ -48,7 +50,7 @@ fn every_single_changed_byte_and_every_cut_is_noticed() {
 
 #[test]
 fn parts_of_a_key_do_not_run_into_each_other() {
-    let key = |parts: &[(&str, &str)]| parts.iter().fold(Key::default(), |key, (n, v)| key.part(n, v)).finish();
+    let key = |parts: &[(&str, &str)]| parts.iter().fold(Digest::default(), |key, (n, v)| key.part(n, v)).finish();
     assert_ne!(key(&[("a", "bc")]), key(&[("ab", "c")]));
     assert_ne!(key(&[("a", "b"), ("c", "d")]), key(&[("a", "bc"), ("", "d")]));
     assert_eq!(key(&[("a", "b")]), key(&[("a", "b")]));

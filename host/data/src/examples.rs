@@ -1,14 +1,14 @@
 //! Tokenised rows to what the model trains on.
 //!
-//! Labels of a causal language model are shifted here, once: `labels[t]` is the token that `logits[t]` should
-//! predict, `input_ids[t + 1]`, and the last has none ([`IGNORE_INDEX`]). A token of a prompt is never a
-//! target. The layout `blocks` joins rows in order and cuts every `max_length` tokens, as
+//! An example of a causal language model says which of its tokens are learnt; a token of a prompt never is. The layout `blocks` joins rows in order and cuts every `max_length` tokens, as
 //! Hugging Face's language-modelling example does; unlike there the last, short block is kept.
 
-use retune_roles::{Example, IGNORE_INDEX, Target};
+use std::ops::Range;
+
+use retune_roles::{Example, Sequence, Target, TaskKind};
 
 use crate::row::Row;
-use crate::spec::{Layout, TaskKind};
+use crate::spec::Layout;
 
 /// Examples of one split, and how many blocks of it teach nothing.
 #[derive(Debug, Default, PartialEq)]
@@ -34,41 +34,43 @@ pub fn examples(rows: &[Row], task: TaskKind, layout: Layout, max_length: usize)
 
 /// Tokens of an example that are a target of the loss.
 pub fn targets(example: &Example) -> usize {
-    match &example.target {
-        Target::Tokens(labels) => labels.iter().filter(|&&label| label != IGNORE_INDEX).count(),
-        Target::Class(_) | Target::None => 0,
-    }
+    example.sequences.iter().map(Sequence::learnt_tokens).sum()
 }
 
 fn classified(row: &Row) -> Example {
     Example {
         key: row.key.clone(),
-        input_ids: row.input_ids.clone(),
-        token_type_ids: row.token_type_ids.clone(),
+        sequences: vec![sequence(row, Vec::new())],
         target: row.class.map_or(Target::None, Target::Class),
         extra: row.extra.clone(),
     }
 }
 
 fn document(row: &Row) -> Example {
-    let learnt: Vec<bool> = (0..row.input_ids.len()).map(|t| t >= row.prompt_tokens as usize).collect();
+    let completion = row.prompt_tokens..row.input_ids.len() as u32;
     Example {
         key: row.key.clone(),
-        input_ids: row.input_ids.clone(),
-        token_type_ids: row.token_type_ids.clone(),
-        target: Target::Tokens(shifted(&row.input_ids, &learnt)),
+        sequences: vec![sequence(row, if completion.is_empty() { Vec::new() } else { vec![completion] })],
+        target: Target::None,
         extra: row.extra.clone(),
     }
 }
 
-/// The next token of each, where it is learnt.
-fn shifted(ids: &[u32], learnt: &[bool]) -> Vec<i64> {
-    (0..ids.len())
-        .map(|t| match (ids.get(t + 1), learnt.get(t + 1)) {
-            (Some(&next), Some(true)) => i64::from(next),
-            _ => IGNORE_INDEX,
-        })
-        .collect()
+fn sequence(row: &Row, learnt: Vec<Range<u32>>) -> Sequence {
+    Sequence { ids: row.input_ids.clone(), segments: row.token_type_ids.clone(), learnt }
+}
+
+/// Runs of true.
+fn ranges(learnt: &[bool]) -> Vec<Range<u32>> {
+    let mut ranges: Vec<Range<u32>> = Vec::new();
+    for (at, _) in learnt.iter().enumerate().filter(|(_, learnt)| **learnt) {
+        let at = at as u32;
+        match ranges.last_mut() {
+            Some(last) if last.end == at => last.end += 1,
+            _ => ranges.push(at..at + 1),
+        }
+    }
+    ranges
 }
 
 /// A block is named after the row it begins in and its own number: `book.txt:12@3`. It has the extra columns of
@@ -78,15 +80,14 @@ fn blocks(rows: &[Row], max_length: usize) -> Examples {
     let mut number = 0;
     let mut block: Option<(&Row, Vec<u32>, Vec<bool>)> = None;
     let mut close = |first: &Row, ids: Vec<u32>, learnt: &[bool]| {
-        let labels = shifted(&ids, learnt);
-        if labels.iter().all(|&label| label == IGNORE_INDEX) {
+        let sequence = Sequence { ids, segments: Vec::new(), learnt: ranges(learnt) };
+        if sequence.learnt_tokens() == 0 {
             made.without_target += 1;
         } else {
             made.examples.push(Example {
                 key: format!("{}@{number}", first.key),
-                input_ids: ids,
-                token_type_ids: Vec::new(),
-                target: Target::Tokens(labels),
+                sequences: vec![sequence],
+                target: Target::None,
                 extra: first.extra.clone(),
             });
         }

@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use retune_roles::IGNORE_INDEX;
 
 use super::*;
 
@@ -6,11 +7,8 @@ fn row(key: &str, ids: &[u32], prompt_tokens: u32) -> Row {
     Row { input_ids: ids.to_vec(), prompt_tokens, ..crate::split::tests::row(key, [0; 16]) }
 }
 
-fn labels(example: &Example) -> &[i64] {
-    match &example.target {
-        Target::Tokens(labels) => labels,
-        other => panic!("{other:?}"),
-    }
+fn labels(example: &Example) -> Vec<i64> {
+    example.sequences[0].next_token_labels()
 }
 
 #[test]
@@ -30,7 +28,8 @@ fn a_prompt_is_shown_and_not_learnt_but_its_last_token_predicts_the_completion()
 fn blocks_are_named_after_the_row_they_begin_in_and_keep_the_short_rest() {
     let rows = [row("t:1", &[1, 2, 3], 0), row("t:4", &[4, 5, 6, 7], 0), row("t:9", &[8], 0)];
     let made = examples(&rows, TaskKind::CausalLm, Layout::Blocks, 3);
-    let seen: Vec<(&str, &[u32])> = made.examples.iter().map(|e| (e.key.as_str(), e.input_ids.as_slice())).collect();
+    let seen: Vec<(&str, &[u32])> =
+        made.examples.iter().map(|e| (e.key.as_str(), e.sequences[0].ids.as_slice())).collect();
     assert_eq!(seen, [("t:1@0", &[1, 2, 3][..]), ("t:4@1", &[4, 5, 6]), ("t:4@2", &[7, 8])]);
     assert_eq!(labels(&made.examples[2]), [8, IGNORE_INDEX]);
 }
@@ -56,14 +55,14 @@ proptest! {
         let prompts: Vec<bool> =
             lengths.iter().flat_map(|&(length, prompt)| (0..length).map(move |t| t < prompt as usize)).collect();
         let made = examples(&rows, TaskKind::CausalLm, Layout::Blocks, max_length);
-        let tokens: usize = made.examples.iter().map(|e| e.input_ids.len()).sum();
+        let tokens: usize = made.examples.iter().map(|e| e.tokens()).sum();
         prop_assert_eq!((next as usize).div_ceil(max_length), made.examples.len() + made.without_target as usize);
         prop_assert!(tokens <= next as usize);
         for example in &made.examples {
-            prop_assert!(example.input_ids.len() <= max_length);
+            prop_assert!(example.tokens() <= max_length);
             prop_assert!(targets(example) > 0);
-            for (t, &label) in labels(example).iter().enumerate() {
-                let expected = example.input_ids.get(t + 1).filter(|&&id| !prompts[id as usize]);
+            for (t, label) in labels(example).into_iter().enumerate() {
+                let expected = example.sequences[0].ids.get(t + 1).filter(|&&id| !prompts[id as usize]);
                 prop_assert_eq!(label, expected.map_or(IGNORE_INDEX, |&id| i64::from(id)));
             }
         }

@@ -62,7 +62,8 @@ pub mod tokenize;
 pub use error::DataError;
 pub use prepare::{DataProgress, Prepared, label_set, prepare, prepare_source};
 pub use report::{CacheUse, DataReport, Dropped, LabelCount, LengthBin, Overlap, SourceReport, SplitReport};
-pub use spec::{Columns, DataSpec, Format, Layout, Source, SplitName, TaskKind, Validation};
+pub use retune_roles::TaskKind;
+pub use spec::{Columns, DataSpec, Format, Layout, Source, SplitName, Validation};
 pub use tokenization::Tokenization;
 
 /// The result of everything here that can fail.

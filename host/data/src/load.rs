@@ -6,9 +6,9 @@
 
 use std::collections::HashMap;
 
-use retune_roles::Stage;
+use retune_roles::{Stage, TaskKind};
 
-use crate::cache::{Account, Cache, Found, Key};
+use crate::cache::{Account, Cache, Found};
 use crate::labels::LabelSet;
 use crate::parallel::ordered;
 use crate::pipeline::Pipeline;
@@ -17,10 +17,11 @@ use crate::record::Record;
 use crate::report::{CacheUse, DataReport, SourceReport};
 use crate::row::Row;
 use crate::source::{Rows, digest};
-use crate::spec::{DataSpec, Layout, Source, SplitName, TaskKind};
+use crate::spec::{DataSpec, Layout, Source, SplitName};
 use crate::stage::Drops;
 use crate::tokenize::{Encoder, NO_TOKENS, NOTHING_TO_LEARN};
 use crate::{DataError, Result, Tokenization};
+use retune_roles::digest::Digest;
 
 /// Rows that are in memory as text at one time.
 const WINDOW: usize = 4096;
@@ -108,7 +109,7 @@ impl Loader<'_> {
     /// Digest of everything that decides the rows of a file.
     fn key(&self, split: SplitName, source: &Source, sha256: &str) -> Result<String> {
         let spec = self.spec;
-        let mut key = Key::default()
+        let mut key = Digest::default()
             .part("version", CACHE_VERSION)
             .part("file", source.name())
             .part("bytes", sha256)

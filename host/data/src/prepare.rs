@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use retune_roles::{Example, Stage, Tokenizer as _};
+use retune_roles::{Example, Stage, TaskKind, Tokenizer as _};
 
 use crate::examples::examples;
 use crate::labels::LabelSet;
@@ -16,7 +16,7 @@ use crate::overlap::{overlap, repeats};
 use crate::report::DataReport;
 use crate::row::Row;
 use crate::source::Rows;
-use crate::spec::{DataSpec, Source, SplitName, TaskKind, Validation};
+use crate::spec::{DataSpec, Source, SplitName, Validation};
 use crate::summary::{split_report, warnings};
 use crate::tokenize::NOTHING_TO_LEARN;
 use crate::{DataError, Result, Tokenization};

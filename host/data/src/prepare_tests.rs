@@ -100,7 +100,7 @@ fn a_classification_is_read_split_and_counted() {
     let report = &prepared.report;
     let train = report.split(SplitName::Train).unwrap();
     assert_eq!(train.labels.iter().map(|l| l.count).collect::<Vec<_>>(), [27, 27, 27]);
-    assert_eq!(train.tokens, prepared.train.iter().map(|e| e.input_ids.len() as u64).sum::<u64>());
+    assert_eq!(train.tokens, prepared.train.iter().map(|e| e.tokens() as u64).sum::<u64>());
     assert_eq!(train.lengths.iter().map(|bin| bin.count).sum::<u64>(), 81);
     // Rows 84 to 89 stand in the training file: some of them in train, the others in validation.
     let counts: Vec<(SplitName, SplitName, u64)> = report.overlaps.iter().map(|o| (o.split, o.with, o.count)).collect();
@@ -337,7 +337,7 @@ fn a_text_becomes_blocks_that_hold_all_its_tokens_and_the_splits_share_no_passag
     let train = prepared.report.split(SplitName::Train).unwrap();
     let validation = prepared.report.split(SplitName::Validation).unwrap();
     assert_eq!((train.rows, validation.rows), (30, 10));
-    assert!(prepared.train[..prepared.train.len() - 1].iter().all(|e| e.input_ids.len() == 24));
+    assert!(prepared.train[..prepared.train.len() - 1].iter().all(|e| e.tokens() == 24));
     assert_eq!(train.trained_tokens, train.tokens - train.examples, "every token but the first of a block is a target");
     assert!(prepared.report.overlaps.is_empty());
     assert!(prepared.labels.is_empty());

@@ -121,7 +121,7 @@ pub fn digest(source: &Source) -> Result<(String, u64)> {
     loop {
         let read = handle.read(&mut buffer).map_err(|e| DataError::io(path, &e))?;
         if read == 0 {
-            return Ok((crate::cache::hex(&hash.finalize()), length));
+            return Ok((retune_roles::digest::hex(&hash.finalize()), length));
         }
         hash.update(&buffer[..read]);
         length += read as u64;

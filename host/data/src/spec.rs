@@ -237,16 +237,6 @@ impl Default for Columns {
     }
 }
 
-/// What the model learns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TaskKind {
-    /// One label a text.
-    SequenceClassification,
-    /// The next token.
-    CausalLm,
-}
-
 /// How token streams become examples.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

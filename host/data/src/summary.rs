@@ -1,10 +1,12 @@
 //! Numbers of a split, and the sentences that somebody should read before training.
 
+use retune_roles::TaskKind;
+
 use crate::examples::{Examples, targets};
 use crate::overlap::Repeats;
 use crate::report::{CacheUse, DataReport, LabelCount, SplitReport, histogram};
 use crate::row::Row;
-use crate::spec::{DataSpec, Layout, SplitName, TaskKind};
+use crate::spec::{DataSpec, Layout, SplitName};
 use crate::tokenize::{NO_TOKENS, NOTHING_TO_LEARN};
 
 /// Labels named in one sentence.
@@ -12,7 +14,7 @@ const NAMED: usize = 5;
 
 /// Counts one split.
 pub fn split_report(split: SplitName, rows: &[Row], made: &Examples, labels: &[String]) -> SplitReport {
-    let lengths = made.examples.iter().map(|example| example.input_ids.len());
+    let lengths = made.examples.iter().map(|example| example.tokens());
     let mut counts = vec![0u64; labels.len()];
     for class in rows.iter().filter_map(|row| row.class) {
         if let Some(count) = counts.get_mut(class as usize) {

@@ -78,7 +78,7 @@ impl Tokenization {
         // The model's config.json decides the class where the tokenizer's own does not say it.
         let class = class_name(&config, directory);
         hash_part(&mut hash, "class", class.as_bytes());
-        let digest = crate::cache::hex(&hash.finalize());
+        let digest = retune_roles::digest::hex(&hash.finalize());
 
         follow_class(&mut tokenizer, &class, &config)?;
         let mut warnings = Vec::new();

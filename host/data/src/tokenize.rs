@@ -5,13 +5,13 @@
 //! completion are tokenised as one text, so that the tokens are those of the whole; every token with a
 //! character of the completion is learnt. In the layout `blocks` nothing is cut here.
 
-use retune_roles::{Tokenizer as _, Value};
+use retune_roles::{TaskKind, Tokenizer as _, Value};
 use tokenizers::EncodeInput;
 
 use crate::labels::LabelSet;
 use crate::record::Record;
 use crate::row::{Row, text_digest};
-use crate::spec::{DataSpec, Layout, TaskKind};
+use crate::spec::{DataSpec, Layout};
 use crate::{DataError, Result, Tokenization};
 
 /// The reason of a row that has no token for the loss.

@@ -13,6 +13,7 @@
 
 pub mod batch;
 pub mod builtin;
+pub mod digest;
 pub mod example;
 pub mod failure;
 pub mod loss;
@@ -21,16 +22,20 @@ pub mod nearest;
 pub mod policy;
 pub mod preprocessor;
 pub mod progress;
+pub mod rows;
+pub mod task;
 pub mod tokenizer;
 
 pub use batch::{Batch, InputSpec};
-pub use example::{Example, IGNORE_INDEX, Target};
+pub use example::{Example, IGNORE_INDEX, Sequence, Target};
 pub use failure::{ErrorKind, Failure, Refusal, RoleKind};
 pub use loss::{Loss, LossOutput, Reported};
 pub use metric::{Metric, ValueSpec};
 pub use policy::{Action, Change, Event, InitScheme, Layer, LayerKind, LayerStats, Policy, PolicyContract, Trigger};
 pub use preprocessor::{BatchResult, Output, Preprocessor, PreprocessorContract, Rejection, Sample, Stage, Value};
 pub use progress::Progress;
+pub use rows::Rows;
+pub use task::{Task, TaskInfo, TaskKind};
 pub use tokenizer::{Encoding, Message, Tokenizer};
 
 /// The result of every call of a role.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use retune_roles::digest::hex;
 use retune_roles::{Failure, Loss, Metric, Policy, Preprocessor, Result, RoleKind, Stage, Tokenizer};
 use retune_tensor::Device;
 use serde_json::Value;
@@ -319,10 +320,6 @@ fn canonical(value: &Value) -> String {
         Value::Array(items) => format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(",")),
         other => other.to_string(),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@
 use std::error::Error;
 use std::path::Path;
 
-use retune_roles::{Example, Target};
+use retune_roles::{Example, Sequence, Target};
 use retune_tensor::Device;
-use retune_train::model::{Base, Input, Model, Task};
+use retune_train::model::{Base, Model, Task, task_of_checkpoint};
 use safetensors::{Dtype, tensor::TensorView};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("export_logits CHECKPOINT NEW_DIRECTORY LOGITS.safetensors".into());
     };
     let three = || Task::SequenceClassification { labels: ["no", "yes", "perhaps"].map(str::to_owned).to_vec() };
-    let task = Task::of_checkpoint(Path::new(from)).unwrap_or_else(|_| three());
+    let task = task_of_checkpoint(Path::new(from)).unwrap_or_else(|_| three());
     let (mut model, report) = Model::load(&Base::Directory(from.into()), &task, 42, &Device::flex())?;
     println!("{} parameters, of which new: {:?}", model.parameters().len(), report.new);
     for index in 0..model.parameters().len() {
@@ -26,14 +26,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     model.export(Path::new(to), None)?;
 
     let rows: [&[u32]; 3] = [&[7, 11, 13, 17, 19], &[23, 29], &[31, 37, 41, 43, 47, 53, 59, 61]];
-    let examples = rows.map(|ids| Example {
-        key: "row".into(),
-        input_ids: ids.to_vec(),
-        token_type_ids: Vec::new(),
-        target: Target::None,
-        extra: Vec::new(),
-    });
-    let input = Input::from_examples(&examples.iter().collect::<Vec<_>>(), model.config(), model.device())?;
+    let examples = rows.map(|ids| Example::new("row", Sequence::of(ids.to_vec()), Target::None));
+    let input = model.input(&examples.iter().collect::<Vec<_>>())?;
     let logits = model.forward(&model.weights(false), &input, None)?.logits;
 
     let padding = model.config().pad_token_id.unwrap_or(0);

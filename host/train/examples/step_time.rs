@@ -4,9 +4,9 @@
 
 use std::time::Instant;
 
-use retune_roles::{Example, Target};
+use retune_roles::{Example, Sequence, Target};
 use retune_tensor::{Device, fused};
-use retune_train::model::{Base, DropoutSeeds, Input, Model, Task, pattern::Patterns};
+use retune_train::model::{Base, DropoutSeeds, Model, Task, pattern::Patterns};
 
 fn cpu() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
@@ -25,16 +25,16 @@ fn main() {
         model.select(&patterns).unwrap().into_iter().for_each(|i| model.parameters_mut().set_trainable(i, false));
     }
     let examples: Vec<Example> = (0..rows)
-        .map(|r| Example {
-            key: r.to_string(),
-            input_ids: (0..tokens).map(|t| 1000 + (r * 31 + t * 17) as u32 % 20000).collect(),
-            token_type_ids: Vec::new(),
-            target: Target::Class(r as u32 % 77),
-            extra: Vec::new(),
+        .map(|r| {
+            Example::new(
+                r.to_string(),
+                Sequence::of((0..tokens).map(|t| 1000 + (r * 31 + t * 17) as u32 % 20000).collect()),
+                Target::Class(r as u32 % 77),
+            )
         })
         .collect();
     let examples: Vec<&Example> = examples.iter().collect();
-    let input = Input::from_examples(&examples, model.config(), model.device()).unwrap();
+    let input = model.input(&examples).unwrap();
     let (mut walls, mut cpus, mut parts) = (Vec::new(), Vec::new(), Vec::new());
     for step in 0..12 {
         let (start, cpu_start) = (Instant::now(), cpu());

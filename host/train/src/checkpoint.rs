@@ -23,6 +23,7 @@ use std::{
 };
 
 use rayon::prelude::*;
+use retune_roles::digest::hex;
 use safetensors::Dtype;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
@@ -30,7 +31,6 @@ use sha2::{Digest, Sha256};
 use crate::{
     adamw::{Moments, Optimizer},
     error::TrainError,
-    frozen::hex,
     gradients::{Floats, from_floats, is_host},
     model::{
         Model, Parameters, StoredDtype,

@@ -6,12 +6,12 @@
 
 use std::collections::BTreeSet;
 
-use retune_roles::{Batch, Example, InputSpec, RoleKind, nearest::nearest};
+use retune_roles::{Batch, Example, InputSpec, RoleKind, Task, nearest::nearest};
 use retune_tensor::{Device, from_float32};
 
 use crate::{
     error::TrainError,
-    model::{Forward, Input, Task},
+    model::{Forward, Input},
 };
 
 /// The prefix of a further column of the data.
@@ -28,12 +28,8 @@ pub struct Collation {
 impl Collation {
     /// For a task, and examples whose `extra` numbers are called `columns`. Nothing is wanted yet.
     pub fn new(task: &Task, columns: &[String]) -> Self {
-        let own: &[&str] = match task {
-            Task::SequenceClassification { .. } => &["logits", "labels", "weights", "hidden", "pooled"],
-            Task::CausalLm => &["logits", "labels", "weights", "hidden"],
-        };
         let further = columns.iter().map(|name| format!("{COLUMN}{name}"));
-        let available = own.iter().map(ToString::to_string).chain(further).collect();
+        let available = task.info().inputs.iter().map(ToString::to_string).chain(further).collect();
         Self { available, columns: columns.to_vec(), wanted: BTreeSet::new() }
     }
 

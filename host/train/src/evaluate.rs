@@ -7,14 +7,14 @@
 
 use std::ops::ControlFlow;
 
-use retune_roles::{Example, Loss, Metric, Progress, RoleKind, Target};
+use retune_roles::{Example, Loss, Metric, Progress, RoleKind, Target, Task};
 
 use crate::{
     collate::Collation,
     error::TrainError,
     event::{Observer, TrainEvent},
     gradients::read_scalars,
-    model::{Input, Model, Task},
+    model::Model,
     step::check,
 };
 
@@ -91,7 +91,7 @@ pub(crate) fn evaluate_at(
     let mut done = 0;
     for chunk in examples.chunks(batch_size.max(1)) {
         let rows: Vec<&Example> = chunk.iter().collect();
-        let input = Input::from_examples(&rows, model.config(), model.device())?;
+        let input = model.input(&rows)?;
         let forward = model.forward(&weights, &input, None)?;
         let batch = collation.batch(&forward, &input, &rows, model.device())?;
         let place = || format!("rows {} to {} of the evaluation", done + 1, done + rows.len());

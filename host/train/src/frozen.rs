@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use retune_roles::digest::hex;
 use serde::{Deserialize, Serialize};
 
 use crate::{error::TrainError, model::Model};
@@ -76,9 +77,4 @@ fn compare(model: &Model, index: usize, name: &str, entry: &Entry, step: u64) ->
     } else {
         Err(TrainError::FrozenChanged { parameter: name.to_string(), since: entry.since, step })
     }
-}
-
-/// Lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

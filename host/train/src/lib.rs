@@ -15,7 +15,8 @@
 //!
 //! ```no_run
 //! use std::ops::ControlFlow;
-//! use retune_train::{Roles, TrainEvent, TrainSpec, Trainer, model::{Base, Model, Task}};
+//! use retune_roles::Task;
+//! use retune_train::{Roles, TrainEvent, TrainSpec, Trainer, model::{Base, Model}};
 //! # fn examples() -> Vec<retune_roles::Example> { Vec::new() }
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let task = Task::SequenceClassification { labels: vec!["no".into(), "yes".into()] };
@@ -39,7 +40,6 @@ pub mod checkpoint;
 pub mod clip;
 pub mod collate;
 mod course;
-mod digest;
 pub mod error;
 pub mod evaluate;
 pub mod event;

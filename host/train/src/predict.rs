@@ -1,12 +1,8 @@
 //! What a classifier says about rows that nobody has labelled.
 
-use retune_roles::Example;
+use retune_roles::{Example, Task};
 
-use crate::{
-    error::TrainError,
-    evaluate::largest,
-    model::{Input, Model, Task},
-};
+use crate::{error::TrainError, evaluate::largest, model::Model};
 
 /// The answer for one row.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,7 +30,7 @@ pub fn predict(model: &Model, examples: &[Example], batch_size: usize) -> Result
     let mut predictions = Vec::with_capacity(examples.len());
     for chunk in examples.chunks(batch_size.max(1)) {
         let rows: Vec<&Example> = chunk.iter().collect();
-        let input = Input::from_examples(&rows, model.config(), model.device())?;
+        let input = model.input(&rows)?;
         let logits = model.forward(&weights, &input, None)?.logits;
         let logits = logits.to_float32().map_err(TrainError::tensor("reading the logits"))?;
         predictions.extend(rows.iter().zip(logits.chunks_exact(labels.len())).map(|(row, logits)| Prediction {

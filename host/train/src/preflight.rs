@@ -1,10 +1,10 @@
 //! What can be known to be wrong before the first step.
 
-use retune_roles::{Example, Metric, Target, nearest::nearest};
+use retune_roles::{Example, Metric, Sequence, Task, nearest::nearest};
 
 use crate::{
     error::{TrainError, list},
-    model::{Input, Model, Task},
+    model::Model,
     spec::{Mode, TrainSpec},
 };
 
@@ -34,42 +34,28 @@ pub(crate) fn examples(
         }
         // The extremes stand for all rows: making a tensor of each would cost minutes on large sets.
         let extremes = [
-            rows.iter().max_by_key(|row| row.input_ids.len()),
-            rows.iter().min_by_key(|row| row.input_ids.len()),
-            rows.iter().max_by_key(|row| row.input_ids.iter().max()),
-            rows.iter().max_by_key(|row| row.token_type_ids.iter().max()),
-            rows.iter().find(|row| !row.token_type_ids.is_empty() && row.token_type_ids.len() != row.input_ids.len()),
-            rows.iter()
-                .find(|row| matches!(&row.target, Target::Tokens(labels) if labels.len() != row.input_ids.len())),
+            rows.iter().max_by_key(|row| row.tokens()),
+            rows.iter().min_by_key(|row| row.tokens()),
+            rows.iter().max_by_key(|row| row.sequences.iter().flat_map(|s| &s.ids).max()),
+            rows.iter().max_by_key(|row| row.sequences.iter().flat_map(|s| &s.segments).max()),
+            rows.iter().find(|row| row.sequences.len() != 1 || row.sequences.iter().any(uneven)),
         ];
         for row in extremes.into_iter().flatten() {
-            Input::from_examples(&[row], model.config(), model.device())?;
+            model.input(&[row])?;
         }
     }
     Ok(())
 }
 
+fn uneven(sequence: &Sequence) -> bool {
+    !sequence.segments.is_empty() && sequence.segments.len() != sequence.len()
+}
+
 fn target(task: &Task, what: &str, row: &Example) -> Result<(), TrainError> {
-    let refuse = |problem: String, help: &str| Err(TrainError::Data { problem, help: Some(help.to_string()) });
-    match (task, &row.target) {
-        (Task::SequenceClassification { labels }, Target::Class(class)) if (*class as usize) < labels.len() => Ok(()),
-        (Task::SequenceClassification { labels }, Target::Class(class)) => refuse(
-            format!("{what} row {} has class {class}, but the model has {} labels", row.key, labels.len()),
-            "the label set must cover every row",
-        ),
-        (Task::CausalLm, Target::Tokens(_)) => Ok(()),
-        (_, Target::None) => {
-            refuse(format!("{what} row {} has no label", row.key), "name the column with the labels in data.columns")
-        }
-        (Task::SequenceClassification { .. }, Target::Tokens(_)) => refuse(
-            format!("{what} row {} has a label a token, expected one class", row.key),
-            "check the task of data and model",
-        ),
-        (Task::CausalLm, Target::Class(_)) => refuse(
-            format!("{what} row {} has one class, expected a label a token", row.key),
-            "check the task of data and model",
-        ),
-    }
+    task.check(row).map_err(|found| TrainError::Data {
+        problem: format!("{what} row {} {}", row.key, found.reason),
+        help: Some(found.help.to_string()),
+    })
 }
 
 /// Which way the watched value is better; refuses a `best.metric` that nothing gives.

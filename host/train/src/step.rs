@@ -23,7 +23,7 @@ use crate::{
     collate::Collation,
     error::TrainError,
     gradients::{Gradients, read_scalars},
-    model::{DropoutSeeds, Input, Model},
+    model::{DropoutSeeds, Model},
     workers::Workers,
 };
 
@@ -91,7 +91,7 @@ pub fn compute(
     let mut pending = Vec::new();
     let mut tokens = 0;
     for (index, micro) in rows.chunks(shape.batch_size).enumerate() {
-        let input = Input::from_examples(micro, model.config(), model.device())?;
+        let input = model.input(micro)?;
         tokens += input.tokens();
         let first = shape.first + index * shape.batch_size;
         let dropout = shape.dropout_seed.map(|seed| {

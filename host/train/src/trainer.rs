@@ -3,14 +3,13 @@
 //! [`Trainer::new`] makes all checks that can be made without training;
 //! [`Trainer::resume`] goes back to a checkpoint; [`Trainer::run`] trains.
 
-use retune_roles::{Example, Loss, Metric, Policy, RoleKind};
+use retune_roles::{Example, Loss, Metric, Policy, RoleKind, Rows};
 
 use crate::{
     adamw::Optimizer,
     changes::LayerSetting,
     checkpoint::Store,
     collate::Collation,
-    digest::Digests,
     error::TrainError,
     frozen::Frozen,
     model::Model,
@@ -56,6 +55,15 @@ pub struct Outcome {
     pub frozen_unchanged: usize,
 }
 
+/// Whether a run goes on with the rows it began with; see [`Rows::digest`].
+#[derive(Clone, Debug)]
+pub(crate) struct RowDigests {
+    /// Of the training rows.
+    pub train: String,
+    /// Of the validation rows.
+    pub validation: String,
+}
+
 /// A run that is ready to start, or to go on.
 pub struct Trainer<'a> {
     pub(crate) model: Model,
@@ -65,7 +73,7 @@ pub struct Trainer<'a> {
     pub(crate) policies: Policies,
     pub(crate) train: &'a [Example],
     pub(crate) validation: &'a [Example],
-    pub(crate) digests: Digests,
+    pub(crate) digests: RowDigests,
     pub(crate) collation: Collation,
     pub(crate) sampler: Sampler,
     pub(crate) optimizer: Optimizer,
@@ -133,7 +141,7 @@ impl<'a> Trainer<'a> {
             policies,
             train,
             validation,
-            digests: Digests::of(train, validation),
+            digests: RowDigests { train: train.digest(), validation: validation.digest() },
             collation,
             sampler,
             state,

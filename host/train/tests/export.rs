@@ -3,9 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use retune_roles::{Example, InitScheme, Target};
+use retune_roles::{Example, InitScheme, Sequence, Target};
 use retune_tensor::Device;
-use retune_train::model::{Base, Input, Model, Task};
+use retune_train::model::{Base, Model, Task, task_of_checkpoint};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::json;
 
@@ -22,14 +22,8 @@ fn classes() -> Task {
 }
 
 fn logits(model: &Model) -> Vec<f32> {
-    let example = Example {
-        key: "a".into(),
-        input_ids: vec![3, 4, 5, 6],
-        token_type_ids: Vec::new(),
-        target: Target::None,
-        extra: Vec::new(),
-    };
-    let input = Input::from_examples(&[&example], model.config(), model.device()).unwrap();
+    let example = Example::new("a", Sequence::of(vec![3, 4, 5, 6]), Target::None);
+    let input = model.input(&[&example]).unwrap();
     model.forward(&model.weights(false), &input, None).unwrap().logits.to_float32().unwrap()
 }
 
@@ -49,7 +43,7 @@ fn an_exported_model_loads_again_and_gives_the_same_logits() {
         let place = tempfile::tempdir().unwrap();
         let directory = place.path().join("model");
         model.export(&directory, None).unwrap();
-        assert_eq!(Task::of_checkpoint(&directory).unwrap(), task);
+        assert_eq!(task_of_checkpoint(&directory).unwrap(), task);
         let again = load(&directory, &task);
         assert_eq!(logits(&model), logits(&again), "{name}");
         assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1, "nothing is left beside the model");
@@ -226,15 +220,9 @@ fn a_classifier_that_pads_with_its_end_token_is_read_before_it_in_training_and_a
     model.export(&exported, Some(&tokenizer)).unwrap();
     let again = load(&exported, &three());
     let of = |model: &Model, rows: &[&[u32]]| {
-        let example = |ids: &&[u32]| Example {
-            key: "a".into(),
-            input_ids: ids.to_vec(),
-            token_type_ids: Vec::new(),
-            target: Target::None,
-            extra: Vec::new(),
-        };
+        let example = |ids: &&[u32]| Example::new("a", Sequence::of(ids.to_vec()), Target::None);
         let examples: Vec<Example> = rows.iter().map(example).collect();
-        let input = Input::from_examples(&examples.iter().collect::<Vec<_>>(), model.config(), model.device()).unwrap();
+        let input = model.input(&examples.iter().collect::<Vec<_>>()).unwrap();
         model.forward(&model.weights(false), &input, None).unwrap().logits.to_float32().unwrap()
     };
     // Without its last token, because a causal model sees nothing of it before.

@@ -3,10 +3,10 @@
 
 use std::path::Path;
 
-use retune_roles::{Example, InitScheme, LayerKind, Target};
+use retune_roles::{Example, InitScheme, LayerKind, Sequence, Target};
 use retune_tensor::Device;
 use retune_train::model::pattern::Patterns;
-use retune_train::model::{Base, DropoutSeeds, Input, Model, Task};
+use retune_train::model::{Base, DropoutSeeds, Model, Task};
 
 fn bert() -> Model {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/bert-tiny");
@@ -20,13 +20,7 @@ fn llama() -> Model {
 }
 
 fn row(key: &str, ids: &[u32]) -> Example {
-    Example {
-        key: key.into(),
-        input_ids: ids.to_vec(),
-        token_type_ids: Vec::new(),
-        target: Target::Class(1),
-        extra: Vec::new(),
-    }
+    Example::new(key, Sequence::of(ids.to_vec()), Target::Class(1))
 }
 
 fn freeze(model: &mut Model, patterns: &[&str]) {
@@ -41,7 +35,7 @@ fn frozen_lower_layers_get_no_gradient_and_their_work_is_not_recorded() {
     let mut model = bert();
     freeze(&mut model, &["embeddings", "encoder.layer.0"]);
     let rows = [row("a", &[5, 6, 7]), row("b", &[8, 9])];
-    let input = Input::from_examples(&rows.iter().collect::<Vec<_>>(), model.config(), model.device()).unwrap();
+    let input = model.input(&rows.iter().collect::<Vec<_>>()).unwrap();
     let weights = model.weights(true);
     let loss = model.forward(&weights, &input, None).unwrap().logits.sum(&[], false).unwrap();
     let gradients = weights.backward(&loss).unwrap();
@@ -66,7 +60,7 @@ fn frozen_lower_layers_get_no_gradient_and_their_work_is_not_recorded() {
 fn a_frozen_layer_in_the_middle_passes_the_gradient_on_unchanged() {
     let rows = [row("a", &[5, 6, 7])];
     let gradients = |model: &Model| {
-        let input = Input::from_examples(&[&rows[0]], model.config(), model.device()).unwrap();
+        let input = model.input(&[&rows[0]]).unwrap();
         let weights = model.weights(true);
         let loss =
             model.forward(&weights, &input, None).unwrap().logits.pow_scalar(2.0).unwrap().sum(&[], false).unwrap();
@@ -98,7 +92,7 @@ fn a_row_gives_the_same_logits_alone_and_beside_longer_ones() {
     for model in [bert(), llama()] {
         let rows = [row("a", &[5, 6, 7]), row("b", &[8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18])];
         let run = |rows: &[&Example], seeds: Vec<u64>| {
-            let input = Input::from_examples(rows, model.config(), model.device()).unwrap();
+            let input = model.input(rows).unwrap();
             let forward = model.forward(&model.weights(false), &input, Some(&DropoutSeeds::new(seeds))).unwrap();
             forward.logits.to_float32().unwrap()
         };
@@ -113,7 +107,7 @@ fn dropout_changes_the_logits_and_repeats_with_its_seed() {
     let model = bert();
     let rows = [row("a", &[5, 6, 7])];
     let run = |seed: Option<u64>| {
-        let input = Input::from_examples(&[&rows[0]], model.config(), model.device()).unwrap();
+        let input = model.input(&[&rows[0]]).unwrap();
         let seeds = seed.map(|s| DropoutSeeds::new(vec![s]));
         model.forward(&model.weights(false), &input, seeds.as_ref()).unwrap().logits.to_float32().unwrap()
     };
@@ -181,9 +175,9 @@ fn bad_rows_are_refused_by_key() {
     let model = bert();
     let long: Vec<u32> = (0..41).map(|i| 1 + i % 100).collect();
     let mut segment = row("d", &[5, 6]);
-    segment.token_type_ids = vec![0, 2];
-    let mut tokens = row("e", &[5, 6]);
-    tokens.target = Target::Tokens(vec![1]);
+    segment.sequences[0].segments = vec![0, 2];
+    let mut pair = row("e", &[5, 6]);
+    pair.sequences.push(Sequence::of(vec![7]));
     for (example, message) in [
         (row("a", &[]), "sample a: it has no tokens"),
         (row("b", &long), "sample b: it has 41 tokens, but the model has 40 positions"),
@@ -192,12 +186,12 @@ fn bad_rows_are_refused_by_key() {
             "sample c: token id 200 is outside the model's vocabulary of 200; the tokenizer does not fit the model",
         ),
         (segment, "sample d: token type 2, but the model has 2"),
-        (tokens, "sample e: 2 tokens but 1 labels"),
+        (pair, "sample e: it has 2 sequences, expected one"),
     ] {
-        let error = Input::from_examples(&[&example], model.config(), model.device()).unwrap_err().to_string();
+        let error = model.input(&[&example]).unwrap_err().to_string();
         assert!(error.contains(message), "{error}");
     }
-    let error = Input::from_examples(&[], model.config(), model.device()).unwrap_err();
+    let error = model.input(&[]).unwrap_err();
     assert!(error.to_string().contains("at least one row"));
 }
 

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use retune_roles::{Example, Target};
+use retune_roles::{Example, Sequence, Target};
 use retune_tensor::{AnyTensor, Device, fused};
 use retune_train::model::{Base, DropoutSeeds, Forward, Input, Model, Task};
 
@@ -40,17 +40,23 @@ impl Expected {
         let lengths: Vec<usize> = self.values("lengths").iter().map(|n| *n as usize).collect();
         let row = |name: &str, row: usize| self.0.get(name).map(|(_, v)| &v[row * width..row * width + lengths[row]]);
         (0..lengths.len())
-            .map(|i| Example {
-                key: format!("row {i}"),
-                input_ids: row("input_ids", i).unwrap().iter().map(|id| *id as u32).collect(),
-                token_type_ids: row("token_type_ids", i)
-                    .map_or_else(Vec::new, |r| r.iter().map(|s| *s as u8).collect()),
-                target: match self.0.get("labels") {
+            .map(|i| {
+                let ids = row("input_ids", i).unwrap().iter().map(|id| *id as u32).collect();
+                let mut sequence = Sequence::of(ids);
+                if let Some(segments) = row("token_type_ids", i) {
+                    sequence.segments = segments.iter().map(|s| *s as u8).collect();
+                }
+                let target = match self.0.get("labels") {
                     None => Target::None,
                     Some((shape, labels)) if shape.len() == 1 => Target::Class(labels[i] as u32),
-                    Some(_) => Target::Tokens(row("labels", i).unwrap().iter().map(|l| *l as i64).collect()),
-                },
-                extra: Vec::new(),
+                    Some(_) => {
+                        let labels: Vec<i64> = row("labels", i).unwrap().iter().map(|l| *l as i64).collect();
+                        sequence.learnt = std::iter::once(1..sequence.len() as u32).collect();
+                        assert_eq!(sequence.next_token_labels(), labels, "the fixture learns every token");
+                        Target::None
+                    }
+                };
+                Example::new(format!("row {i}"), sequence, target)
             })
             .collect()
     }
@@ -69,7 +75,7 @@ fn classes(count: usize) -> Task {
 }
 
 fn input(model: &Model, examples: &[Example]) -> Input {
-    Input::from_examples(&examples.iter().collect::<Vec<_>>(), model.config(), model.device()).unwrap()
+    model.input(&examples.iter().collect::<Vec<_>>()).unwrap()
 }
 
 /// Mean negative log-likelihood, as transformers computes it without arguments.

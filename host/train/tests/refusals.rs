@@ -75,24 +75,24 @@ fn an_empty_training_set_is_refused() {
 
 #[test]
 fn a_row_that_does_not_fit_the_model_is_named() {
-    let error = refusal(bert(0.0), |_, data, _, _| data[3].input_ids = vec![7, 60]);
+    let error = refusal(bert(0.0), |_, data, _, _| data[3].sequences[0].ids = vec![7, 60]);
     assert_eq!(
         error.to_string(),
         "sample train.csv:4: token id 60 is outside the model's vocabulary of 60; the tokenizer does not fit the model"
     );
-    let error = refusal(bert(0.0), |_, _, validation, _| validation[2].input_ids = vec![7; 25]);
+    let error = refusal(bert(0.0), |_, _, validation, _| validation[2].sequences[0].ids = vec![7; 25]);
     assert_eq!(
         error.to_string(),
         "sample train.csv:3: it has 25 tokens, but the model has 24 positions; lower max_length"
     );
-    let error = refusal(bert(0.0), |_, data, _, _| data[0].input_ids.clear());
+    let error = refusal(bert(0.0), |_, data, _, _| data[0].sequences[0].ids.clear());
     assert_eq!(error.to_string(), "sample train.csv:1: it has no tokens");
     let error = refusal(bert(0.0), |_, data, _, _| data[5].target = Target::Class(3));
     assert_eq!(error.to_string(), "training row train.csv:6 has class 3, but the model has 3 labels");
     let error = refusal(bert(0.0), |_, data, _, _| data[5].target = Target::None);
     assert_eq!(error.to_string(), "training row train.csv:6 has no label");
     let error = refusal(llama(), |_, _, _, _| {});
-    assert_eq!(error.to_string(), "training row train.csv:1 has one class, expected a label a token");
+    assert_eq!(error.to_string(), "training row train.csv:1 has a class, expected tokens to learn");
     let error = refusal(bert(0.0), |spec, _, _, _| spec.columns = vec!["price".into()]);
     assert_eq!(error.to_string(), "training row train.csv:1 has 0 further columns, expected 1");
 }

@@ -26,6 +26,8 @@ pub use at::At;
 pub use roles::{RoleRef, RoleSource};
 pub use value::Places;
 
+use retune_roles::TaskKind;
+
 use crate::complaint::{Complaint, Result, Text, unreadable};
 
 /// A whole recipe.
@@ -55,25 +57,6 @@ pub struct Recipe {
     pub export: Option<At<PathBuf>>,
 }
 
-/// What the model is to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TaskName {
-    /// One label a text.
-    SequenceClassification,
-    /// The next token.
-    CausalLm,
-}
-
-impl TaskName {
-    /// The recipe's spelling.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::SequenceClassification => "sequence-classification",
-            Self::CausalLm => "causal-lm",
-        }
-    }
-}
-
 /// The section `model`.
 #[derive(Clone, Debug)]
 pub struct Model {
@@ -82,7 +65,7 @@ pub struct Model {
     /// Where tokenizer.json is.
     pub tokenizer: At<PathBuf>,
     /// What it is to do.
-    pub task: At<TaskName>,
+    pub task: At<TaskKind>,
 }
 
 /// What the model starts from.

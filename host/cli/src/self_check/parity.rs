@@ -1,16 +1,16 @@
 //! A model's logits, loss and gradients on this device beside those that transformers gave.
 //!
 //! A fixture is a Hugging Face directory with a file `expected.safetensors` (see `tests/reference/make_fixtures.py`):
-//! `input_ids` and `labels`, `lengths`, `logits`, `loss` and some `grad.<parameter>`.
+//! `input_ids` and `labels` (for a language model all of them are learnt), `lengths`, `logits`, `loss` and some `grad.<parameter>`.
 
 use std::fs;
 use std::path::Path;
 
 use retune_roles::builtin::CrossEntropy;
-use retune_roles::{Example, Loss, Progress, RoleKind, Target};
+use retune_roles::{Example, Loss, Progress, RoleKind, Sequence, Target};
 use retune_tensor::Device;
 use retune_train::collate::Collation;
-use retune_train::model::{Base, Input, Model, Task};
+use retune_train::model::{Base, Model, Task, task_of_checkpoint};
 use retune_train::step::{self, Shape};
 use retune_train::workers::Alone;
 use safetensors::{Dtype, SafeTensors};
@@ -27,7 +27,7 @@ pub fn check(folder: &Path, device: &Device) -> Result<Vec<Finding>> {
     let file = folder.join("expected.safetensors");
     let bytes = fs::read(&file).map_err(|error| unreadable(&file, &error))?;
     let expected = Expected(SafeTensors::deserialize(&bytes).map_err(|error| failed(folder, error))?);
-    let task = Task::of_checkpoint(folder).map_err(|error| failed(folder, error))?;
+    let task = task_of_checkpoint(folder).map_err(|error| failed(folder, error))?;
     let base = Base::Directory(folder.to_owned());
     let (model, _) = Model::load(&base, &task, 0, device).map_err(|error| failed(folder, error))?;
     compare(&model, &expected, folder)
@@ -38,7 +38,7 @@ fn compare(model: &Model, expected: &Expected<'_>, folder: &Path) -> Result<Vec<
     let tokens = matches!(model.task(), Task::CausalLm);
     let examples = expected.examples(tokens)?;
     let rows: Vec<&Example> = examples.iter().collect();
-    let input = Input::from_examples(&rows, model.config(), model.device()).map_err(|e| complain(&e))?;
+    let input = model.input(&rows).map_err(|e| complain(&e))?;
     let forward = model.forward(&model.weights(false), &input, None).map_err(|e| complain(&e))?;
     let logits = forward.logits.to_float32().map_err(|e| complain(&e))?;
 
@@ -72,10 +72,10 @@ fn compare(model: &Model, expected: &Expected<'_>, folder: &Path) -> Result<Vec<
 
 /// The logits `[batch, seq, vocab]` of the tokens that are there; those of padding mean nothing.
 fn within(all: &[f32], examples: &[Example]) -> Vec<f32> {
-    let longest = examples.iter().map(|example| example.input_ids.len()).max().unwrap_or(0);
+    let longest = examples.iter().map(|example| example.tokens()).max().unwrap_or(0);
     let vocab = all.len() / (examples.len() * longest).max(1);
     let rows = examples.iter().zip(all.chunks(longest * vocab));
-    rows.flat_map(|(example, row)| row[..example.input_ids.len() * vocab].iter().copied()).collect()
+    rows.flat_map(|(example, row)| row[..example.tokens() * vocab].iter().copied()).collect()
 }
 
 /// The tensors of a fixture.
@@ -105,22 +105,12 @@ impl Expected<'_> {
             .enumerate()
             .map(|(row, length)| {
                 let cells = row * longest..row * longest + *length as usize;
-                Example {
-                    key: format!("fixture:{}", row + 1),
-                    input_ids: ids[cells.clone()].iter().map(|id| *id as u32).collect(),
-                    token_type_ids: segments
-                        .get(cells.clone())
-                        .unwrap_or_default()
-                        .iter()
-                        .map(|id| *id as u8)
-                        .collect(),
-                    target: if tokens {
-                        Target::Tokens(labels[cells].to_vec())
-                    } else {
-                        Target::Class(labels[row] as u32)
-                    },
-                    extra: Vec::new(),
-                }
+                let ids = ids[cells.clone()].iter().map(|id| *id as u32).collect();
+                let mut sequence = if tokens { Sequence::text(ids) } else { Sequence::of(ids) };
+                sequence.segments =
+                    segments.get(cells).unwrap_or_default().iter().map(|segment| *segment as u8).collect();
+                let target = if tokens { Target::None } else { Target::Class(labels[row] as u32) };
+                Example::new(format!("fixture:{}", row + 1), sequence, target)
             })
             .collect())
     }

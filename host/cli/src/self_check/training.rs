@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use retune_roles::builtin::CrossEntropy;
-use retune_roles::{Example, Target};
+use retune_roles::{Example, Sequence, Target};
 use retune_tensor::{Device, device, random};
 use retune_train::model::{Base, Model, Task};
 use retune_train::{
@@ -96,13 +96,7 @@ fn train(
 
 fn random_row(row: usize, seq: usize, vocab_size: usize) -> Example {
     let token = |at: usize| (random::bits(row as u64, at as u64) % vocab_size as u64) as u32;
-    Example {
-        key: format!("random:{row}"),
-        input_ids: (0..seq).map(token).collect(),
-        token_type_ids: Vec::new(),
-        target: Target::Tokens((1..=seq).map(|at| i64::from(token(at))).collect()),
-        extra: Vec::new(),
-    }
+    Example::new(format!("random:{row}"), Sequence::text((0..seq).map(token).collect()), Target::None)
 }
 
 /// What the process holds (CPU), or what is in use on the GPU.

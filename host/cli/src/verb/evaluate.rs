@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use retune_train::evaluate;
-use retune_train::model::{Base, Task};
+use retune_train::model::{Base, Task, task_of_checkpoint};
 use serde_json::{Map, Value as Json, json};
 
 use crate::assembly::Assembly;
@@ -111,7 +111,7 @@ fn own_data(recipe: &Recipe) -> Option<PathBuf> {
 
 /// The labels of a trained model, in its own order.
 fn labels_of(recipe: &Recipe, model: &Path) -> Result<Vec<String>> {
-    match Task::of_checkpoint(model) {
+    match task_of_checkpoint(model) {
         Ok(Task::SequenceClassification { labels }) => Ok(labels),
         Ok(Task::CausalLm) => Ok(Vec::new()),
         Err(e) => {

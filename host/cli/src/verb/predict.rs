@@ -8,7 +8,7 @@ use std::sync::Arc;
 use retune_data::{DataSpec, SplitName, TaskKind, Tokenization, prepare_source};
 use retune_roles::Stage;
 use retune_tensor::device::DeviceChoice;
-use retune_train::model::{Base, Model, Task};
+use retune_train::model::{Base, Model, Task, task_of_checkpoint};
 use retune_train::{Prediction, predict};
 use serde_json::{Map, Value as Json, json};
 
@@ -47,7 +47,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         .device
         .resolve()
         .map_err(|e| Complaint::new(e.to_string()).help("`retune doctor` shows what this machine has"))?;
-    let task = Task::of_checkpoint(&reader.model)
+    let task = task_of_checkpoint(&reader.model)
         .map_err(|e| Complaint::new(e.to_string()).help("predict needs a classifier that has been trained"))?;
     let labels = match &task {
         Task::SequenceClassification { labels } => labels.clone(),

@@ -6,8 +6,8 @@
 
 use retune_tensor::{AnyTensor, Dtype, TensorError, fused};
 
-use super::{Task, failed, input};
-use crate::{Batch, Failure, IGNORE_INDEX, InputSpec, Loss, LossOutput, Progress, Result, RoleKind};
+use super::{failed, input};
+use crate::{Batch, Failure, IGNORE_INDEX, InputSpec, Loss, LossOutput, Progress, Result, RoleKind, TaskKind};
 
 const NAME: &str = "cross-entropy";
 const CALL: &str = "compute";
@@ -15,24 +15,24 @@ const CALL: &str = "compute";
 /// Cross-entropy over classes or over a vocabulary.
 #[derive(Clone, Debug)]
 pub struct CrossEntropy {
-    task: Task,
+    task: TaskKind,
     wants: [InputSpec; 2],
 }
 
 impl CrossEntropy {
     /// For this task.
-    pub fn new(task: Task) -> Self {
+    pub fn new(task: TaskKind) -> Self {
         Self { task, wants: [InputSpec::required("logits"), InputSpec::required("labels")] }
     }
 
     /// logits `[batch, classes]`, labels `[batch]`.
     pub fn for_sequences() -> Self {
-        Self::new(Task::Sequences)
+        Self::new(TaskKind::SequenceClassification)
     }
 
     /// logits `[batch, seq, vocab]`, labels `[batch, seq]` aligned with them.
     pub fn for_tokens() -> Self {
-        Self::new(Task::Tokens)
+        Self::new(TaskKind::CausalLm)
     }
 }
 
@@ -48,9 +48,9 @@ impl Loss for CrossEntropy {
     fn compute(&mut self, batch: &Batch, _at: &Progress) -> Result<LossOutput> {
         let logits = input(batch, NAME, RoleKind::Loss, CALL, "logits")?;
         let labels = input(batch, NAME, RoleKind::Loss, CALL, "labels")?;
-        if labels.rank() != self.task.label_rank() {
+        if labels.rank() != self.task.info().label_rank {
             let reason =
-                format!("labels of shape {:?}, expected {} dimensions", labels.shape(), self.task.label_rank());
+                format!("labels of shape {:?}, expected {} dimensions", labels.shape(), self.task.info().label_rank);
             return Err(Failure::new(NAME, RoleKind::Loss, CALL, reason));
         }
         sums(logits, labels).map_err(|error| explain(error, logits, labels, batch))

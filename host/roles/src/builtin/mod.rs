@@ -26,27 +26,8 @@ pub use length_filter::{LengthFilter, LengthFilterConfig};
 pub use perplexity::Perplexity;
 pub use thaw::{Thaw, ThawConfig};
 
-use crate::{Batch, ErrorKind, Failure, Loss, Metric, Policy, Preprocessor, Refusal, RoleKind};
+use crate::{Batch, ErrorKind, Failure, Loss, Metric, Policy, Preprocessor, Refusal, RoleKind, TaskKind};
 use retune_tensor::{AnyTensor, TensorError};
-
-/// What the model is trained to do, as far as a loss or metric must know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Task {
-    /// One label a row: logits `[batch, classes]`, labels `[batch]`.
-    Sequences,
-    /// One label a token: logits `[batch, seq, vocab]`, labels `[batch, seq]`.
-    Tokens,
-}
-
-impl Task {
-    /// Dimensions of this task's labels.
-    fn label_rank(self) -> usize {
-        match self {
-            Self::Sequences => 1,
-            Self::Tokens => 2,
-        }
-    }
-}
 
 /// The settings of a role that has none.
 #[derive(Debug, serde::Deserialize)]
@@ -67,7 +48,7 @@ pub fn names(role: RoleKind) -> &'static [&'static str] {
 ///
 /// # Errors
 /// When there is none of that name, or the settings do not fit it.
-pub fn loss(name: &str, config: &Value, task: Task) -> Result<Box<dyn Loss>, Refusal> {
+pub fn loss(name: &str, config: &Value, task: TaskKind) -> Result<Box<dyn Loss>, Refusal> {
     match name {
         "cross-entropy" => {
             parse::<NoConfig>(name, config)?;
@@ -82,17 +63,17 @@ pub fn loss(name: &str, config: &Value, task: Task) -> Result<Box<dyn Loss>, Ref
 /// # Errors
 /// When there is none of that name, it does not fit the task, or the settings
 /// do not fit it.
-pub fn metric(name: &str, config: &Value, task: Task) -> Result<Box<dyn Metric>, Refusal> {
+pub fn metric(name: &str, config: &Value, task: TaskKind) -> Result<Box<dyn Metric>, Refusal> {
     match (name, task) {
         ("accuracy", _) => {
             parse::<NoConfig>(name, config)?;
             Ok(Box::new(Accuracy::new()))
         }
-        ("perplexity", Task::Tokens) => {
+        ("perplexity", TaskKind::CausalLm) => {
             parse::<NoConfig>(name, config)?;
             Ok(Box::new(Perplexity::new()))
         }
-        ("perplexity", Task::Sequences) => Err(Refusal::new(
+        ("perplexity", TaskKind::SequenceClassification) => Err(Refusal::new(
             ErrorKind::Config,
             "metric `perplexity` is defined for tokens; sequence classification has `accuracy`",
         )),
@@ -153,10 +134,10 @@ mod tests {
     #[test]
     fn every_name_that_is_listed_can_be_made() {
         for name in names(RoleKind::Loss) {
-            assert_eq!(loss(name, &json!({}), Task::Tokens).unwrap().name(), *name);
+            assert_eq!(loss(name, &json!({}), TaskKind::CausalLm).unwrap().name(), *name);
         }
         for name in names(RoleKind::Metric) {
-            assert_eq!(metric(name, &Value::Null, Task::Tokens).unwrap().name(), *name);
+            assert_eq!(metric(name, &Value::Null, TaskKind::CausalLm).unwrap().name(), *name);
         }
         for name in names(RoleKind::Policy) {
             assert_eq!(policy(name, &json!({"layers": "**", "step": 1})).unwrap().name(), *name);
@@ -168,14 +149,14 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_refused_with_the_known_ones() {
-        let refusal = metric("acuracy", &Value::Null, Task::Sequences).err().unwrap();
+        let refusal = metric("acuracy", &Value::Null, TaskKind::SequenceClassification).err().unwrap();
         assert_eq!(refusal.kind, ErrorKind::Config);
         assert_eq!(refusal.message, "there is no built-in metric `acuracy`; there is `accuracy`, `perplexity`");
     }
 
     #[test]
     fn a_misspelt_setting_is_refused_by_name() {
-        let refusal = loss("cross-entropy", &json!({"gama": 1}), Task::Sequences).err().unwrap();
+        let refusal = loss("cross-entropy", &json!({"gama": 1}), TaskKind::SequenceClassification).err().unwrap();
         assert!(refusal.message.contains("`cross-entropy`") && refusal.message.contains("gama"), "{refusal}");
         let refusal = policy("thaw", &json!({"layer": "**", "step": 1})).err().unwrap();
         assert!(refusal.message.contains("`layer`") && refusal.message.contains("`layers`"), "{refusal}");
@@ -183,6 +164,12 @@ mod tests {
 
     #[test]
     fn perplexity_of_a_classifier_is_refused() {
-        assert!(metric("perplexity", &Value::Null, Task::Sequences).err().unwrap().message.contains("accuracy"));
+        assert!(
+            metric("perplexity", &Value::Null, TaskKind::SequenceClassification)
+                .err()
+                .unwrap()
+                .message
+                .contains("accuracy")
+        );
     }
 }

@@ -21,7 +21,7 @@ mod tests {
     #[test]
     fn a_digest_is_sha256_of_the_little_endian_bytes() {
         // printf '\0\0\200\077' | sha256sum
-        let hex: String = of(&[1.0]).iter().map(|b| format!("{b:02x}")).collect();
+        let hex = retune_roles::digest::hex(&of(&[1.0]));
         assert_eq!(hex, "e00e5eb9444182f352323374ef4e08ebcb784725fdd4fd612d7730540b3e0c8c");
         assert_ne!(of(&[0.0]), of(&[-0.0]));
     }

@@ -5,7 +5,7 @@
 //! label and no weight, so a row's results do not depend on its neighbours.
 
 use burn::tensor::{Int, Tensor, TensorData};
-use retune_roles::{Example, IGNORE_INDEX, Target};
+use retune_roles::{Example, IGNORE_INDEX, Sequence, Target, TaskKind};
 use retune_tensor::{AnyTensor, Device, from_float32, from_int64};
 
 use super::{Architecture, ModelConfig, ModelError};
@@ -30,13 +30,19 @@ impl Input {
     /// Pads `examples` to the longest of them.
     ///
     /// Labels are there when every row has one of the same kind: `[batch]` for
-    /// classes, `[batch, seq]` for tokens with -100 on padding.
+    /// classes; for a causal language model `[batch, seq]`, the next token where it is learnt,
+    /// else -100, as on padding.
     ///
     /// # Errors
     /// Names the row when it is empty, longer than the model's positions, holds an
     /// id outside the vocabulary, has as many labels or segments as it has not
     /// tokens, or mixes with rows of another kind of target.
-    pub fn from_examples(examples: &[&Example], config: &ModelConfig, device: &Device) -> Result<Self, ModelError> {
+    pub fn from_examples(
+        examples: &[&Example],
+        task: TaskKind,
+        config: &ModelConfig,
+        device: &Device,
+    ) -> Result<Self, ModelError> {
         let Some(first) = examples.first() else {
             return Err(ModelError::request("a batch needs at least one row"));
         };
@@ -46,33 +52,34 @@ impl Input {
                 return Err(refuse(example, format!("its target is of another kind than that of {}", first.key)));
             }
         }
-        let lengths: Vec<usize> = examples.iter().map(|e| e.input_ids.len()).collect();
+        let sequences = examples.iter().map(|e| only_sequence(e)).collect::<Result<Vec<&Sequence>, _>>()?;
+        let lengths: Vec<usize> = sequences.iter().map(|s| s.len()).collect();
         let (rows, seq_len) = (examples.len(), lengths.iter().copied().max().unwrap_or(0));
         let padding = i64::from(config.pad_token_id.unwrap_or(0));
 
-        let ids = padded(examples, seq_len, padding, |e| e.input_ids.iter().map(|id| i64::from(*id)).collect());
+        let ids = padded(&sequences, seq_len, padding, |s| s.ids.iter().map(|id| i64::from(*id)).collect());
         let segmented = config.architecture == Architecture::Bert
-            && examples.iter().any(|e| e.token_type_ids.iter().any(|segment| *segment != 0));
+            && sequences.iter().any(|s| s.segments.iter().any(|segment| *segment != 0));
         let token_type_ids = segmented.then(|| {
-            let segments = padded(examples, seq_len, 0, |e| e.token_type_ids.iter().map(|s| i64::from(*s)).collect());
+            let segments = padded(&sequences, seq_len, 0, |s| match s.segments.is_empty() {
+                true => vec![0; s.len()],
+                false => s.segments.iter().map(|segment| i64::from(*segment)).collect(),
+            });
             integers(segments, [rows, seq_len], device)
         });
-        let weights = padded(examples, seq_len, 0.0, |e| vec![1.0; e.input_ids.len()]);
+        let weights = padded(&sequences, seq_len, 0.0, |s| vec![1.0; s.len()]);
 
-        let labels = match first.target {
-            Target::None => None,
-            Target::Class(_) => {
+        let labels = match (task, &first.target) {
+            (TaskKind::SequenceClassification, Target::Class(_)) => {
                 let classes =
                     examples.iter().map(|e| if let Target::Class(c) = e.target { i64::from(c) } else { IGNORE_INDEX });
                 Some(from_int64(classes.collect(), &[rows], device)?)
             }
-            Target::Tokens(_) => {
-                let labels = padded(examples, seq_len, IGNORE_INDEX, |e| match &e.target {
-                    Target::Tokens(labels) => labels.clone(),
-                    _ => Vec::new(),
-                });
+            (TaskKind::CausalLm, _) => {
+                let labels = padded(&sequences, seq_len, IGNORE_INDEX, |s| s.next_token_labels());
                 Some(from_int64(labels, &[rows, seq_len], device)?)
             }
+            _ => None,
         };
 
         Ok(Self {
@@ -82,7 +89,7 @@ impl Input {
             token_type_ids,
             device: device.clone(),
             labels,
-            last_tokens: examples.iter().map(|e| last_token(e, config.pad_token_id)).collect(),
+            last_tokens: sequences.iter().map(|s| last_token(s, config.pad_token_id)).collect(),
             weights: from_float32(weights, &[rows, seq_len], device)?,
             lengths,
         })
@@ -137,10 +144,10 @@ impl Input {
 /// The last token that is not the padding token, as transformers finds it: by id,
 /// so that a model whose end token doubles as padding is read before it. Which token
 /// pads is settled before training and exported with the model.
-fn last_token(example: &Example, padding: Option<u32>) -> usize {
+fn last_token(sequence: &Sequence, padding: Option<u32>) -> usize {
     match padding {
-        Some(padding) => example.input_ids.iter().rposition(|id| *id != padding).unwrap_or(0),
-        None => example.input_ids.len() - 1,
+        Some(padding) => sequence.ids.iter().rposition(|id| *id != padding).unwrap_or(0),
+        None => sequence.len() - 1,
     }
 }
 
@@ -149,7 +156,8 @@ fn refuse(example: &Example, reason: impl Into<String>) -> ModelError {
 }
 
 fn check(example: &Example, config: &ModelConfig) -> Result<(), ModelError> {
-    let length = example.input_ids.len();
+    let Sequence { ids, segments: types, .. } = only_sequence(example)?;
+    let length = ids.len();
     if length == 0 {
         return Err(refuse(example, "it has no tokens"));
     }
@@ -160,34 +168,37 @@ fn check(example: &Example, config: &ModelConfig) -> Result<(), ModelError> {
             format!("it has {length} tokens, but the model has {limit} positions; lower max_length"),
         ));
     }
-    if let Some(id) = example.input_ids.iter().find(|id| **id as usize >= config.vocab_size) {
+    if let Some(id) = ids.iter().find(|id| **id as usize >= config.vocab_size) {
         let size = config.vocab_size;
         return Err(refuse(
             example,
             format!("token id {id} is outside the model's vocabulary of {size}; the tokenizer does not fit the model"),
         ));
     }
-    if !example.token_type_ids.is_empty() && example.token_type_ids.len() != length {
-        return Err(refuse(example, format!("{length} tokens but {} token types", example.token_type_ids.len())));
+    if !types.is_empty() && types.len() != length {
+        return Err(refuse(example, format!("{length} tokens but {} token types", types.len())));
     }
     let segments = config.type_vocab_size;
     if config.architecture == Architecture::Bert
-        && let Some(segment) = example.token_type_ids.iter().find(|s| usize::from(**s) >= segments)
+        && let Some(segment) = types.iter().find(|s| usize::from(**s) >= segments)
     {
         return Err(refuse(example, format!("token type {segment}, but the model has {segments}")));
     }
-    match &example.target {
-        Target::Tokens(labels) if labels.len() != length => {
-            Err(refuse(example, format!("{length} tokens but {} labels", labels.len())))
-        }
-        _ => Ok(()),
+    Ok(())
+}
+
+/// The one sequence that a row of today's tasks has.
+fn only_sequence(example: &Example) -> Result<&Sequence, ModelError> {
+    match example.sequences.as_slice() {
+        [sequence] => Ok(sequence),
+        other => Err(refuse(example, format!("it has {} sequences, expected one", other.len()))),
     }
 }
 
-fn padded<T: Clone>(examples: &[&Example], seq_len: usize, padding: T, row: impl Fn(&Example) -> Vec<T>) -> Vec<T> {
-    let mut all = Vec::with_capacity(examples.len() * seq_len);
-    for example in examples {
-        all.extend(row(example));
+fn padded<T: Clone>(sequences: &[&Sequence], seq_len: usize, padding: T, row: impl Fn(&Sequence) -> Vec<T>) -> Vec<T> {
+    let mut all = Vec::with_capacity(sequences.len() * seq_len);
+    for sequence in sequences {
+        all.extend(row(sequence));
         let missing = all.len().next_multiple_of(seq_len).max(seq_len) - all.len();
         all.extend(std::iter::repeat_n(padding.clone(), missing));
     }

@@ -14,17 +14,16 @@
 //! [`pattern`] says what globs over these names take.
 //!
 //! ```no_run
-//! use retune_roles::{Example, Target};
-//! use retune_train::model::{Base, Input, Model, Task};
+//! use retune_roles::{Example, Sequence, Target, Task};
+//! use retune_train::model::{Base, Model};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let device = retune_tensor::Device::flex();
 //! let task = Task::SequenceClassification { labels: vec!["no".into(), "yes".into()] };
 //! let (model, report) = Model::load(&Base::Directory("all-MiniLM-L6-v2".into()), &task, 42, &device)?;
 //! assert_eq!(report.new, ["classifier.weight", "classifier.bias"]);
 //!
-//! let (input_ids, token_type_ids) = (vec![101, 2748, 102], vec![]);
-//! let row = Example { key: "a".into(), input_ids, token_type_ids, target: Target::Class(1), extra: vec![] };
-//! let input = Input::from_examples(&[&row], model.config(), model.device())?;
+//! let row = Example::new("a", Sequence::of(vec![101, 2748, 102]), Target::Class(1));
+//! let input = model.input(&[&row])?;
 //! let weights = model.weights(true);
 //! let forward = model.forward(&weights, &input, None)?;
 //! let gradients = weights.backward(&forward.logits.sum(&[], false)?)?;
@@ -57,6 +56,7 @@ pub use dropout::DropoutSeeds;
 pub use error::ModelError;
 pub use export::may_replace;
 pub use input::Input;
-pub use model::{Base, Forward, LoadReport, Model, Task};
+pub use model::{Base, Forward, LoadReport, Model, task_of_checkpoint};
 pub use parameters::{Parameter, Parameters, StoredDtype};
+pub use retune_roles::Task;
 pub use weights::Weights;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Tensor;
-use retune_roles::{InitScheme, Layer};
+use retune_roles::{Example, InitScheme, Layer, Task, TaskKind};
 use retune_tensor::{AnyTensor, Device, from_float32};
 
 use super::bert::Bert;
@@ -15,44 +15,24 @@ use super::pattern::Patterns;
 use super::tensor_files::TensorFiles;
 use super::{Architecture, DropoutSeeds, Input, ModelConfig, ModelError, Parameter, Parameters, StoredDtype, Weights};
 
-/// What the model is to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Task {
-    /// One of `labels` for a row.
-    SequenceClassification {
-        /// Names of the classes; class 0 first.
-        labels: Vec<String>,
-    },
-    /// The next token, at every position.
-    CausalLm,
-}
-
-impl Task {
-    /// The task that a checkpoint was made for, when its `config.json` says.
-    ///
-    /// # Errors
-    /// When the config cannot be read, or its architecture is a base model's.
-    pub fn of_checkpoint(directory: &Path) -> Result<Self, ModelError> {
-        let config = ModelConfig::read(directory)?;
-        let architecture = config.architectures.first().map_or("", String::as_str);
-        if architecture.ends_with("ForSequenceClassification") {
-            let labels = config.labels.clone().ok_or_else(|| ModelError::Config {
-                path: config.path.clone(),
-                key: "id2label".into(),
-                reason: "a classifier needs it".into(),
-            })?;
-            Ok(Self::SequenceClassification { labels })
-        } else if architecture.ends_with("ForCausalLM") {
-            Ok(Self::CausalLm)
-        } else {
-            Err(ModelError::Config {
-                path: config.path.clone(),
-                key: "architectures".into(),
-                reason: format!(
-                    "`{architecture}` is not a task model; expected …ForSequenceClassification or …ForCausalLM"
-                ),
-            })
-        }
+/// The task that a checkpoint was made for, when its `config.json` says.
+///
+/// # Errors
+/// When the config cannot be read, or its architecture is a base model's.
+pub fn task_of_checkpoint(directory: &Path) -> Result<Task, ModelError> {
+    let config = ModelConfig::read(directory)?;
+    let architecture = config.architectures.first().map_or("", String::as_str);
+    let refuse =
+        |key: &str, reason: String| Err(ModelError::Config { path: config.path.clone(), key: key.into(), reason });
+    let Some(kind) = TaskKind::of_class(architecture) else {
+        let known: Vec<String> = TaskKind::ALL.iter().map(|kind| format!("…{}", kind.info().class_suffix)).collect();
+        let known = known.join(" or ");
+        return refuse("architectures", format!("`{architecture}` is not a task model; expected {known}"));
+    };
+    match &config.labels {
+        Some(labels) => Ok(kind.with_labels(labels.clone())),
+        None if kind.info().has_labels => refuse("id2label", "a classifier needs it".into()),
+        None => Ok(kind.with_labels(Vec::new())),
     }
 }
 
@@ -263,6 +243,14 @@ impl Model {
             }
         }
         Ok(taken.into_iter().collect())
+    }
+
+    /// Puts rows into one padded micro-batch; see [`Input::from_examples`].
+    ///
+    /// # Errors
+    /// Names the row that does not fit the model.
+    pub fn input(&self, examples: &[&Example]) -> Result<Input, ModelError> {
+        Input::from_examples(examples, self.task.kind(), &self.config, &self.device)
     }
 
     /// Runs the model. With `dropout`, one seed a row decides which units drop out.

@@ -6,7 +6,8 @@ pub mod splitting;
 use std::{ops::ControlFlow, path::Path};
 
 use retune_roles::{
-    Batch, Change, Event, Example, InputSpec, Layer, Loss, LossOutput, Policy, PolicyContract, Progress, Target,
+    Batch, Change, Event, Example, InputSpec, Layer, Loss, LossOutput, Policy, PolicyContract, Progress, Sequence,
+    Target,
     builtin::{Accuracy, CrossEntropy},
 };
 use retune_tensor::Device;
@@ -69,33 +70,22 @@ pub fn rows(count: usize, seed: u64) -> Vec<Example> {
         let class = draw.below(3);
         let length = 3 + draw.below(18) as usize;
         let token = |_| if draw.below(4) == 0 { 3 + draw.below(57) } else { 3 + class * 19 + draw.below(19) };
-        Example {
-            key: format!("train.csv:{}", index + 1),
-            input_ids: (0..length).map(token).map(|id| id as u32).collect(),
-            token_type_ids: Vec::new(),
-            target: Target::Class(class as u32),
-            extra: Vec::new(),
-        }
+        let ids = (0..length).map(token).map(|id| id as u32).collect();
+        Example::new(format!("train.csv:{}", index + 1), Sequence::of(ids), Target::Class(class as u32))
     };
     (0..count).map(row).collect()
 }
 
-/// Rows for a language model; some tokens carry no label.
+/// Rows for a language model; the second token is not learnt.
 pub fn token_rows(count: usize, seed: u64) -> Vec<Example> {
     let mut draw = Draw(seed);
     let row = |index: usize| {
         let length = 3 + draw.below(18) as usize;
         let start = draw.below(50);
         let ids: Vec<u32> = (0..length as u64).map(|n| (3 + (start + 2 * n) % 57) as u32).collect();
-        let mut labels: Vec<i64> = ids[1..].iter().map(|&id| i64::from(id)).chain([-100]).collect();
-        labels[0] = -100;
-        Example {
-            key: format!("text.jsonl:{}", index + 1),
-            input_ids: ids,
-            token_type_ids: Vec::new(),
-            target: Target::Tokens(labels),
-            extra: Vec::new(),
-        }
+        let learnt = std::iter::once(2..length as u32).collect();
+        let sequence = Sequence { ids, segments: Vec::new(), learnt };
+        Example::new(format!("text.jsonl:{}", index + 1), sequence, Target::None)
     };
     (0..count).map(row).collect()
 }

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use retune_data::Format;
 
+use retune_roles::TaskKind;
+
 use super::super::reader::Section;
 use super::super::value::kind;
-use super::super::{At, Columns, Data, TaskName, Validation, roles};
+use super::super::{At, Columns, Data, Validation, roles};
 use super::{is_table, path, resolve};
 
 /// The names of the formats.
@@ -21,7 +23,7 @@ pub(in crate::recipe) const FORMATS: &[(&str, Format)] = &[
 /// Extensions that say the format.
 const EXTENSIONS: &[&str] = &["csv", "tsv", "jsonl", "ndjson", "txt", "text"];
 
-pub(super) fn data(mut section: Section<'_, '_>, folder: &Path, task: Option<TaskName>) -> Option<Data> {
+pub(super) fn data(mut section: Section<'_, '_>, folder: &Path, task: Option<TaskKind>) -> Option<Data> {
     let format = section.choice("format", FORMATS).map(At::into_inner);
     let train = source(&mut section, "train", folder, format);
     if train.is_none() && section.node("train").is_none() {
@@ -37,7 +39,7 @@ pub(super) fn data(mut section: Section<'_, '_>, folder: &Path, task: Option<Tas
     let layout = section.choice("layout", &[("rows", false), ("blocks", true)]);
     if let Some(layout) = &layout
         && **layout
-        && task == Some(TaskName::SequenceClassification)
+        && task == Some(TaskKind::SequenceClassification)
     {
         let span = layout.span().unwrap_or_default();
         section.problems().add(
@@ -59,7 +61,7 @@ pub(super) fn data(mut section: Section<'_, '_>, folder: &Path, task: Option<Tas
             Some("name one: columns = { label = \"…\" }, or remove this".to_owned()),
         );
     }
-    if let (Some(label), None, Some(TaskName::CausalLm)) = (&columns.label, &limit_per_label, task) {
+    if let (Some(label), None, Some(TaskKind::CausalLm)) = (&columns.label, &limit_per_label, task) {
         section.problems().add(
             label.span().unwrap_or_default(),
             "`data.columns.label` has no meaning for causal-lm without `limit_per_label`",
@@ -76,7 +78,7 @@ pub(super) fn data(mut section: Section<'_, '_>, folder: &Path, task: Option<Tas
         .collect();
     section.close();
     // Documents are joined; a prompt and its completion stay a row of their own.
-    let joined = task == Some(TaskName::CausalLm) && columns.completion.is_none();
+    let joined = task == Some(TaskKind::CausalLm) && columns.completion.is_none();
     Some(Data {
         train: train?,
         validation,
@@ -143,8 +145,8 @@ fn validation(section: &mut Section<'_, '_>, folder: &Path, format: Option<Forma
     split.map_or(Validation::None, |share| Validation::Split(*share))
 }
 
-fn columns(section: &mut Section<'_, '_>, task: Option<TaskName>) -> Columns {
-    let labelled = task != Some(TaskName::CausalLm);
+fn columns(section: &mut Section<'_, '_>, task: Option<TaskKind>) -> Columns {
+    let labelled = task != Some(TaskKind::CausalLm);
     let mut columns = Columns {
         text: At::default_of("text".to_owned()),
         text_pair: None,
@@ -199,11 +201,11 @@ fn columns(section: &mut Section<'_, '_>, task: Option<TaskName>) -> Columns {
     columns
 }
 
-fn check_labels(section: &Section<'_, '_>, labels: Option<&At<Vec<At<String>>>>, task: Option<TaskName>) {
+fn check_labels(section: &Section<'_, '_>, labels: Option<&At<Vec<At<String>>>>, task: Option<TaskKind>) {
     let Some(labels) = labels else { return };
     let problems = section.problems();
     let span = labels.span().unwrap_or_default();
-    if task == Some(TaskName::CausalLm) {
+    if task == Some(TaskKind::CausalLm) {
         problems.add(span, "`data.labels` has no meaning for causal-lm", "remove this", None);
     } else if labels.len() < 2 {
         problems.add(

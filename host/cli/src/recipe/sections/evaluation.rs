@@ -2,20 +2,22 @@
 
 use std::path::Path;
 
+use retune_roles::TaskKind;
+
 use super::super::reader::{Problems, Section};
 use super::super::value::kind;
-use super::super::{At, Best, EarlyStopping, Evaluation, Every, RoleRef, TaskName, roles};
+use super::super::{At, Best, EarlyStopping, Evaluation, Every, RoleRef, roles};
 use super::is_table;
 
 pub(super) fn evaluation(
     section: Option<Section<'_, '_>>,
     folder: &Path,
-    task: Option<TaskName>,
+    task: Option<TaskKind>,
     validated: bool,
     problems: &Problems<'_>,
 ) -> Evaluation {
     let usual = || {
-        let name = if task == Some(TaskName::CausalLm) { "perplexity" } else { "accuracy" };
+        let name = if task == Some(TaskKind::CausalLm) { "perplexity" } else { "accuracy" };
         vec![RoleRef::builtin("evaluation.metrics[0]".to_owned(), At::default_of(name.to_owned()))]
     };
     let default_every = if validated { Every::Epoch } else { Every::Never };

@@ -9,12 +9,14 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
+use retune_roles::TaskKind;
+
 use super::reader::{Problems, Section};
-use super::{At, BaseRef, Model, Recipe, TaskName, roles};
+use super::{At, BaseRef, Model, Recipe, roles};
 use crate::complaint::{Complaint, Result, Text};
 
-const TASKS: &[(&str, TaskName)] =
-    &[("sequence-classification", TaskName::SequenceClassification), ("causal-lm", TaskName::CausalLm)];
+const TASKS: &[(&str, TaskKind)] =
+    &[("sequence-classification", TaskKind::SequenceClassification), ("causal-lm", TaskKind::CausalLm)];
 
 /// Of a file that is no TOML at all, such as a CSV, every line is an error, and the first few say it.
 const SYNTAX_ERRORS_SHOWN: usize = 3;

@@ -1,0 +1,175 @@
+//! What a model is trained to do: one description for every room.
+//!
+//! [`TaskKind`] names a task, [`Task`] is the task of one model, its labels
+//! included. What differs between tasks is written down once, as the
+//! [`TaskInfo`] of the task's own file; recipe, data, model and roles read it from
+//! there and match on the kind only where they compute something different.
+
+mod causal_lm;
+mod sequence_classification;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Example;
+
+/// Names a task, spelled as in a recipe: `sequence-classification`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TaskKind {
+    /// One label per row.
+    SequenceClassification,
+    /// The next token, at every position.
+    CausalLm,
+}
+
+/// What a model is trained to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// One of `labels` per row.
+    SequenceClassification {
+        /// Names of the classes; class 0 first.
+        labels: Vec<String>,
+    },
+    /// The next token, at every position.
+    CausalLm,
+}
+
+/// What the rooms need to know of a task.
+#[derive(Debug)]
+pub struct TaskInfo {
+    /// As in a recipe: `causal-lm`.
+    pub name: &'static str,
+    /// One sentence for help texts, without a full stop.
+    pub description: &'static str,
+    /// What follows the family's name in a Hugging Face class: `ForCausalLM`.
+    pub class_suffix: &'static str,
+    /// The loss of a recipe that names none.
+    pub default_loss: &'static str,
+    /// The metrics of a recipe that names none.
+    pub default_metrics: &'static [&'static str],
+    /// Names that a role may ask of a [`Batch`](crate::Batch), besides `column.<name>`.
+    pub inputs: &'static [&'static str],
+    /// Dimensions of the tensor `labels`: 1 for `[batch]`, 2 for `[batch, seq]`.
+    pub label_rank: usize,
+    /// Whether a label set belongs to the task.
+    pub has_labels: bool,
+    /// Whether an example can be learnt from; the reason and the next step when it cannot.
+    check: fn(&Task, &Example) -> Result<(), Unlearnable>,
+}
+
+/// Why an example cannot be learnt from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unlearnable {
+    /// Completes "row KEY …": `has no label`.
+    pub reason: String,
+    /// What to do about it.
+    pub help: &'static str,
+}
+
+impl TaskKind {
+    /// Every task.
+    pub const ALL: [Self; 2] = [Self::SequenceClassification, Self::CausalLm];
+
+    /// What the rooms need to know of it.
+    pub fn info(self) -> &'static TaskInfo {
+        match self {
+            Self::SequenceClassification => &sequence_classification::INFO,
+            Self::CausalLm => &causal_lm::INFO,
+        }
+    }
+
+    /// The recipe's spelling.
+    pub fn as_str(self) -> &'static str {
+        self.info().name
+    }
+
+    /// The task whose Hugging Face classes end like `class`: `BertForSequenceClassification`.
+    pub fn of_class(class: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| class.ends_with(kind.info().class_suffix))
+    }
+
+    /// The task with these labels; a task without a label set ignores them.
+    pub fn with_labels(self, labels: Vec<String>) -> Task {
+        match self {
+            Self::SequenceClassification => Task::SequenceClassification { labels },
+            Self::CausalLm => Task::CausalLm,
+        }
+    }
+}
+
+impl std::fmt::Display for TaskKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Task {
+    /// Which task it is.
+    pub fn kind(&self) -> TaskKind {
+        match self {
+            Self::SequenceClassification { .. } => TaskKind::SequenceClassification,
+            Self::CausalLm => TaskKind::CausalLm,
+        }
+    }
+
+    /// What the rooms need to know of it.
+    pub fn info(&self) -> &'static TaskInfo {
+        self.kind().info()
+    }
+
+    /// Names of the classes; empty for a task without a label set.
+    pub fn labels(&self) -> &[String] {
+        match self {
+            Self::SequenceClassification { labels } => labels,
+            Self::CausalLm => &[],
+        }
+    }
+
+    /// Whether `example` can be learnt from.
+    ///
+    /// # Errors
+    /// Says why not, and what to do.
+    pub fn check(&self, example: &Example) -> Result<(), Unlearnable> {
+        (self.info().check)(self, example)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Sequence, Target};
+
+    fn classes() -> Task {
+        TaskKind::SequenceClassification.with_labels(vec!["no".into(), "yes".into()])
+    }
+
+    fn row(learnt: Vec<std::ops::Range<u32>>, target: Target) -> Example {
+        let sequence = Sequence { ids: vec![5, 6, 7], segments: Vec::new(), learnt };
+        Example { key: "a".into(), sequences: vec![sequence], target, extra: Vec::new() }
+    }
+
+    #[test]
+    fn the_spelling_in_recipes_is_that_of_serde() {
+        for kind in TaskKind::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+        }
+    }
+
+    #[test]
+    fn a_hugging_face_class_names_its_task() {
+        assert_eq!(TaskKind::of_class("BertForSequenceClassification"), Some(TaskKind::SequenceClassification));
+        assert_eq!(TaskKind::of_class("LlamaForCausalLM"), Some(TaskKind::CausalLm));
+        assert_eq!(TaskKind::of_class("BertModel"), None);
+    }
+
+    #[test]
+    fn an_example_fits_its_own_task_only() {
+        let (class, tokens) = (row(vec![], Target::Class(1)), row(vec![1..3], Target::None));
+        assert_eq!(classes().check(&class), Ok(()));
+        assert_eq!(Task::CausalLm.check(&tokens), Ok(()));
+        assert_eq!(classes().check(&tokens).unwrap_err().reason, "has no label");
+        assert_eq!(Task::CausalLm.check(&class).unwrap_err().reason, "has a class, expected tokens to learn");
+        let unknown = row(vec![], Target::Class(2));
+        assert_eq!(classes().check(&unknown).unwrap_err().reason, "has class 2, but the model has 2 labels");
+    }
+}
