@@ -22,7 +22,7 @@ use retune_roles::{Example, Loss, Metric, Progress, RoleKind, Sequence, Target};
 use retune_sandbox::{Plugin, Sandbox, Setup};
 use retune_tensor::{Device, random};
 use retune_train::collate::Collation;
-use retune_train::model::{Base, Model, Task};
+use retune_train::model::{Base, Model, Task, task_of_checkpoint};
 use retune_train::step::{self, Shape};
 use retune_train::workers::Alone;
 use retune_train::{Silent, evaluate};
@@ -151,7 +151,7 @@ fn validation(
     device: &Device,
 ) -> Result<(), Box<dyn Error>> {
     let folder = root.join("tests/fixtures/bert-tiny");
-    let task = Task::of_checkpoint(&folder)?;
+    let task = task_of_checkpoint(&folder)?;
     let (model, _) = Model::load(&Base::Directory(folder), &task, 0, device)?;
     let examples = rows(&model, 4 * VALIDATION_BATCHES, 12, 5);
     let (tenth, all) = (&examples[..examples.len() / 10], &examples);

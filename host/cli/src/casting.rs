@@ -11,7 +11,7 @@ use retune_sandbox::{Limits, Plugin, Sandbox};
 
 use crate::complaint::{Complaint, Result, nearest_path};
 use crate::recipe::{Places, Recipe, RoleRef, RoleSource};
-use crate::roster::{Seat, Who, limit_names, task};
+use crate::roster::{Seat, Who, limit_names};
 use crate::words::listed;
 use retune_roles::nearest::nearest;
 
@@ -156,7 +156,7 @@ impl<'a> Caster<'a> {
             );
             return None;
         }
-        let task = task(self.recipe);
+        let task = *self.recipe.model.task;
         let made = match kind {
             RoleKind::Preprocessor => builtin::preprocessor(name, &role.config).map(drop),
             RoleKind::Loss => builtin::loss(name, &role.config, task).map(drop),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use retune_data::{Columns, DataSpec, Layout, Source, TaskKind, Validation as DataValidation};
+use retune_data::{Columns, DataSpec, Layout, Source, Validation as DataValidation};
 use retune_roles::Example;
 use retune_train::model::{Base, Task};
 use retune_train::{

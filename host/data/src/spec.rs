@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use retune_roles::TaskKind;
 use serde::{Deserialize, Serialize};
 
 use crate::{DataError, Result};
