@@ -19,13 +19,15 @@ pub(crate) struct Keeps {
     view: bool,
     promoted: bool,
     widened: bool,
+    lazily: bool,
     tensors: u64,
     bytes: u64,
 }
 
 impl Keeps {
     /// Nothing but, at most, its inputs and its result.
-    pub(crate) const NOTHING: Self = Self { view: false, promoted: false, widened: false, tensors: 0, bytes: 0 };
+    pub(crate) const NOTHING: Self =
+        Self { view: false, promoted: false, widened: false, lazily: false, tensors: 0, bytes: 0 };
 
     /// Nothing; the result may be a view of an input.
     pub(crate) const VIEW: Self = Self { view: true, ..Self::NOTHING };
@@ -35,6 +37,9 @@ impl Keeps {
 
     /// 16-bit inputs in float32.
     pub(crate) const WIDENED: Self = Self { widened: true, ..Self::NOTHING };
+
+    /// Logits that do not exist stay so: the operation computes them in chunks.
+    pub(crate) const LAZILY: Self = Self { lazily: true, ..Self::NOTHING };
 
     /// So many tensors of the size of the inputs, in float32 or wider.
     pub(crate) const fn tensors(self, tensors: u64) -> Self {
@@ -64,6 +69,11 @@ impl Keeps {
     /// Whether the result may lie in the memory of an input.
     pub(crate) fn is_view(self) -> bool {
         self.view
+    }
+
+    /// Whether the operation reads lazy logits as they are.
+    pub(crate) fn is_lazy(self) -> bool {
+        self.lazily
     }
 
     /// Bytes that a recorded operation on `inputs` keeps between them and its result.

@@ -114,6 +114,28 @@ impl State {
         self.table.get(handle)?.tensor.clone().ok_or_else(|| Violation::late("used", "tensor").into())
     }
 
+    /// The tensor behind a handle, with its elements there. Lazy logits are made and charged for until the call
+    /// returns: the batch holds on to them.
+    pub(crate) fn whole(&mut self, handle: &Resource<Slot>) -> wasmtime::Result<AnyTensor> {
+        let tensor = self.get(handle)?;
+        if !tensor.is_lazy() {
+            return Ok(tensor);
+        }
+        let whole = self.run(|| tensor.whole()).map_err(|violation| {
+            let help = violation.help.is_some().then(|| {
+                let now = self.limits.tensor_mib;
+                format!("use the operations of `fused`, which compute logits in chunks, or raise `limits.tensor_mib` (now {now})")
+            });
+            Violation { help, ..violation }
+        })?;
+        self.charge(whole.byte_len())?;
+        let slot = self.table.get_mut(handle)?;
+        slot.tensor = Some(whole.clone());
+        slot.bytes = slot.bytes.saturating_add(whole.byte_len());
+        slot.kept = true;
+        Ok(whole)
+    }
+
     /// Runs a tensor operation under what is left of the quota: a tensor that would
     /// not fit is refused before memory is taken, since a failed allocation would
     /// end the process, not the call.
@@ -164,7 +186,8 @@ impl State {
         keeps: Keeps,
         operation: impl FnOnce(&[AnyTensor]) -> Result<V, TensorError>,
     ) -> wasmtime::Result<(V, u64)> {
-        let tensors = inputs.iter().map(|input| self.get(input)).collect::<wasmtime::Result<Vec<_>>>()?;
+        let read = |input| if keeps.is_lazy() { self.get(input) } else { self.whole(input) };
+        let tensors = inputs.iter().copied().map(read).collect::<wasmtime::Result<Vec<_>>>()?;
         if tensors.iter().any(AnyTensor::is_tracked) {
             self.charge(keeps.between(&tensors))?;
         }

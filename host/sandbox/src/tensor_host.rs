@@ -81,8 +81,9 @@ impl State {
         width: u64,
         operation: impl FnOnce(&AnyTensor) -> std::result::Result<V, TensorError>,
     ) -> Answer<V> {
-        let t = self.get(t)?;
-        self.read(t.numel().saturating_mul(width))?;
+        let elements = self.get(t)?.numel();
+        self.read(elements.saturating_mul(width))?;
+        let t = self.whole(t)?;
         Ok(Ok(self.run(|| operation(&t))?))
     }
 }
@@ -264,23 +265,30 @@ fn lengths(shape: &[u32]) -> Vec<usize> {
     shape.iter().map(|&d| d as usize).collect()
 }
 
+impl State {
+    /// What a score of each row of logits keeps.
+    fn scored(&self, logits: &T) -> Result<Keeps> {
+        Ok(Keeps::LAZILY.bytes(run::kept(&self.get(logits)?)))
+    }
+}
+
 impl fused::Host for State {
     fn token_log_probs(&mut self, logits: T, labels: T, ignore_index: i64) -> Result<T> {
-        // A row's class and the two numbers that normalise it.
-        let rows = self.get(&labels)?.numel().saturating_mul(16);
-        let keeps = Keeps::WIDENED.bytes(rows);
+        let keeps = self.scored(&logits)?;
         self.map2(&logits, &labels, keeps, |logits, labels| run::token_log_probs(logits, labels, ignore_index))
     }
     fn mean_log_probs(&mut self, logits: T) -> Result<T> {
-        self.map(&logits, Keeps::NOTHING.tensors(1), run::mean_log_probs)
+        let keeps = self.scored(&logits)?;
+        self.map(&logits, keeps, run::mean_log_probs)
     }
     fn kl_div(&mut self, input: T, target: T, temperature: f64, reverse: bool) -> Result<T> {
-        self.map2(&input, &target, Keeps::NOTHING.tensors(3), |input, target| {
-            run::kl_div(input, target, temperature, reverse)
-        })
+        let tracked = self.get(&input)?.is_tracked() || self.get(&target)?.is_tracked();
+        let keeps = if tracked { Keeps::NOTHING.tensors(3) } else { Keeps::LAZILY };
+        self.map2(&input, &target, keeps, |input, target| run::kl_div(input, target, temperature, reverse))
     }
     fn entropy(&mut self, logits: T) -> Result<T> {
-        self.map(&logits, Keeps::NOTHING.tensors(4), run::entropy)
+        let keeps = self.scored(&logits)?;
+        self.map(&logits, keeps, run::entropy)
     }
 }
 

@@ -8,7 +8,10 @@
 //! Invariants: a clone is a handle, never a copy; no operation panics; a tensor
 //! of shape `[]` is held by burn as `[1]`, because not every backend knows rank
 //! zero. Tensors with and without a gradient may meet: the one without is a
-//! constant.
+//! constant. A tensor may be [`Lazy`](crate::lazy::Lazy): its facts are known, and the
+//! first operation that is not one of `fused` makes its elements, once.
+
+use std::sync::Arc;
 
 use burn::backend::ops::{BoolTensorOps, FloatTensorOps, IntTensorOps};
 use burn::backend::{AutodiffBackend, Dispatch, DispatchAutodiffContext, DispatchTensor, TensorMetadata};
@@ -16,16 +19,23 @@ use burn::tensor::kind::{Basic, Kind as BurnKind};
 use burn::tensor::{Bool, BoolDType, Device, Float, Int, Shape, Tensor, TensorData};
 
 use crate::dtype::{Dtype, Kind};
-use crate::error::{Result, TensorError, ensure, guard};
+use crate::error::{Result, TensorError, ensure, guard, thrown};
 use crate::geometry::admit;
+use crate::lazy::Lazy;
 
 /// A tensor of any rank and element type, on any device.
 #[derive(Clone, Debug)]
 pub struct AnyTensor {
-    /// Boxed: with CUDA compiled in, burn's value takes over 500 bytes.
-    inner: Box<DispatchTensor>,
+    inner: Inner,
     /// Shown as `[]` while burn holds `[1]`.
     scalar: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Inner {
+    /// Boxed: with CUDA compiled in, burn's value takes over 500 bytes.
+    Whole(Box<DispatchTensor>),
+    Lazy(Arc<Lazy>),
 }
 
 /// Calls burn's operation for the tensor's family of types.
@@ -44,7 +54,7 @@ impl<const D: usize, K: Basic> From<Tensor<D, K>> for AnyTensor {
     fn from(tensor: Tensor<D, K>) -> Self {
         let inner = tensor.into_dispatch();
         let scalar = inner.shape().rank() == 0;
-        Self { inner: Box::new(inner), scalar }
+        Self::of(inner, scalar)
     }
 }
 
@@ -52,48 +62,82 @@ impl<const D: usize, K: Basic> From<Tensor<D, K>> for AnyTensor {
 impl AnyTensor {
     /// Sizes of the dimensions; `[]` for a scalar.
     pub fn shape(&self) -> Vec<usize> {
-        if self.scalar { Vec::new() } else { self.inner.shape().to_vec() }
+        match &self.inner {
+            Inner::Whole(_) if self.scalar => Vec::new(),
+            Inner::Whole(inner) => inner.shape().to_vec(),
+            Inner::Lazy(lazy) => lazy.shape(),
+        }
     }
 
     /// Number of dimensions; zero for a scalar.
     pub fn rank(&self) -> usize {
-        if self.scalar { 0 } else { self.inner.shape().rank() }
+        self.shape().len()
     }
 
     /// Type of the elements.
     pub fn dtype(&self) -> Dtype {
-        Dtype::of(self.inner.dtype())
+        match &self.inner {
+            Inner::Whole(inner) => Dtype::of(inner.dtype()),
+            Inner::Lazy(lazy) => lazy.dtype(),
+        }
     }
 
     /// Number of elements.
     pub fn numel(&self) -> u64 {
-        let shape = self.inner.shape().to_vec();
+        let shape = self.shape();
         // An empty tensor may have other sizes whose product no integer holds.
         if shape.contains(&0) { 0 } else { shape.iter().fold(1, |n, d| n.saturating_mul(*d as u64)) }
     }
 
-    /// Bytes the elements take when stored densely.
+    /// Bytes the elements take when stored densely, whether they are there or not.
     pub fn byte_len(&self) -> u64 {
-        self.numel().saturating_mul(self.inner.dtype().size() as u64)
+        let size = match &self.inner {
+            Inner::Whole(inner) => inner.dtype().size() as u64,
+            Inner::Lazy(lazy) => lazy.dtype().size(),
+        };
+        self.numel().saturating_mul(size)
     }
 
     /// Where it lives. The device of a tensor that can be tracked is an autodiff device.
     pub fn device(&self) -> Device {
-        Device::new(self.inner.device())
+        match &self.inner {
+            Inner::Whole(inner) => Device::new(inner.device()),
+            Inner::Lazy(lazy) => lazy.device(),
+        }
     }
 
     /// True when a gradient can flow through it.
     pub fn is_tracked(&self) -> bool {
-        self.dtype().is_float() && Dispatch::is_tracked(&self.inner)
+        match &self.inner {
+            Inner::Whole(inner) => self.dtype().is_float() && Dispatch::is_tracked(inner),
+            Inner::Lazy(lazy) => lazy.is_tracked(),
+        }
     }
 
     /// The same values off the autodiff device: what is computed from it alone records nothing.
     pub fn untracked(&self) -> Self {
-        if self.inner.autodiff == DispatchAutodiffContext::Disabled {
-            return self.clone();
+        match &self.inner {
+            Inner::Whole(inner) if inner.autodiff == DispatchAutodiffContext::Disabled => self.clone(),
+            Inner::Whole(_) => {
+                let inner = by_kind!(self.kind(); inner, int_inner, bool_inner; self.raw());
+                Self::of(inner, self.scalar)
+            }
+            Inner::Lazy(lazy) => lazy.untracked(),
         }
-        let inner = by_kind!(self.kind(); inner, int_inner, bool_inner; self.raw());
-        Self { inner: Box::new(inner), scalar: self.scalar }
+    }
+
+    /// True of logits that the operations of `fused` compute chunk by chunk, whether or not something else has made
+    /// the whole by now; see [`lazy_logits`](crate::lazy_logits).
+    pub fn is_lazy(&self) -> bool {
+        self.lazy().is_some()
+    }
+
+    /// The same values, there: a lazy tensor is made, once for all its clones.
+    ///
+    /// # Errors
+    /// When it would be too large.
+    pub fn whole(&self) -> Result<Self> {
+        self.lazy().map_or_else(|| Ok(self.clone()), Lazy::whole)
     }
 
     /// The same values with no gradient flowing back; what [`AnyTensor::untracked`]
@@ -114,7 +158,7 @@ impl AnyTensor {
     /// # Errors
     /// When `D` is not the rank or `K` not the family of the element type.
     pub fn typed<const D: usize, K: Basic>(&self) -> Result<Tensor<D, K>> {
-        let rank = self.inner.shape().rank();
+        let rank = self.rank().max(1);
         ensure!(rank == D, "typed", "asked for rank {D}, the tensor has shape {:?}", self.shape());
         let (fits, asked) = match K::KIND {
             BurnKind::Float => (self.kind() == Kind::Float, "float"),
@@ -130,7 +174,7 @@ impl AnyTensor {
     /// # Errors
     /// When the device fails.
     pub fn data(&self) -> Result<TensorData> {
-        let tensor = *self.untracked().inner;
+        let tensor = self.untracked().whole()?.raw();
         let read = guard("read", || match self.kind() {
             Kind::Float => Tensor::<1, Float>::from_dispatch(tensor).try_into_data(),
             Kind::Int => Tensor::<1, Int>::from_dispatch(tensor).try_into_data(),
@@ -194,9 +238,32 @@ impl AnyTensor {
         self.dtype().kind()
     }
 
-    /// burn's value; of rank one for a scalar.
+    fn of(inner: DispatchTensor, scalar: bool) -> Self {
+        Self { inner: Inner::Whole(Box::new(inner)), scalar }
+    }
+
+    pub(crate) fn of_lazy(lazy: Lazy) -> Self {
+        Self { inner: Inner::Lazy(Arc::new(lazy)), scalar: false }
+    }
+
+    /// What it is made of, when it may not be there.
+    pub(crate) fn lazy(&self) -> Option<&Lazy> {
+        match &self.inner {
+            Inner::Whole(_) => None,
+            Inner::Lazy(lazy) => Some(lazy),
+        }
+    }
+
+    /// burn's value; of rank one for a scalar. Makes the elements of a lazy tensor; inside of [`guard`] only,
+    /// because an error leaves it.
     pub(crate) fn raw(&self) -> DispatchTensor {
-        (*self.inner).clone()
+        match &self.inner {
+            Inner::Whole(inner) => (**inner).clone(),
+            Inner::Lazy(lazy) => match lazy.whole() {
+                Ok(whole) => whole.raw(),
+                Err(error) => thrown(error),
+            },
+        }
     }
 
     /// The type this device stores booleans in.
@@ -215,7 +282,7 @@ impl AnyTensor {
                 let kind = Dtype::of(inner.dtype()).kind();
                 by_kind!(kind; float_reshape, int_reshape, bool_reshape; inner, Shape::from(held.to_vec()))
             };
-            Self { inner: Box::new(inner), scalar: shape.is_empty() }
+            Self::of(inner, shape.is_empty())
         })
     }
 

@@ -124,8 +124,11 @@ fn joined(op: &'static str, tensors: &[&AnyTensor], dim: i32) -> Result<AnyTenso
     }
     shape[axis] = along;
     admit(op, &shape, dtype)?;
-    let parts = tensors.iter().map(|t| Ok(t.cast(dtype)?.raw())).collect::<Result<Vec<_>>>()?;
-    AnyTensor::make(op, &shape, || by_kind!(dtype.kind(); float_cat, int_cat, bool_cat; parts, axis))
+    let parts = tensors.iter().map(|t| t.cast(dtype)).collect::<Result<Vec<_>>>()?;
+    AnyTensor::make(op, &shape, || {
+        let parts = parts.iter().map(AnyTensor::raw).collect();
+        by_kind!(dtype.kind(); float_cat, int_cat, bool_cat; parts, axis)
+    })
 }
 
 /// Side by side along a new dimension `dim`.

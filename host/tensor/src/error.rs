@@ -63,9 +63,14 @@ pub(crate) use ensure;
 /// Runs `body` and turns a panic of the backend into an error.
 ///
 /// The checks in front of each operation are meant to make this unreachable; it
-/// is what keeps a gap in them from ending the process.
+/// is what keeps a gap in them from ending the process. An error that was [`thrown`]
+/// comes back as it is.
 pub(crate) fn guard<T>(operation: &'static str, body: impl FnOnce() -> T) -> Result<T> {
     catch_unwind(AssertUnwindSafe(body)).map_err(|payload| {
+        let payload = match payload.downcast::<TensorError>() {
+            Ok(error) => return *error,
+            Err(payload) => payload,
+        };
         let said = payload
             .downcast_ref::<String>()
             .map(String::as_str)
@@ -73,6 +78,11 @@ pub(crate) fn guard<T>(operation: &'static str, body: impl FnOnce() -> T) -> Res
             .unwrap_or("no message");
         TensorError::new(operation, format!("the backend failed: {}", said.lines().next().unwrap_or_default()))
     })
+}
+
+/// Leaves the surrounding [`guard`] with `error`, past code of the backend that knows no errors. No panic is reported.
+pub(crate) fn thrown(error: TensorError) -> ! {
+    std::panic::resume_unwind(Box::new(error))
 }
 
 #[cfg(test)]
@@ -86,5 +96,10 @@ mod tests {
         let error = guard("add", || -> () { std::panic::panic_any(String::from("one\ntwo")) }).unwrap_err();
         std::panic::set_hook(hook);
         assert_eq!(error.to_string(), "`add`: the backend failed: one");
+    }
+    #[test]
+    fn an_error_that_is_thrown_comes_back_as_it_is() {
+        let error = TensorError::new("logits", "too large");
+        assert_eq!(guard("add", || -> () { thrown(error.clone()) }), Err(error));
     }
 }

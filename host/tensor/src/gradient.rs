@@ -63,6 +63,9 @@ impl Gradients {
 
 /// burn's value, when it is a leaf.
 fn known(leaf: &AnyTensor) -> Option<burn::backend::DispatchTensor> {
+    if leaf.is_lazy() {
+        return None;
+    }
     let raw = leaf.raw();
     let tracked = leaf.dtype().is_float() && raw.autodiff != DispatchAutodiffContext::Disabled;
     (tracked && Dispatch::float_is_require_grad(&raw)).then_some(raw)

@@ -1,6 +1,6 @@
 //! The share of labels that the largest logit hits.
 
-use retune_tensor::TensorError;
+use retune_tensor::fused;
 
 use super::{failed, input};
 use crate::{Batch, Failure, IGNORE_INDEX, InputSpec, Metric, Result, RoleKind, ValueSpec};
@@ -33,17 +33,10 @@ impl Accuracy {
         let call = "update";
         let logits = input(batch, NAME, RoleKind::Metric, call, "logits")?;
         let labels = input(batch, NAME, RoleKind::Metric, call, "labels")?;
-        let both = || -> std::result::Result<_, TensorError> { Ok((logits.arg_max(-1, false)?, labels.to_int64()?)) };
-        let (predicted, labels_read) = both().map_err(failed(NAME, RoleKind::Metric, call))?;
-        if predicted.shape() != labels.shape() {
-            let reason = format!("labels of shape {:?} for logits of shape {:?}", labels.shape(), logits.shape());
-            return Err(Failure::new(NAME, RoleKind::Metric, call, reason));
-        }
-        let predicted = predicted.to_int64().map_err(failed(NAME, RoleKind::Metric, call))?;
-        for (label, guess) in labels_read.iter().zip(&predicted).filter(|(label, _)| **label != IGNORE_INDEX) {
-            self.total += 1;
-            self.correct += u64::from(label == guess);
-        }
+        let (correct, total) =
+            fused::hits(logits, labels, IGNORE_INDEX).map_err(failed(NAME, RoleKind::Metric, call))?;
+        self.correct += correct;
+        self.total += total;
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ mod case;
 mod fused;
 mod gradients;
 mod layout;
+mod lazy;
 mod promotion;
 mod random;
 mod refusals;

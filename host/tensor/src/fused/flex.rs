@@ -1,0 +1,502 @@
+//! Scores on the CPU in float32: rows in parallel, a head's logits in tiles.
+//!
+//! A tile of logits is [`ROWS`] rows of [`COLUMNS`] classes. It is made by a matrix
+//! product, folded into what is known of its rows (or turned into its gradient and
+//! multiplied on), and overwritten by the next. Columns are the outer loop, so that a
+//! block of the weight and of its gradient is read from memory once. Work is cut the
+//! same way for any number of threads, and so are the results.
+//!
+//! Price: 2 MiB for the tile, three numbers a row, and in backward one more product
+//! than a head needs that keeps its logits.
+
+use std::ops::Range;
+
+use burn::backend::flex::FlexTensor;
+use burn::backend::{Flex, TensorMetadata};
+use burn::tensor::{DType, TensorData};
+use rayon::prelude::*;
+
+use super::product::{Matrix, multiply};
+use super::score::{
+    Head, IGNORED, Rows, Score, Stats, composed_backward, composed_forward, composed_head_backward,
+    composed_head_forward,
+};
+use super::wide;
+
+/// Rows and columns of a tile.
+const ROWS: usize = 256;
+const COLUMNS: usize = 2048;
+
+/// Elements of a row that are folded at a time.
+const PIECE: usize = 4096;
+
+/// Elements a thread takes at least: some ten microseconds of work.
+const GRAIN: usize = 1 << 14;
+
+/// The elements of a dense tensor.
+macro_rules! elements {
+    ($tensor:expr, $element:ty) => {{
+        let start = $tensor.layout().start_offset();
+        &$tensor.storage::<$element>()[start..start + $tensor.layout().num_elements()]
+    }};
+}
+
+fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(values, shape))
+}
+
+/// What has been seen of a row.
+#[derive(Clone, Copy)]
+struct Fold {
+    max: f32,
+    /// Sum of `e^(x - max)`.
+    total: f64,
+    /// The class's logit, the sum of the logits, or the sum of `e^(x - max) (x - max)`.
+    extra: f64,
+}
+
+impl Fold {
+    const NOTHING: Self = Self { max: f32::MIN, total: 0.0, extra: 0.0 };
+
+    /// More of a row: columns `first..`.
+    fn take(&mut self, x: &[f32], first: usize, class: i64, score: Score) {
+        for (index, piece) in x.chunks(PIECE).enumerate() {
+            let Self { max, total, extra } = self;
+            match score {
+                Score::Entropy => wide::fold_moments(piece, max, total, extra),
+                Score::Mean => {
+                    wide::fold_exponentials(piece, max, total);
+                    wide::fold_sum(piece, extra);
+                }
+                Score::Label => {
+                    wide::fold_exponentials(piece, max, total);
+                    let place = (class as usize).checked_sub(first + index * PIECE);
+                    if let Some(chosen) = place.and_then(|place| piece.get(place)) {
+                        *extra = f64::from(*chosen);
+                    }
+                }
+            }
+        }
+    }
+
+    /// `y`, `m` and `s`.
+    fn finish(self, width: usize, score: Score) -> [f32; 3] {
+        let (max, log_sum) = (f64::from(self.max), self.total.ln());
+        let y = match score {
+            Score::Label => self.extra - max - log_sum,
+            Score::Mean => self.extra / width as f64 - max - log_sum,
+            Score::Entropy => log_sum - self.extra / self.total,
+        };
+        [y as f32, self.max, log_sum as f32]
+    }
+}
+
+/// What backward knows of a row.
+#[derive(Clone, Copy)]
+struct Slope {
+    stats: [f32; 3],
+    class: i64,
+    upstream: f32,
+}
+
+impl Slope {
+    /// Turns logits of columns `first..` into their gradient. `cap` is zero for none.
+    fn apply(self, x: &mut [f32], first: usize, width: usize, cap: f32, score: Score) {
+        let ([y, max, log_sum], upstream) = (self.stats, self.upstream);
+        let cap_inverse = if cap == 0.0 { 0.0 } else { 1.0 / cap };
+        match score {
+            Score::Label => {
+                let place = (self.class as usize).checked_sub(first).filter(|place| *place < x.len());
+                let chosen = place.map(|place| (place, x[place] * cap_inverse));
+                wide::softmax_slope(x, max, log_sum, -upstream, 0.0, cap_inverse);
+                if let Some((place, capped)) = chosen {
+                    x[place] += upstream * (1.0 - capped * capped);
+                }
+            }
+            Score::Mean => {
+                wide::softmax_slope(x, max, log_sum, -upstream, upstream / width as f32, cap_inverse);
+            }
+            Score::Entropy => wide::entropy_slope(x, max, log_sum, -upstream, y, cap_inverse),
+        }
+    }
+}
+
+/// Rows that carry a gradient, and what is known of each.
+fn slopes(stats: &Stats<Flex>, class: &[i64], upstream: &[f32]) -> Vec<(usize, Slope)> {
+    let [y, max, log_sum] = stats.each_ref().map(|part| elements!(part, f32));
+    let all = class.iter().zip(upstream).enumerate();
+    all.filter(|(_, (class, upstream))| **class != IGNORED && **upstream != 0.0)
+        .map(|(i, (class, upstream))| {
+            (i, Slope { stats: [y[i], max[i], log_sum[i]], class: *class, upstream: *upstream })
+        })
+        .collect()
+}
+
+/// `y`, `m` and `s` as columns.
+fn columns(rows: &[[f32; 3]]) -> Stats<Flex> {
+    [0, 1, 2].map(|part| tensor(rows.iter().map(|row| row[part]).collect(), [rows.len(), 1]))
+}
+
+/// A head in plain slices.
+struct Plain<'a> {
+    hidden: &'a [f32],
+    weight: &'a [f32],
+    bias: &'a [f32],
+    cap: f32,
+    width: usize,
+    vocab: usize,
+}
+
+impl<'a> Plain<'a> {
+    fn of(head: &'a Head<Flex>) -> Self {
+        let [vocab, width] = head.weight.shape().dims();
+        Self {
+            hidden: elements!(head.hidden, f32),
+            weight: elements!(head.weight, f32),
+            bias: elements!(head.bias, f32),
+            cap: head.cap as f32,
+            width,
+            vocab,
+        }
+    }
+
+    /// Logits of all rows, a tile after the other: its rows, its columns, its values.
+    fn tiles(&self, mut visit: impl FnMut(Range<usize>, Range<usize>, &mut [f32])) {
+        let (width, count) = (self.width, self.hidden.len() / self.width.max(1));
+        let mut memory = vec![0.0f32; ROWS.min(count) * COLUMNS.min(self.vocab)];
+        for first in (0..self.vocab).step_by(COLUMNS) {
+            let across = first..(first + COLUMNS).min(self.vocab);
+            let weight = Matrix::rows(&self.weight[across.start * width..across.end * width], width);
+            for row in (0..count).step_by(ROWS) {
+                let rows = row..(row + ROWS).min(count);
+                let hidden = Matrix::rows(&self.hidden[rows.start * width..rows.end * width], width);
+                let tile = &mut memory[..rows.len() * across.len()];
+                multiply(tile, [rows.len(), width, across.len()], hidden, weight.transposed(), false);
+                visit(rows, across.clone(), tile);
+            }
+        }
+    }
+
+    /// Adds the bias and bends the logits of one row.
+    fn complete(&self, row: &mut [f32], across: &Range<usize>) {
+        if !self.bias.is_empty() {
+            wide::accumulate(row, &self.bias[across.clone()]);
+        }
+        if self.cap != 0.0 {
+            wide::soft_cap(row, self.cap);
+        }
+    }
+}
+
+/// Rows of a tile that a thread takes at a time.
+fn lines(columns: usize) -> usize {
+    (GRAIN / columns.max(1)).max(1)
+}
+
+fn is_plain(tensors: &[&FlexTensor]) -> bool {
+    tensors.iter().all(|tensor| tensor.dtype() == DType::F32)
+}
+
+fn contiguous(head: Head<Flex>) -> Head<Flex> {
+    Head {
+        hidden: head.hidden.to_contiguous(),
+        weight: head.weight.to_contiguous(),
+        bias: head.bias.to_contiguous(),
+        cap: head.cap,
+    }
+}
+
+impl Rows for Flex {
+    fn row_forward(logits: FlexTensor, class: FlexTensor, score: Score) -> Stats<Self> {
+        if !is_plain(&[&logits]) || class.dtype() != DType::I64 {
+            return composed_forward::<Self>(logits, class, score);
+        }
+        let (logits, class) = (logits.to_contiguous(), class.to_contiguous());
+        let (x, class) = (elements!(logits, f32), elements!(class, i64));
+        let width = (x.len() / class.len().max(1)).max(1);
+        let one = |(row, class): (&[f32], &i64)| {
+            if *class == IGNORED {
+                return [0.0; 3];
+            }
+            let mut fold = Fold::NOTHING;
+            fold.take(row, 0, *class, score);
+            fold.finish(width, score)
+        };
+        // Below the grain, waking another thread costs more than the work.
+        let rows: Vec<[f32; 3]> = if x.len() <= GRAIN {
+            x.chunks(width).zip(class).map(one).collect()
+        } else {
+            x.par_chunks(width).with_min_len(lines(width)).zip(class).map(one).collect()
+        };
+        columns(&rows)
+    }
+
+    fn row_backward(
+        logits: FlexTensor,
+        stats: Stats<Self>,
+        class: FlexTensor,
+        upstream: FlexTensor,
+        score: Score,
+    ) -> FlexTensor {
+        if !is_plain(&[&logits, &upstream]) || class.dtype() != DType::I64 {
+            return composed_backward::<Self>(logits, stats, class, upstream, score);
+        }
+        let (logits, class, upstream) = (logits.to_contiguous(), class.to_contiguous(), upstream.to_contiguous());
+        let (x, class) = (elements!(logits, f32), elements!(class, i64));
+        let width = (x.len() / class.len().max(1)).max(1);
+        let mut slopes = slopes(&stats, class, elements!(upstream, f32)).into_iter().peekable();
+        let mut gradient = vec![0f32; x.len()];
+        let rows: Vec<(&mut [f32], &[f32], Slope)> = gradient
+            .chunks_mut(width)
+            .zip(x.chunks(width))
+            .enumerate()
+            .filter_map(|(i, (row, x))| Some((row, x, slopes.next_if(|(at, _)| *at == i)?.1)))
+            .collect();
+        let one = |(row, x, slope): (&mut [f32], &[f32], Slope)| {
+            row.copy_from_slice(x);
+            slope.apply(row, 0, width, 0.0, score);
+        };
+        if x.len() <= GRAIN {
+            rows.into_iter().for_each(one);
+        } else {
+            rows.into_par_iter().with_min_len(lines(width)).for_each(one);
+        }
+        FlexTensor::from_data(TensorData::new(gradient, logits.shape()))
+    }
+
+    fn head_forward(head: Head<Self>, class: FlexTensor, score: Score) -> Stats<Self> {
+        if !is_plain(&[&head.hidden, &head.weight, &head.bias]) || class.dtype() != DType::I64 {
+            return composed_head_forward::<Self>(&head, class, score);
+        }
+        let (head, class) = (contiguous(head), class.to_contiguous());
+        let (plain, class) = (Plain::of(&head), elements!(class, i64));
+        let mut folds = vec![Fold::NOTHING; class.len()];
+        plain.tiles(|rows, across, tile| {
+            tile.par_chunks_mut(across.len())
+                .zip(folds[rows.clone()].par_iter_mut().zip(&class[rows]))
+                .with_min_len(lines(across.len()))
+                .for_each(|(row, (fold, class))| {
+                    plain.complete(row, &across);
+                    fold.take(row, across.start, *class, score);
+                });
+        });
+        let finish = |(fold, class): (&Fold, &i64)| match *class {
+            IGNORED => [0.0; 3],
+            _ => fold.finish(plain.vocab, score),
+        };
+        columns(&folds.iter().zip(class).map(finish).collect::<Vec<_>>())
+    }
+
+    fn head_backward(
+        head: Head<Self>,
+        stats: Stats<Self>,
+        class: FlexTensor,
+        upstream: FlexTensor,
+        score: Score,
+        wanted: [bool; 3],
+    ) -> [Option<FlexTensor>; 3] {
+        let plain = is_plain(&[&head.hidden, &head.weight, &head.bias, &upstream]);
+        if !plain || class.dtype() != DType::I64 {
+            return composed_head_backward::<Self>(&head, stats, class, upstream, score, wanted);
+        }
+        let (head, class, upstream) = (contiguous(head), class.to_contiguous(), upstream.to_contiguous());
+        let slopes = slopes(&stats, elements!(class, i64), elements!(upstream, f32));
+        head_gradients(Plain::of(&head), &slopes, score, wanted)
+    }
+
+    /// As burn's own, into floats, whose memory the optimiser can take over.
+    fn multiply(a: FlexTensor, b: FlexTensor) -> FlexTensor {
+        if !is_plain(&[&a, &b]) {
+            return <Self as burn::backend::ops::FloatTensorOps<Self>>::float_matmul(a, b);
+        }
+        let ([m, k], [_, n]) = (a.shape().dims::<2>(), b.shape().dims::<2>());
+        let mut out = vec![0f32; m * n];
+        multiply(&mut out, [m, k, n], matrix(&a), matrix(&b), false);
+        tensor(out, [m, n])
+    }
+}
+
+/// A matrix where it lies; the strides of a view of a parameter are never negative.
+fn matrix(tensor: &FlexTensor) -> Matrix<'_> {
+    let (layout, storage) = (tensor.layout(), tensor.storage::<f32>());
+    let strides = layout.strides();
+    Matrix {
+        values: &storage[layout.start_offset()..],
+        row: strides[0].unsigned_abs(),
+        column: strides[1].unsigned_abs(),
+    }
+}
+
+/// Gradients of hidden states, weight and bias; `slopes` are the rows that carry one.
+fn head_gradients(
+    plain: Plain<'_>,
+    slopes: &[(usize, Slope)],
+    score: Score,
+    [wants_hidden, wants_weight, wants_bias]: [bool; 3],
+) -> [Option<FlexTensor>; 3] {
+    let (width, vocab, count) = (plain.width, plain.vocab, plain.hidden.len() / plain.width.max(1));
+    let zeros = |wanted: bool, length: usize| if wanted { vec![0f32; length] } else { Vec::new() };
+    let mut weight_grad = zeros(wants_weight, vocab * width);
+    let mut bias_grad = zeros(wants_bias, vocab);
+    let mut carried_grad = zeros(wants_hidden, slopes.len() * width);
+    // Only the rows that carry a gradient, one after the other.
+    let row_of = |values: &[f32], i: usize| values[i * width..(i + 1) * width].to_vec();
+    let gathered: Vec<f32>;
+    let carried = if slopes.len() == count {
+        plain.hidden
+    } else {
+        gathered = slopes.iter().flat_map(|(i, _)| row_of(plain.hidden, *i)).collect();
+        &gathered
+    };
+    let plain = Plain { hidden: carried, ..plain };
+    plain.tiles(|rows, across, tile| {
+        tile.par_chunks_mut(across.len())
+            .zip(&slopes[rows.clone()])
+            .with_min_len(lines(across.len()))
+            .for_each(|(row, (_, slope))| {
+                plain.complete(row, &across);
+                slope.apply(row, across.start, vocab, plain.cap, score);
+            });
+        let weights = across.start * width..across.end * width;
+        let hidden = rows.start * width..rows.end * width;
+        let grad = Matrix::rows(tile, across.len());
+        if wants_hidden {
+            let to = &mut carried_grad[hidden.clone()];
+            let weight = Matrix::rows(&plain.weight[weights.clone()], width);
+            multiply(to, [rows.len(), across.len(), width], grad, weight, true);
+        }
+        if wants_weight {
+            let hidden = Matrix::rows(&plain.hidden[hidden], width);
+            let to = &mut weight_grad[weights];
+            multiply(to, [across.len(), rows.len(), width], grad.transposed(), hidden, true);
+        }
+        if wants_bias {
+            tile.chunks(across.len()).for_each(|row| wide::accumulate(&mut bias_grad[across.clone()], row));
+        }
+    });
+    let hidden_grad = wants_hidden.then(|| {
+        if slopes.len() == count {
+            return tensor(carried_grad, [count, width]);
+        }
+        let mut all = vec![0f32; count * width];
+        for ((i, _), row) in slopes.iter().zip(carried_grad.chunks(width)) {
+            all[i * width..(i + 1) * width].copy_from_slice(row);
+        }
+        tensor(all, [count, width])
+    });
+    [
+        hidden_grad,
+        wants_weight.then(|| tensor(weight_grad, [vocab, width])),
+        wants_bias.then(|| tensor(bias_grad, [vocab])),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wave(length: usize, step: f32, height: f32) -> Vec<f32> {
+        (0..length).map(|i| (i as f32 * step).sin() * height).collect()
+    }
+
+    fn classes(values: &[i64]) -> FlexTensor {
+        FlexTensor::from_data(TensorData::new(values.to_vec(), [values.len(), 1]))
+    }
+
+    fn values(tensor: &FlexTensor) -> Vec<f32> {
+        let tensor = tensor.to_contiguous();
+        elements!(tensor, f32).to_vec()
+    }
+
+    #[track_caller]
+    fn near(what: &str, found: &FlexTensor, expected: &FlexTensor, tolerance: f32) {
+        assert_eq!(found.shape(), expected.shape(), "{what}");
+        let (found, expected) = (values(found), values(expected));
+        let most = expected.iter().fold(1e-3f32, |most, x| most.max(x.abs()));
+        for (i, (f, e)) in found.iter().zip(&expected).enumerate() {
+            assert!((f - e).abs() <= tolerance * most, "{what} at {i}: {f} is not {e}");
+        }
+    }
+
+    const ALL: [Score; 3] = [Score::Label, Score::Mean, Score::Entropy];
+
+    #[test]
+    fn rows_give_what_the_composed_formulas_give() {
+        let x = tensor(wave(35, 1.3, 4.0), [5, 7]);
+        let class = classes(&[3, -1, 0, 6, -1]);
+        let upstream = tensor(vec![0.5, 2.0, -1.0, 1.0, 0.0], [5, 1]);
+        for score in ALL {
+            let fast = Flex::row_forward(x.clone(), class.clone(), score);
+            let plain = composed_forward::<Flex>(x.clone(), class.clone(), score);
+            near(&format!("{score:?}"), &fast[0], &plain[0], 1e-6);
+            let fast = Flex::row_backward(x.clone(), fast, class.clone(), upstream.clone(), score);
+            let plain = composed_backward::<Flex>(x.clone(), plain, class.clone(), upstream.clone(), score);
+            near(&format!("gradient of {score:?}"), &fast, &plain, 1e-6);
+            assert_eq!(values(&fast)[7..14], [0.0; 7]);
+        }
+    }
+
+    #[test]
+    fn tiles_give_what_the_composed_formulas_give_wherever_they_are_cut() {
+        for (rows, vocab, bias, cap) in
+            [(3, 5, false, 0.0), (ROWS + 7, COLUMNS + 3, true, 0.0), (9, 2 * COLUMNS, true, 5.0), (2, 40, false, 3.0)]
+        {
+            let width = 6;
+            let head = Head {
+                hidden: tensor(wave(rows * width, 0.7, 1.5), [rows, width]),
+                weight: tensor(wave(vocab * width, 0.31, 1.0), [vocab, width]),
+                bias: if bias { tensor(wave(vocab, 1.1, 2.0), [vocab]) } else { tensor(Vec::new(), [0]) },
+                cap,
+            };
+            let class: Vec<i64> =
+                (0..rows).map(|i| if i % 4 == 1 { IGNORED } else { (i * 997 % vocab) as i64 }).collect();
+            let class = classes(&class);
+            let upstream = tensor((0..rows).map(|i| if i % 5 == 2 { 0.0 } else { i as f32 - 2.5 }).collect(), [rows, 1]);
+            for score in ALL {
+                let what = format!("{score:?} of {rows} x {vocab}");
+                let fast = Flex::head_forward(head.clone(), class.clone(), score);
+                let plain = composed_head_forward::<Flex>(&head, class.clone(), score);
+                near(&what, &fast[0], &plain[0], 2e-6);
+                let wanted = [true; 3];
+                let fast = Flex::head_backward(head.clone(), fast, class.clone(), upstream.clone(), score, wanted);
+                let plain =
+                    composed_head_backward::<Flex>(&head, plain, class.clone(), upstream.clone(), score, wanted);
+                for (name, (fast, plain)) in ["hidden", "weight", "bias"].iter().zip(fast.iter().zip(&plain)) {
+                    if *name != "bias" || bias {
+                        near(&format!("{name} gradient of {what}"), fast.as_ref().unwrap(), plain.as_ref().unwrap(), 5e-6);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_number_of_threads_changes_no_bit() {
+        let (rows, vocab, width) = (ROWS + 40, COLUMNS + 100, 32);
+        let head = Head {
+            hidden: tensor(wave(rows * width, 0.7, 1.5), [rows, width]),
+            weight: tensor(wave(vocab * width, 0.31, 1.0), [vocab, width]),
+            bias: tensor(Vec::new(), [0]),
+            cap: 0.0,
+        };
+        let class = classes(&(0..rows).map(|i| (i * 997 % vocab) as i64).collect::<Vec<_>>());
+        let upstream = tensor(vec![-1.0; rows], [rows, 1]);
+        let run = |threads: usize| {
+            rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
+                let stats = Flex::head_forward(head.clone(), class.clone(), Score::Label);
+                let y = values(&stats[0]);
+                let parts = Flex::head_backward(
+                    head.clone(),
+                    stats,
+                    class.clone(),
+                    upstream.clone(),
+                    Score::Label,
+                    [true, true, false],
+                );
+                (y, parts.map(|part| part.map(|part| values(&part))))
+            })
+        };
+        let one = run(1);
+        assert!([2, 3, 5].into_iter().all(|threads| run(threads) == one));
+    }
+}

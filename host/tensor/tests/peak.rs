@@ -1,0 +1,72 @@
+//! The most memory that a loss over a vocabulary takes, forward and backward. A process of its own, because it
+//! counts what this one allocates.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use retune_tensor::{AnyTensor, Device, Head, from_int64, fused, lazy_logits, normal};
+
+/// The system's allocator, and how much is allocated now and was at most.
+struct Counting;
+
+static NOW: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: each call is passed on as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        MOST.fetch_max(NOW.fetch_add(layout.size(), Relaxed) + layout.size(), Relaxed);
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        NOW.fetch_sub(layout.size(), Relaxed);
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The most that `body` takes beyond what is taken before.
+fn most(body: impl FnOnce()) -> usize {
+    let before = NOW.load(Relaxed);
+    MOST.store(before, Relaxed);
+    body();
+    MOST.load(Relaxed) - before
+}
+
+const TOKENS: usize = 2048;
+const VOCAB: usize = 16_000;
+const WIDTH: usize = 32;
+
+fn loss(logits: &AnyTensor, labels: &AnyTensor, smoothing: f64) -> AnyTensor {
+    let token = fused::token_log_probs(logits, labels, -100).unwrap().sum(&[], false).unwrap();
+    if smoothing == 0.0 {
+        return token;
+    }
+    token.add(&fused::mean_log_probs(logits).unwrap().sum(&[], false).unwrap().mul_scalar(smoothing).unwrap()).unwrap()
+}
+
+#[test]
+fn lazy_logits_take_at_most_a_fifth_of_what_logits_take() {
+    let device = Device::flex();
+    let hidden = normal(&[TOKENS, WIDTH], 0.0, 1.0, 1, &device).unwrap().leaf().unwrap();
+    let weight = normal(&[VOCAB, WIDTH], 0.0, 0.2, 2, &device).unwrap().leaf().unwrap();
+    let labels = (0..TOKENS as i64).map(|t| if t % 7 == 0 { -100 } else { t * 31 % VOCAB as i64 }).collect();
+    let labels = from_int64(labels, &[2, TOKENS / 2], &device).unwrap();
+    for smoothing in [0.0, 0.1] {
+        let plain = most(|| {
+            let logits = hidden.matmul(&weight.transpose(0, 1).unwrap()).unwrap();
+            let logits = logits.reshape(&[2, -1, VOCAB as i32]).unwrap();
+            loss(&logits, &labels, smoothing).backward().unwrap();
+        });
+        let lazy = most(|| {
+            let head = Head { hidden: hidden.clone(), weight: weight.clone(), bias: None, soft_cap: None };
+            let logits = lazy_logits(head, &[2, TOKENS / 2], None).unwrap();
+            loss(&logits, &labels, smoothing).backward().unwrap();
+        });
+        assert!(plain > 2 * 4 * TOKENS * VOCAB, "{plain} bytes cannot hold the logits and their gradient");
+        assert!(lazy * 5 < plain, "smoothing {smoothing}: {lazy} bytes, and {plain} for logits that are made");
+    }
+}
