@@ -7,7 +7,7 @@ mod plugged;
 
 use retune_roles::builtin::CrossEntropy;
 use retune_roles::{Batch, Loss, Progress};
-use retune_tensor::{AnyTensor, Device, from_float32, from_float64, from_int64};
+use retune_tensor::{AnyTensor, Device, Head, from_float32, from_float64, from_int64, lazy_logits, normal};
 use serde_json::json;
 
 /// A task with some logits: 4 rows over 3 classes, or 2 x 3 tokens over 5 with two ignored.
@@ -112,5 +112,47 @@ fn a_certain_row_gives_a_finite_gradient_whatever_gamma_is() {
         let (value, _, gradient) =
             differentiated(&mut *plugged::loss("focal", &json!({ "gamma": gamma })), Task::Rows, &logits);
         assert!(value.is_finite() && gradient.iter().all(|x| x.is_finite()), "γ {gamma}: {value}, {gradient:?}");
+    }
+}
+
+/// Numerator, and its gradients for hidden states and weight, when a head of 3000 classes is run for the loss or before it.
+fn through_a_head(loss: &mut dyn Loss, lazily: bool) -> (f64, [Vec<f32>; 2]) {
+    let device = Device::flex();
+    let (tokens, width, vocab) = (6, 8, 3000);
+    let hidden = normal(&[tokens, width], 0.0, 1.0, 1, &device).unwrap().leaf().unwrap();
+    let weight = normal(&[vocab, width], 0.0, 0.7, 2, &device).unwrap().leaf().unwrap();
+    let logits = if lazily {
+        let head = Head { hidden: hidden.clone(), weight: weight.clone(), bias: None, soft_cap: None };
+        lazy_logits(head, &[2, 3], None).unwrap()
+    } else {
+        hidden.matmul(&weight.transpose(0, 1).unwrap()).unwrap().reshape(&[2, 3, -1]).unwrap()
+    };
+    assert_eq!(logits.is_lazy(), lazily);
+    let labels = from_int64(vec![4, -100, 2999, 2, 1000, -100], &[2, 3], &device).unwrap();
+    let batch = Batch::new(vec!["row".into(); 2]).with("logits", logits).with("labels", labels);
+    let numerator = loss.compute(&batch, &Progress::default()).unwrap().numerator;
+    let mut gradients = numerator.backward().unwrap();
+    let taken = [&hidden, &weight].map(|leaf| gradients.take(leaf).unwrap().to_float32().unwrap());
+    (numerator.item().unwrap(), taken)
+}
+
+#[test]
+fn on_logits_that_do_not_exist_they_give_the_loss_and_gradients_of_logits_that_do() {
+    let weights: Vec<f64> = (0..3000).map(|class| 0.5 + f64::from(class % 7)).collect();
+    let plugins: [(&str, _); 3] = [
+        ("focal", json!({ "gamma": 2.0 })),
+        ("focal", json!({ "gamma": 0.5, "alpha": weights })),
+        ("label-smoothing", json!({ "smoothing": 0.1 })),
+    ];
+    let losses = plugins.map(|(name, config)| plugged::loss(name, &config));
+    for mut loss in losses.into_iter().chain([Box::new(CrossEntropy::for_tokens()) as Box<dyn Loss>]) {
+        let (lazy, made) = (through_a_head(&mut *loss, true), through_a_head(&mut *loss, false));
+        assert!((lazy.0 - made.0).abs() <= 1e-5 * made.0, "{}: {} is not {}", loss.name(), lazy.0, made.0);
+        for (found, expected) in lazy.1.iter().zip(&made.1) {
+            let most = expected.iter().fold(0f32, |most, g| most.max(g.abs()));
+            for (found, expected) in found.iter().zip(expected) {
+                assert!((found - expected).abs() <= 1e-5 * most, "{}: {found} is not {expected}", loss.name());
+            }
+        }
     }
 }

@@ -367,4 +367,38 @@ mod tests {
         state.begin();
         assert_eq!((state.printed.take().as_str(), state.limiter.take_refused()), ("", None));
     }
+    #[test]
+    fn lazy_logits_are_charged_for_when_they_are_made_and_not_before() {
+        use retune_tensor::{Head, from_int64, full, fused, lazy_logits};
+        let device = Device::flex();
+        let ones = |shape: &[usize]| full(shape, 1.0, retune_tensor::Dtype::Float32, &device).unwrap();
+        let head = Head { hidden: ones(&[4, 2]), weight: ones(&[200_000, 2]), bias: None, soft_cap: None };
+        let logits = lazy_logits(head, &[2, 2], None).unwrap();
+        let labels = from_int64(vec![0, 1, -100, 2], &[2, 2], &device).unwrap();
+        let score = |tensors: &[AnyTensor]| fused::token_log_probs(&tensors[0], &tensors[1], -100);
+        for (tensor_mib, fits) in [(1, false), (8, true)] {
+            let mut state = State::new("p".into(), Limits { tensor_mib, ..Limits::default() }, device.clone(), None, 7);
+            let [x, y] = [&logits, &labels].map(|tensor| state.lend(tensor.clone()).unwrap());
+            state.make(&[&x, &y], Keeps::LAZILY, score).unwrap();
+            assert!(state.held < 2 * OVERHEAD, "{}", state.held);
+            let made = state.make(&[&x], Keeps::NOTHING, |inputs| inputs[0].neg());
+            match made {
+                Ok(_) => {
+                    assert!(fits && state.held >= 2 * 3_200_000, "{}", state.held);
+                    // The batch holds on to them.
+                    state.discard(x).unwrap();
+                    assert!(state.held >= 2 * 3_200_000, "{}", state.held);
+                    state.reclaim();
+                    assert_eq!(state.held, 0);
+                }
+                Err(error) => {
+                    let Violation { reason, help } = error.downcast_ref().unwrap();
+                    let begin = "`logits`: a tensor of shape [2, 2, 200000] (float32) is larger than the ";
+                    assert!(!fits && reason.starts_with(begin) && reason.ends_with(" bytes allowed"), "{reason}");
+                    let advice = "use the operations of `fused`, which compute logits in chunks, or raise `limits.tensor_mib` (now 1)";
+                    assert_eq!(help.as_deref(), Some(advice));
+                }
+            }
+        }
+    }
 }

@@ -147,6 +147,7 @@ impl Lazy {
         if let Some(whole) = self.whole.get() {
             return Ok(whole.clone());
         }
+        admit("logits", &self.shape(), self.dtype())?;
         let all: Vec<usize> = (0..self.positions()).collect();
         let made = self.logits(&all)?.view("logits", &self.shape())?;
         Ok(self.whole.get_or_init(|| made).clone())

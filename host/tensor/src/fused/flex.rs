@@ -350,13 +350,12 @@ fn head_gradients(
     };
     let plain = Plain { hidden: carried, ..plain };
     plain.tiles(|rows, across, tile| {
-        tile.par_chunks_mut(across.len())
-            .zip(&slopes[rows.clone()])
-            .with_min_len(lines(across.len()))
-            .for_each(|(row, (_, slope))| {
+        tile.par_chunks_mut(across.len()).zip(&slopes[rows.clone()]).with_min_len(lines(across.len())).for_each(
+            |(row, (_, slope))| {
                 plain.complete(row, &across);
                 slope.apply(row, across.start, vocab, plain.cap, score);
-            });
+            },
+        );
         let weights = across.start * width..across.end * width;
         let hidden = rows.start * width..rows.end * width;
         let grad = Matrix::rows(tile, across.len());
@@ -451,7 +450,8 @@ mod tests {
             let class: Vec<i64> =
                 (0..rows).map(|i| if i % 4 == 1 { IGNORED } else { (i * 997 % vocab) as i64 }).collect();
             let class = classes(&class);
-            let upstream = tensor((0..rows).map(|i| if i % 5 == 2 { 0.0 } else { i as f32 - 2.5 }).collect(), [rows, 1]);
+            let upstream =
+                tensor((0..rows).map(|i| if i % 5 == 2 { 0.0 } else { i as f32 - 2.5 }).collect(), [rows, 1]);
             for score in ALL {
                 let what = format!("{score:?} of {rows} x {vocab}");
                 let fast = Flex::head_forward(head.clone(), class.clone(), score);
@@ -463,7 +463,12 @@ mod tests {
                     composed_head_backward::<Flex>(&head, plain, class.clone(), upstream.clone(), score, wanted);
                 for (name, (fast, plain)) in ["hidden", "weight", "bias"].iter().zip(fast.iter().zip(&plain)) {
                     if *name != "bias" || bias {
-                        near(&format!("{name} gradient of {what}"), fast.as_ref().unwrap(), plain.as_ref().unwrap(), 5e-6);
+                        near(
+                            &format!("{name} gradient of {what}"),
+                            fast.as_ref().unwrap(),
+                            plain.as_ref().unwrap(),
+                            5e-6,
+                        );
                     }
                 }
             }

@@ -215,10 +215,8 @@ impl<'a> Rows<'a> {
         if self.count <= height || inputs.iter().any(|t| t.is_tracked()) {
             return body(&inputs.iter().map(|t| flat(t)).collect::<Result<Vec<_>>>()?)?.view(op, &[self.count]);
         }
-        let sources = inputs
-            .iter()
-            .map(|t| if t.is_lazy() { Ok((*t).clone()) } else { flat(t) })
-            .collect::<Result<Vec<_>>>()?;
+        let sources =
+            inputs.iter().map(|t| if t.is_lazy() { Ok((*t).clone()) } else { flat(t) }).collect::<Result<Vec<_>>>()?;
         let mut done = Vec::with_capacity(self.count.div_ceil(height));
         for start in (0..self.count).step_by(height) {
             let positions: Vec<usize> = (start..(start + height).min(self.count)).collect();
@@ -264,16 +262,10 @@ fn lazy_scores(op: &'static str, lazy: &Lazy, classes: &[i64], score: Score) -> 
     let read = hidden.rows_at(rows.into_iter())?;
     let device = hidden.untracked().device();
     let classes = from_int64(counted, &[count, 1], &device)?;
-    let bias = bias.as_ref().map_or_else(|| crate::full(&[0], 0.0, hidden.dtype(), &device), |bias| Ok(bias.clone()))?;
+    let bias =
+        bias.as_ref().map_or_else(|| crate::full(&[0], 0.0, hidden.dtype(), &device), |bias| Ok(bias.clone()))?;
     let scores = AnyTensor::make(op, &[count], || {
-        Dispatch::head_scores(
-            read.raw(),
-            weight.raw(),
-            bias.raw(),
-            classes.raw(),
-            soft_cap.unwrap_or_default(),
-            score,
-        )
+        Dispatch::head_scores(read.raw(), weight.raw(), bias.raw(), classes.raw(), soft_cap.unwrap_or_default(), score)
     })?;
     if places.len() == count && places.iter().all(|place| *place >= 0) {
         return Ok(scores);

@@ -131,11 +131,7 @@ fn possible<B: Backend>(p: &FloatTensor<B>, value: FloatTensor<B>) -> FloatTenso
     B::float_mask_fill(value, B::float_equal_elem(p.clone(), Scalar::Float(0.0), store), Scalar::Float(0.0))
 }
 
-pub(super) fn composed_forward<B: Backend>(
-    logits: FloatTensor<B>,
-    class: IntTensor<B>,
-    score: Score,
-) -> Stats<B> {
+pub(super) fn composed_forward<B: Backend>(logits: FloatTensor<B>, class: IntTensor<B>, score: Score) -> Stats<B> {
     let width = logits.shape()[1] as f64;
     let ignored = ignored::<B>(&class);
     let max = B::float_max_dim(logits.clone(), 1);
@@ -177,9 +173,7 @@ pub(super) fn composed_backward<B: Backend>(
             let class = B::int_clamp_min(class, Scalar::Int(0));
             B::float_scatter(1, B::float_mul(p, down), class, upstream, IndexingUpdateOp::Add)
         }
-        Score::Mean => {
-            B::float_add(B::float_mul(p, down), B::float_mul_scalar(upstream, Scalar::Float(1.0 / width)))
-        }
+        Score::Mean => B::float_add(B::float_mul(p, down), B::float_mul_scalar(upstream, Scalar::Float(1.0 / width))),
         Score::Entropy => B::float_mul(B::float_mul(possible::<B>(&p, B::float_add(log_p, y)), p), down),
     }
 }

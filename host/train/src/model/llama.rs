@@ -94,10 +94,8 @@ impl Llama {
                 pooled: Some(pooled),
             };
         }
-        let logits = self.head.forward(weights, x.clone());
-        let vocab = logits.dims()[1];
-        let logits: Tensor<3> = logits.reshape([batch, seq, vocab]);
-        Output { logits: AnyTensor::from(logits), hidden: x.reshape([batch, seq, hidden]), pooled: None }
+        let logits = self.head.lazy(weights, x.clone(), &[batch, seq]);
+        Output { logits, hidden: x.reshape([batch, seq, hidden]), pooled: None }
     }
 }
 

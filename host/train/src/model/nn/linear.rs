@@ -1,6 +1,7 @@
 //! `y = x Wᵀ + b`, with `W` as checkpoints have it: `[out, in]`.
 
 use burn::tensor::Tensor;
+use retune_tensor::{AnyTensor, Head, lazy_logits};
 
 use super::kernels;
 use crate::model::Weights;
@@ -29,6 +30,17 @@ impl Linear {
     /// A projection with another parameter's matrix: tied embeddings.
     pub(in crate::model) fn tied(weight: usize) -> Self {
         Self { weight, bias: None }
+    }
+
+    /// The result as `[..lead, out]`, not computed yet: logits over a vocabulary. `x`: `[rows, in]`.
+    pub(in crate::model) fn lazy(&self, weights: &Weights, x: Tensor<2>, lead: &[usize]) -> AnyTensor {
+        let head = Head {
+            hidden: x.into(),
+            weight: weights.matrix(self.weight).into(),
+            bias: self.bias.map(|bias| weights.vector(bias).into()),
+            soft_cap: None,
+        };
+        lazy_logits(head, lead, None).unwrap_or_else(|error| unreachable!("described shapes: {error}"))
     }
 
     /// `x`: `[rows, in]`; gives `[rows, out]`.
