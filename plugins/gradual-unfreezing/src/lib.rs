@@ -4,8 +4,12 @@
 //! so that what the lower layers know is not lost while the head still guesses.
 //!
 //! A depth joins on a [`Schedule`]: every so many epochs, every so many steps, or
-//! whenever an evaluation has not improved for a while. Layers that the recipe froze stay
+//! whenever an evaluation has not improved for a while. A depth of norms alone (Llama's `model.norm`, between
+//! the last block and the head) is no stage: its scales join with the depth below. Layers that the recipe froze stay
 //! frozen: this policy governs only what would learn without it.
+//!
+//! A run that is too short for the schedule is warned about: at its start, or after the first
+//! epoch, when it is known how many steps one has.
 //!
 //! Its state, the layers it governs and how far it has come, travels in checkpoints, so
 //! that a resumed run unfreezes the same layers at the same moments as one that was never
@@ -20,6 +24,7 @@ use retune_sdk::{
 };
 use serde::{Deserialize, Serialize};
 
+use schedule::Shortfall;
 pub use schedule::{Config, Mode, Plateau, Schedule, Watch};
 
 /// Gradual unfreezing.
@@ -53,6 +58,21 @@ impl Depth {
 }
 
 impl GradualUnfreezing {
+    /// Says so when the run is over before the last depth has joined.
+    fn warn_of_the_end(&self, event: &Event) {
+        let depths = self.state.depths.len();
+        let Some(shortfall) = self.schedule.shortfall(event, depths) else { return };
+        let Shortfall { reached, ends, last } = shortfall;
+        let advice = match event.at.total_steps.map(|total| total.saturating_sub(1) / depths as u64) {
+            Some(0) | None => "train longer".to_owned(),
+            Some(every) => format!("train longer, or set every_steps = {every}"),
+        };
+        logging::warn(format!(
+            "only {reached} of {depths} depths below the head will learn: the run ends with {ends}, and the last joins \
+             after {last}; {advice}"
+        ));
+    }
+
     /// Lets depths join until `target` of them learn.
     fn advance(&mut self, target: usize, why: &str) -> Vec<Change> {
         let target = target.min(self.state.depths.len());
@@ -75,7 +95,8 @@ impl GradualUnfreezing {
     }
 }
 
-/// The layers that learn below the head, by depth, deepest first.
+/// The layers that learn below the head, by depth, deepest first; norms that have a depth of their own are with their
+/// neighbour.
 fn below_the_head(layers: &[Layer]) -> Vec<Depth> {
     let deepest = layers.iter().map(|layer| layer.depth).max();
     let has_head = layers.iter().any(|layer| layer.kind == "head");
@@ -88,7 +109,30 @@ fn below_the_head(layers: &[Layer]) -> Vec<Depth> {
         }
     }
     depths.sort_by_key(|depth| std::cmp::Reverse(depth.depth));
-    depths
+    let is_norm = |name: &String| layers.iter().any(|layer| layer.name == *name && layer.kind == "norm");
+    with_neighbours(depths, |depth| depth.layers.iter().all(is_norm))
+}
+
+/// The depths, deepest first; one that is `light` is part of the depth below it, or above it where there is none below.
+fn with_neighbours(depths: Vec<Depth>, light: impl Fn(&Depth) -> bool) -> Vec<Depth> {
+    let mut stages: Vec<Depth> = Vec::new();
+    let mut waiting: Vec<String> = Vec::new();
+    let mut last = None;
+    for mut depth in depths {
+        if light(&depth) {
+            waiting.append(&mut depth.layers);
+            last = Some(depth.depth);
+        } else {
+            depth.layers.splice(0..0, waiting.drain(..));
+            stages.push(depth);
+        }
+    }
+    match (stages.last_mut(), last) {
+        (Some(lowest), _) => lowest.layers.append(&mut waiting),
+        (None, Some(depth)) => stages.push(Depth { depth, layers: waiting }),
+        (None, None) => {}
+    }
+    stages
 }
 
 impl Policy for GradualUnfreezing {
@@ -136,9 +180,12 @@ impl Policy for GradualUnfreezing {
                 if self.state.depths.is_empty() {
                     logging::warn("there is nothing to unfreeze: no layer below the head would learn");
                 }
+                self.warn_of_the_end(event);
                 self.everything()
             }
             (Schedule::Epochs(every), Trigger::Epoch) => {
+                let every = *every;
+                self.warn_of_the_end(event);
                 self.advance((at.epoch / every) as usize, &format!("epoch {}", at.epoch))
             }
             (Schedule::Steps(every), Trigger::Steps) => {
@@ -351,5 +398,93 @@ mod tests {
             "{error}"
         );
         assert!(other.load(b"[]").is_err());
+    }
+
+    fn layer(name: &str, depth: u32, kind: &str) -> Layer {
+        Layer { name: name.into(), depth, kind: kind.into(), parameters: 1, trainable: true }
+    }
+
+    /// As a Llama shows them: the final norm lies between the last block and the head.
+    fn llama() -> Vec<Layer> {
+        vec![
+            layer("model.embed_tokens", 0, "embedding"),
+            layer("model.layers.0.self_attn", 1, "attention"),
+            layer("model.layers.0.input_layernorm", 1, "norm"),
+            layer("model.layers.1.self_attn", 2, "attention"),
+            layer("model.norm", 3, "norm"),
+            layer("score", 4, "head"),
+        ]
+    }
+
+    fn attached(config: Config, layers: &[Layer]) -> GradualUnfreezing {
+        let mut policy = GradualUnfreezing::new(config, 0).unwrap();
+        policy.attach(layers).unwrap();
+        policy
+    }
+
+    #[test]
+    fn a_norm_joins_with_its_neighbour() {
+        let mut policy = attached(epochs(1), &llama());
+        ask(&mut policy, Trigger::Start, 0, 0);
+        assert_eq!(ask(&mut policy, Trigger::Epoch, 1, 10), ["+model.norm", "+model.layers.1.self_attn"]);
+        assert_eq!(
+            ask(&mut policy, Trigger::Epoch, 2, 20),
+            ["+model.layers.0.self_attn", "+model.layers.0.input_layernorm"]
+        );
+        assert_eq!(ask(&mut policy, Trigger::Epoch, 3, 30), ["+model.embed_tokens"]);
+
+        // Nothing below it, or nothing beside it.
+        let lowest = [layer("norm", 0, "norm"), layer("block", 1, "mlp"), layer("head", 2, "head")];
+        let mut policy = attached(epochs(1), &lowest);
+        assert_eq!(ask(&mut policy, Trigger::Epoch, 1, 10), ["+block", "+norm"]);
+        let mut policy = attached(epochs(1), &[layer("norm", 0, "norm"), layer("head", 2, "head")]);
+        assert_eq!(ask(&mut policy, Trigger::Epoch, 1, 10), ["+norm"]);
+    }
+
+    fn warnings(policy: &mut GradualUnfreezing, trigger: Trigger, at: Progress) -> Vec<String> {
+        retune_sdk::testing::logs();
+        policy.decide(&Event { trigger, at, train_loss: None, layers: Vec::new() }).unwrap();
+        retune_sdk::testing::logs().into_iter().map(|(_, line)| line).collect()
+    }
+
+    #[test]
+    fn a_run_that_is_too_short_for_its_schedule_is_warned_about() {
+        let at = |epoch, step, total| Progress { epoch, step, total_steps: Some(total) };
+        // Two epochs of 10 steps, three depths: the first joins after epoch 1, the others never do.
+        let mut policy = attached(epochs(1), &llama());
+        assert!(
+            warnings(&mut policy, Trigger::Start, at(0, 0, 20)).is_empty(),
+            "nobody knows yet how long an epoch is"
+        );
+        assert_eq!(
+            warnings(&mut policy, Trigger::Epoch, at(1, 10, 20)),
+            [
+                "only 1 of 3 depths below the head will learn: the run ends with epoch 2, and the last joins after epoch 3; \
+              train longer, or set every_steps = 6"
+            ]
+        );
+        assert!(warnings(&mut policy, Trigger::Epoch, at(2, 20, 20)).is_empty(), "it has been said");
+        let mut policy = attached(epochs(1), &llama());
+        assert!(warnings(&mut policy, Trigger::Epoch, at(1, 10, 40)).is_empty());
+
+        let steps = |every| attached(Config { every_steps: Some(every), ..Config::default() }, &llama());
+        assert_eq!(
+            warnings(&mut steps(50), Trigger::Start, at(0, 0, 150)),
+            [
+                "only 2 of 3 depths below the head will learn: the run ends with step 150, and the last joins after step \
+              150; train longer, or set every_steps = 49"
+            ]
+        );
+        assert!(warnings(&mut steps(49), Trigger::Start, at(0, 0, 150)).is_empty());
+        assert_eq!(
+            warnings(&mut steps(50), Trigger::Start, at(0, 0, 2)),
+            [
+                "only 0 of 3 depths below the head will learn: the run ends with step 2, and the last joins after step 150; \
+              train longer"
+            ]
+        );
+        assert!(warnings(&mut steps(50), Trigger::Start, at(3, 100, 150)).is_empty(), "a resumed run has been warned");
+        let unknown = Progress { epoch: 0, step: 0, total_steps: None };
+        assert!(warnings(&mut steps(50), Trigger::Start, unknown).is_empty());
     }
 }

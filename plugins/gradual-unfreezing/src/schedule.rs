@@ -1,6 +1,6 @@
 //! When the next depth joins.
 
-use retune_sdk::{Error, Result, state::exact};
+use retune_sdk::{Error, Event, Result, Trigger, state::exact};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -85,6 +85,41 @@ impl Config {
             }
             _ => Err(Error::config("give one of every_epochs, every_steps and plateau, not several")),
         }
+    }
+}
+
+/// A schedule that does not come to its end within the run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shortfall {
+    /// Depths that join early enough to learn.
+    pub reached: u64,
+    /// The end of the run: `epoch 2`.
+    pub ends: String,
+    /// When the last depth would join: `epoch 3`.
+    pub last: String,
+}
+
+impl Schedule {
+    /// What is known at `event`, and was not before, about `depths` that do not all join before the run is over: a schedule
+    /// in steps is compared with the run's at the start, one in epochs when the first epoch has shown how
+    /// many steps it has. Of a plateau nobody knows.
+    pub fn shortfall(&self, event: &Event, depths: usize) -> Option<Shortfall> {
+        let total = event.at.total_steps?;
+        let (unit, every, end) = match (self, &event.trigger) {
+            (Self::Steps(every), Trigger::Start) if event.at.step == 0 => ("step", *every, total),
+            (Self::Epochs(every), Trigger::Epoch) if event.at.epoch == 1 => {
+                ("epoch", *every, total.div_ceil(event.at.step.max(1)))
+            }
+            _ => return None,
+        };
+        // What joins with the last step learns nothing.
+        let reached = end.saturating_sub(1) / u64::from(every);
+        let last = u64::from(every).saturating_mul(depths as u64);
+        (reached < depths as u64).then(|| Shortfall {
+            reached,
+            ends: format!("{unit} {end}"),
+            last: format!("{unit} {last}"),
+        })
     }
 }
 
