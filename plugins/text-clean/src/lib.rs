@@ -1,9 +1,10 @@
 //! Cleans text: markup remnants, Unicode forms, control characters, white space,
 //! and length bounds with a reason for each row that falls outside.
 //!
-//! In this order: tags go and entities become characters ([`markup`]), the text
+//! In this order: tags go and character references become characters ([`markup`]), the text
 //! is brought to a normal form, control characters go, white space is folded,
-//! and the characters that are left are counted. Cleaning what is clean changes nothing.
+//! and the characters that are left are counted. What a page shows is kept: `&lt;b&gt;` becomes `<b>`. So markup
+//! goes once; everything after it changes nothing in a text that is clean.
 //! Rows are independent of each other, so the host may cut batches as it likes and
 //! keep the results.
 
@@ -34,21 +35,22 @@ pub enum Form {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The field that holds the text.
-    pub field: String,
+    /// The columns to clean: by default those the model reads.
+    #[schemars(extend("x-from-recipe" = "input-columns"), length(min = 1))]
+    pub fields: Vec<String>,
     /// The normal form of the result.
     pub unicode: Form,
     /// Fold runs of white space into one space, and trim.
     pub whitespace: bool,
     /// With `whitespace`, keep line breaks: runs that hold one become `\n`.
     pub keep_newlines: bool,
-    /// Remove control and zero-width characters.
+    /// Remove control, zero-width and direction characters.
     pub control: bool,
-    /// Remove HTML tags and comments, and decode entities.
+    /// Remove HTML tags and comments, and resolve character references.
     pub markup: bool,
-    /// Reject rows of fewer characters, as `too-short`.
+    /// Reject rows of fewer characters, in all columns together, as `too-short`.
     pub min_chars: usize,
-    /// Reject rows of more characters, as `too-long`.
+    /// Reject rows of more characters, in all columns together, as `too-long`.
     #[schemars(range(min = 1))]
     pub max_chars: Option<usize>,
 }
@@ -56,7 +58,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            field: "text".into(),
+            fields: vec!["text".into()],
             unicode: Form::Nfc,
             whitespace: true,
             keep_newlines: false,
@@ -74,10 +76,10 @@ pub struct TextClean {
 }
 
 impl TextClean {
-    /// The text, cleaned: steps can make work for one another (`<` and `b>` meet when the control
-    /// character between them goes), so they run until nothing changes.
+    /// The text, cleaned. The steps after the first can make work for one another (a letter and its accent meet when the
+    /// control character between them goes), so they run until nothing changes.
     fn clean(&self, text: &str) -> String {
-        let mut text = text.to_owned();
+        let mut text = if self.config.markup { markup::strip(text).into_owned() } else { text.to_owned() };
         loop {
             let next = self.pass(&text);
             if next == text {
@@ -87,22 +89,20 @@ impl TextClean {
         }
     }
 
-    /// Every step once.
+    /// Every step after markup, once.
     fn pass(&self, text: &str) -> String {
         let config = &self.config;
-        let text = if config.markup { markup::strip(text) } else { Cow::Borrowed(text) };
-        let text = match config.unicode {
+        let text: Cow<'_, str> = match config.unicode {
             Form::Nfc if is_nfc_quick(text.chars()) != IsNormalized::Yes => text.nfc().collect(),
             Form::Nfkc if is_nfkc_quick(text.chars()) != IsNormalized::Yes => text.nfkc().collect(),
-            _ => text,
+            _ => Cow::Borrowed(text),
         };
         let text = if config.control { Cow::Owned(text.chars().filter(|c| !is_noise(*c)).collect()) } else { text };
         if config.whitespace { fold(&text, config.keep_newlines) } else { text.into_owned() }
     }
 
-    /// Why a cleaned text is dropped.
-    fn fault(&self, text: &str) -> Option<&'static str> {
-        let count = text.chars().count();
+    /// Why a row of `count` characters, once cleaned, is dropped.
+    fn fault(&self, count: usize) -> Option<&'static str> {
         match (count, self.config.max_chars) {
             (0, _) => Some("empty"),
             _ if count < self.config.min_chars => Some("too-short"),
@@ -112,12 +112,26 @@ impl TextClean {
     }
 }
 
-/// Characters nobody sees: controls other than white space, zero-width ones, the byte order mark,
-/// and the replacement character that a broken decoder leaves.
+/// Characters nobody sees: controls other than white space; zero-width ones, marks of direction and other formats
+/// (UAX #44, `Cf`), but for the joiners, the tags of flags and the signs that scripts show; and the replacement
+/// character that a broken decoder leaves.
 fn is_noise(c: char) -> bool {
     (c.is_control() && !c.is_whitespace())
-        || matches!(c, '\u{200B}' | '\u{2060}' | '\u{FEFF}' | '\u{00AD}' | '\u{FFFD}' | '\u{200E}' | '\u{200F}')
-        || ('\u{202A}'..='\u{202E}').contains(&c)
+        || matches!(
+            c,
+            '\u{AD}'
+                | '\u{61C}'
+                | '\u{180E}'
+                | '\u{200B}'
+                | '\u{200E}'
+                | '\u{200F}'
+                | '\u{202A}'..='\u{202E}'
+                | '\u{2060}'..='\u{206F}'
+                | '\u{FEFF}'
+                | '\u{FFF9}'..='\u{FFFB}'
+                | '\u{FFFD}'
+                | '\u{E0001}'
+        )
 }
 
 /// One space for each run of white space, or one line break where the run holds one.
@@ -146,6 +160,9 @@ impl Preprocessor for TextClean {
             let min = config.min_chars;
             return Err(Error::config(format!("max_chars is {max} and min_chars {min}: no text fits between them")));
         }
+        if config.fields.is_empty() {
+            return Err(Error::config("fields names no column: there is nothing to clean"));
+        }
         if config.keep_newlines && !config.whitespace {
             return Err(Error::config("keep_newlines says how to fold white space, but whitespace is false"));
         }
@@ -153,20 +170,22 @@ impl Preprocessor for TextClean {
     }
 
     fn describe(&self) -> PreprocessorContract {
-        let field = vec![self.config.field.clone()];
-        PreprocessorContract { reads: field.clone(), writes: field, stateful: false, cacheable: true }
+        let fields = self.config.fields.clone();
+        PreprocessorContract { reads: fields.clone(), writes: fields, stateful: false, cacheable: true }
     }
 
     fn process(&mut self, batch: Vec<Sample>) -> Result<BatchResult> {
         let mut result = BatchResult::default();
         for (source, mut sample) in batch.into_iter().enumerate() {
-            let text = self.clean(sample.text(&self.config.field)?);
-            match self.fault(&text) {
+            let mut count = 0;
+            for field in &self.config.fields {
+                let text = self.clean(sample.text(field)?);
+                count += text.chars().count();
+                sample.set(field, text);
+            }
+            match self.fault(count) {
                 Some(reason) => result.reject(source, reason),
-                None => {
-                    sample.set(&self.config.field, text);
-                    result.keep(source, sample.fields);
-                }
+                None => result.keep(source, sample.fields),
             }
         }
         Ok(result)
@@ -195,6 +214,15 @@ mod tests {
     fn scraped_text_becomes_text() {
         assert_eq!(default("  <p>My&nbsp;card <b>hasn&#39;t</b>\r\n\tarrived</p>\u{0} "), "My card hasn't arrived");
         assert_eq!(default("zero\u{200B}width\u{FEFF}"), "zerowidth");
+        assert_eq!(default("don&#146;t if a <b and c> d &Ntilde;&nbsp1"), "don’t if a <b and c> d Ñ 1");
+    }
+
+    #[test]
+    fn marks_of_direction_go_and_joiners_stay() {
+        for mark in "\u{61C}\u{200E}\u{200F}\u{202A}\u{202E}\u{2066}\u{2067}\u{2068}\u{2069}\u{2063}\u{FFF9}".chars() {
+            assert_eq!(default(&format!("a{mark}b")), "ab", "{mark:?}");
+        }
+        assert_eq!(default("👩\u{200D}🔬 می\u{200C}خواهم"), "👩\u{200D}🔬 می\u{200C}خواهم");
     }
 
     #[test]
@@ -235,7 +263,8 @@ mod tests {
     }
 
     #[test]
-    fn cleaning_twice_changes_nothing_more() {
+    fn what_was_escaped_is_text_and_cleaning_it_again_without_markup_changes_nothing() {
+        assert_eq!(default("write &lt;b&gt; for bold, &amp;lt; for &lt;"), "write <b> for bold, &lt; for <");
         for text in [
             "&amp;lt;b&amp;gt; x",
             "e\u{200B}\u{301} \u{FB01} <i>b</i>",
@@ -246,7 +275,7 @@ mod tests {
             for unicode in [Form::Nfc, Form::Nfkc, Form::None] {
                 let config = Config { unicode, ..Config::default() };
                 let once = clean(config.clone(), text).unwrap();
-                assert_eq!(clean(config, &once).unwrap(), once, "{text:?} as {unicode:?}");
+                assert_eq!(clean(Config { markup: false, ..config }, &once).unwrap(), once, "{text:?} as {unicode:?}");
             }
         }
     }
@@ -271,9 +300,27 @@ mod tests {
 
     #[test]
     fn a_field_that_is_missing_or_no_text_is_refused_by_its_row() {
-        let mut plugin = TextClean::new(Config { field: "body".into(), ..Config::default() }, 0).unwrap();
+        let mut plugin = TextClean::new(Config { fields: vec!["body".into()], ..Config::default() }, 0).unwrap();
         let error = plugin.process(texts("text", &["a"])).unwrap_err();
         assert_eq!(error.message, "test:1 has no field `body`; it has `text`");
+    }
+
+    #[test]
+    fn every_column_is_cleaned_and_lengths_are_those_of_all_together() {
+        let config = Config { fields: vec!["text".into(), "pair".into()], min_chars: 4, ..Config::default() };
+        let row = |text: &str, pair: &str| {
+            let mut row = texts("text", &[text]).remove(0);
+            row.set("pair", pair);
+            row
+        };
+        let rows = [row(" a&amp;b", "<p>c</p>"), row("ab", "c"), row("", " "), row("", "abcd")];
+        let mut plugin = TextClean::new(config, 0).unwrap();
+        let fates = run_rows(&mut plugin, &rows, 4).unwrap();
+        assert_eq!((fates[0].text("text"), fates[0].text("pair")), (Some("a&b"), Some("c")));
+        let reasons: Vec<_> = fates.iter().map(|fate| fate.reason()).collect();
+        assert_eq!(reasons, [None, Some("too-short"), Some("empty"), None]);
+        let error = TextClean::new(Config { fields: vec![], ..Config::default() }, 0).map(|_| ()).unwrap_err();
+        assert_eq!(error.message, "fields names no column: there is nothing to clean");
     }
 
     /// Text made of the pieces that the steps work on, in every order.
@@ -306,11 +353,17 @@ mod tests {
             text in prop_oneof![pieces(), any::<String>()],
             form in prop::sample::select(vec![Form::Nfc, Form::Nfkc, Form::None]),
         ) {
-            let plugin = TextClean::new(Config { unicode: form, ..Config::default() }, 0).unwrap();
-            let once = plugin.clean(&text);
-            prop_assert_eq!(plugin.clean(&once), once.clone());
+            let plugin = |markup| TextClean::new(Config { unicode: form, markup, ..Config::default() }, 0).unwrap();
+            let once = plugin(true).clean(&text);
+            prop_assert_eq!(plugin(false).clean(&once), once.clone());
             prop_assert!(!once.chars().any(is_noise));
             prop_assert!(!once.contains("  ") && once.trim() == once);
+        }
+
+        #[test]
+        fn a_text_that_was_written_into_a_page_is_read_back(text in prop_oneof![pieces(), any::<String>()]) {
+            let plugin = |markup| TextClean::new(Config { markup, ..Config::default() }, 0).unwrap();
+            prop_assert_eq!(plugin(true).clean(&htmlize::escape_text(&text)), plugin(false).clean(&text));
         }
     }
 }
