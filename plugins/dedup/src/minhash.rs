@@ -32,8 +32,13 @@ impl MinHash {
     }
 }
 
-/// Hashes of all runs of `size` units; of the whole text, where it is shorter.
-pub fn shingles(text: &str, unit: Unit, size: usize) -> Vec<u64> {
+/// Hashes of all runs of `size` units; of the whole text, where it is shorter. The same run in another column is
+/// another shingle.
+pub fn shingles(text: &str, unit: Unit, size: usize, column: usize) -> Vec<u64> {
+    let placed = |run: &str| match column {
+        0 => hash::text(run.as_bytes()),
+        column => hash::mix(hash::text(run.as_bytes()) ^ column as u64),
+    };
     let bounds: Vec<(usize, usize)> = match unit {
         Unit::Char => text.char_indices().map(|(at, c)| (at, at + c.len_utf8())).collect(),
         Unit::Word => text
@@ -45,9 +50,9 @@ pub fn shingles(text: &str, unit: Unit, size: usize) -> Vec<u64> {
             .collect(),
     };
     if bounds.len() <= size {
-        return vec![hash::text(text.as_bytes())];
+        return vec![placed(text)];
     }
-    bounds.windows(size).map(|run| hash::text(&text.as_bytes()[run[0].0..run[size - 1].1])).collect()
+    bounds.windows(size).map(|run| placed(&text[run[0].0..run[size - 1].1])).collect()
 }
 
 #[cfg(test)]
@@ -72,10 +77,11 @@ mod tests {
 
     #[test]
     fn shingles_are_all_runs_and_short_texts_are_one() {
-        assert_eq!(shingles("abcdef", Unit::Char, 3).len(), 4);
-        assert_eq!(shingles("ab", Unit::Char, 3).len(), 1);
-        assert_eq!(shingles("äöüß", Unit::Char, 2).len(), 3);
-        assert_eq!(shingles("a b c a b", Unit::Word, 2).len(), 4);
-        assert_eq!(shingles("", Unit::Char, 5).len(), 1);
+        assert_eq!(shingles("abcdef", Unit::Char, 3, 0).len(), 4);
+        assert_eq!(shingles("ab", Unit::Char, 3, 0).len(), 1);
+        assert_eq!(shingles("äöüß", Unit::Char, 2, 0).len(), 3);
+        assert_eq!(shingles("a b c a b", Unit::Word, 2, 0).len(), 4);
+        assert_eq!(shingles("", Unit::Char, 5, 0).len(), 1);
+        assert_ne!(shingles("abc", Unit::Char, 5, 0), shingles("abc", Unit::Char, 5, 1));
     }
 }
