@@ -154,6 +154,44 @@ fn making_and_casting_agree() {
     );
 }
 
+/// Numbers at the edges of float32: what is infinite, zero or not a number on one side is so on the other.
+#[test]
+fn the_edges_of_float32_agree() {
+    let values = [3e38, 2e38, 89.0, 88.0, -104.0, 1e-30, 1e20, 0.1, 16_777_216.0, 1.0, 0.0, -0.5];
+    let host = retune_tensor::from_float32(values.to_vec(), &[3, 4], &Device::flex()).unwrap();
+    let x = Pair(tensor::from_float32(&values, &[3, 4]), host);
+    same!(x; exp(), mul_scalar(2.0), mul_scalar(1e39), mul_scalar(1e-39), add_scalar(1e38), eq_scalar(0.1), pow_scalar(2.0));
+    same!(x; sum(&[], false), sum(&[1], false), mean(&[], false), l2_norm(&[], false), l2_norm(&[0], false), recip());
+    same!(x; variance(&[1], false), log_softmax(-1), softmax(0), log_sum_exp(&[1], false), softplus(), sigmoid());
+    between!(x; mul(&x), add(&x), div(&x), sub(&x));
+    let turned = Pair(x.0.transpose(0, 1), x.1.transpose(0, 1).unwrap());
+    between!(x; matmul(&turned));
+    agree("entropy", &fused::entropy(&x.0), &host_fused::entropy(&x.1).unwrap());
+    let labels = ints(&[3], &[1, 2, 0]);
+    agree(
+        "token_log_probs",
+        &fused::token_log_probs(&x.0, &labels.0, -100),
+        &host_fused::token_log_probs(&x.1, &labels.1, -100).unwrap(),
+    );
+    for (mock, host) in [(Dtype::Float16, HostDtype::Float16), (Dtype::Bfloat16, HostDtype::Bfloat16)] {
+        let x = Pair(x.0.cast(mock), x.1.cast(host).unwrap());
+        same!(x; neg(), mul_scalar(0.3), exp(), sum(&[1], false));
+    }
+}
+
+#[test]
+fn float64_stays_float64() {
+    let x = Pair(floats(&[2, 3], 21).0.cast(Dtype::Float64), floats(&[2, 3], 21).1.cast(HostDtype::Float64).unwrap());
+    let labels = ints(&[2], &[0, 2]);
+    agree(
+        "token_log_probs",
+        &fused::token_log_probs(&x.0, &labels.0, -100),
+        &host_fused::token_log_probs(&x.1, &labels.1, -100).unwrap(),
+    );
+    agree("kl_div", &fused::kl_div(&x.0, &x.0, 2.0, false), &host_fused::kl_div(&x.1, &x.1, 2.0, false).unwrap());
+    same!(x; exp(), sum(&[], false), mul_scalar(0.1), histogram(3, -1.0, 1.0, None));
+}
+
 #[test]
 fn copies_to_the_guest_agree() {
     let halves = Pair(floats(&[4], 15).0.mul_scalar(10.0), floats(&[4], 15).1.mul_scalar(10.0).unwrap());

@@ -1,9 +1,10 @@
 //! The host, as far as a plugin's logic needs one: tensors, batches, logging.
 //!
-//! Eager, on the CPU, every element an `f64` and every array contiguous. The
+//! Eager, on the CPU, every array contiguous, every element rounded to its type (see [`precision`]): a
+//! float32 that overflows on the host is infinite here too. The
 //! rules are those of `wit/tensor.wit`; what a host would answer with a trap
-//! panics here, at the plugin's line. Price: no gradients, no rounding to the
-//! element type (`int64` is exact to 2⁵³), and speed that suits tests only.
+//! panics here, at the plugin's line. Price: no gradients, integers that are exact to 2⁵³ only, and speed that
+//! suits tests only.
 
 pub mod fused;
 pub mod logging;
@@ -12,6 +13,7 @@ pub mod tokenizer;
 mod elementwise;
 mod geometry;
 mod make;
+mod precision;
 mod reduce;
 mod select;
 mod shape;
@@ -52,8 +54,10 @@ fn violation(operation: &str, why: impl std::fmt::Display) -> ! {
 }
 
 impl Tensor {
-    pub(crate) fn make(shape: Vec<usize>, data: Vec<f64>, dtype: Dtype) -> Self {
+    /// A tensor of these elements, each rounded to its type.
+    pub(crate) fn make(shape: Vec<usize>, mut data: Vec<f64>, dtype: Dtype) -> Self {
         debug_assert_eq!(shape.iter().product::<usize>(), data.len());
+        data.iter_mut().for_each(|x| *x = precision::round(*x, dtype));
         Self { shape, data: Rc::new(data), dtype }
     }
 

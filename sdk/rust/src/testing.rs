@@ -33,12 +33,11 @@ impl BatchBuilder {
         self.tensor(name, crate::tensor::from_float32(data, shape))
     }
 
-    /// Adds a `float32` tensor whose values keep the precision of `f64`, for
-    /// finite differences.
+    /// Adds a `float64` tensor, for finite differences: what a loss makes of it is `float64` too.
     #[must_use]
     #[track_caller]
     pub fn doubles(self, name: &str, shape: &[u32], data: &[f64]) -> Self {
-        let mut tensor = mock::full(shape, 0.0, crate::Dtype::Float32);
+        let mut tensor = mock::full(shape, 0.0, crate::Dtype::Float64);
         assert_eq!(tensor.data.len(), data.len(), "`{name}`: {} values for the shape {shape:?}", data.len());
         tensor.data = data.to_vec().into();
         self.tensor(name, Tensor(tensor))

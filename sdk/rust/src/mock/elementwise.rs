@@ -1,6 +1,6 @@
 //! Operations on each element, and between pairs of them.
 
-use super::{Tensor, geometry, violation};
+use super::{Tensor, geometry, precision, violation};
 use crate::Dtype;
 
 /// The type two tensors meet in.
@@ -95,7 +95,7 @@ impl Tensor {
     #[track_caller]
     pub(super) fn scalar(&self, operation: &str, x: f64) -> f64 {
         self.must_be_number(operation);
-        if self.dtype.is_int() { x.trunc() } else { x }
+        if self.dtype.is_int() { x.trunc() } else { precision::round(x, self.dtype) }
     }
 
     #[track_caller]
@@ -148,15 +148,20 @@ impl Tensor {
         let (n, k, m) = (a[a.len() - 2], a[a.len() - 1], b[b.len() - 1]);
         let (a_lead, b_lead) = (&a[..a.len() - 2], &b[..b.len() - 2]);
         let lead = geometry::broadcast("matmul", a_lead, b_lead);
+        let dtype = promote("matmul", self.dtype, rhs.dtype);
+        let of = |row: &[f64], col: usize, right: &[f64]| {
+            let products = row.iter().enumerate().map(|(x, left)| precision::round(left * right[x * m + col], dtype));
+            precision::sum(products, precision::wide(dtype))
+        };
         let mut data = Vec::new();
         for (i, j) in geometry::offsets(a_lead, &lead).into_iter().zip(geometry::offsets(b_lead, &lead)) {
             let (left, right) = (&self.data[i * n * k..][..n * k], &rhs.data[j * k * m..][..k * m]);
             for row in 0..n {
-                data.extend((0..m).map(|col| (0..k).map(|x| left[row * k + x] * right[x * m + col]).sum::<f64>()));
+                data.extend((0..m).map(|col| of(&left[row * k..][..k], col, right)));
             }
         }
         let shape = lead.into_iter().chain([n, m]).collect();
-        Self::make(shape, data, promote("matmul", self.dtype, rhs.dtype))
+        Self::make(shape, data, dtype)
     }
 }
 

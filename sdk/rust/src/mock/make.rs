@@ -84,11 +84,6 @@ pub fn stack(tensors: &[&Tensor], dim: i32) -> Tensor {
     cat(&raised.iter().collect::<Vec<_>>(), dim)
 }
 
-/// As `float32` holds it.
-fn single(x: f64) -> f64 {
-    f64::from(x as f32)
-}
-
 /// Numbers in [0, 1), one after the other (SplitMix64, Steele et al. 2014): the
 /// host's own, so that a test sees what a run will.
 fn units(seed: u64) -> impl Iterator<Item = f64> {
@@ -102,7 +97,7 @@ fn units(seed: u64) -> impl Iterator<Item = f64> {
 
 pub fn uniform(shape: &[u32], low: f64, high: f64, seed: u64) -> Tensor {
     let shape = sizes(shape);
-    let data = units(seed).take(shape.iter().product()).map(|u| single(low + u * (high - low))).collect();
+    let data = units(seed).take(shape.iter().product()).map(|u| low + u * (high - low)).collect();
     Tensor::make(shape, data, Dtype::Float32)
 }
 
@@ -111,6 +106,6 @@ pub fn normal(shape: &[u32], mean: f64, std: f64, seed: u64) -> Tensor {
     let mut units = units(seed);
     let mut unit = || units.next().unwrap_or_default();
     let gauss = |u: f64, v: f64| (-2.0 * (1.0 - u).ln()).sqrt() * (std::f64::consts::TAU * v).cos();
-    let data = (0..shape.iter().product()).map(|_| single(mean + std * gauss(unit(), unit()))).collect();
+    let data = (0..shape.iter().product()).map(|_| mean + std * gauss(unit(), unit())).collect();
     Tensor::make(shape, data, Dtype::Float32)
 }

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use super::precision::{self, round};
 use super::{Tensor, geometry, violation};
 use crate::Dtype;
 
@@ -10,13 +11,22 @@ fn order(a: f64, b: f64) -> Ordering {
     a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
 }
 
-fn mean(row: &[f64]) -> f64 {
-    row.iter().sum::<f64>() / row.len() as f64
+/// The mean, in the type `dtype`, as all that follows.
+fn mean(row: &[f64], dtype: Dtype) -> f64 {
+    round(precision::sum(row.iter().copied(), dtype) / row.len() as f64, dtype)
 }
 
-fn variance(row: &[f64]) -> f64 {
-    let middle = mean(row);
-    row.iter().map(|x| (x - middle).powi(2)).sum::<f64>() / row.len() as f64
+fn squares(row: impl Iterator<Item = f64>, dtype: Dtype) -> Vec<f64> {
+    row.map(|x| round(x * x, dtype)).collect()
+}
+
+fn variance(row: &[f64], dtype: Dtype) -> f64 {
+    let middle = mean(row, dtype);
+    mean(&squares(row.iter().map(|x| round(x - middle, dtype)), dtype), dtype)
+}
+
+fn l2_norm(row: &[f64], dtype: Dtype) -> f64 {
+    precision::sum(squares(row.iter().copied(), dtype), dtype).sqrt()
 }
 
 fn largest(row: &[f64]) -> f64 {
@@ -103,19 +113,26 @@ impl Tensor {
         if self.dtype.is_int() { Dtype::Int64 } else { self.dtype }
     }
 
+    /// What sums of this tensor are accumulated in.
+    fn accumulator(&self) -> Dtype {
+        if self.dtype.is_int() { Dtype::Int64 } else { precision::wide(self.dtype) }
+    }
+
     #[track_caller]
     pub fn sum(&self, dims: &[i32], keep_dims: bool) -> Self {
         self.must_be_number("sum");
-        self.reduce("sum", dims, keep_dims, self.summed(), |row| row.iter().sum())
+        let wide = self.accumulator();
+        self.reduce("sum", dims, keep_dims, self.summed(), |row| precision::sum(row.iter().copied(), wide))
     }
 
     #[track_caller]
     pub fn cum_sum(&self, dim: i32) -> Self {
         self.must_be_number("cum-sum");
+        let wide = self.accumulator();
         self.rows("cum-sum", dim, self.summed(), |row| {
             row.iter()
                 .scan(0.0, |sum, x| {
-                    *sum += x;
+                    *sum = round(*sum + x, wide);
                     Some(*sum)
                 })
                 .collect()
@@ -173,33 +190,36 @@ impl Tensor {
         if let Some(weights) = weights.filter(|w| w.shape != self.shape) {
             violation("histogram", format_args!("weights of shape {:?} for {:?}", weights.shape, self.shape));
         }
+        let wide = if self.dtype.is_int() { Dtype::Float64 } else { precision::wide(self.dtype) };
+        let (low, high, scale) = (round(low, wide), round(high, wide), round(f64::from(bins) / (high - low), wide));
+        let dtype = weights.map_or(Dtype::Int64, |weights| precision::wide(weights.dtype));
         let mut counts = vec![0.0; bins as usize];
         for (i, x) in self.data.iter().enumerate() {
-            let bin = (x - low) / (high - low) * f64::from(bins);
+            let bin = round(round(x.clamp(low, high) - low, wide) * scale, wide);
             let bin = bin.floor().clamp(0.0, f64::from(bins - 1)) as usize;
-            counts[bin] += weights.map_or(1.0, |w| w.data[i]);
+            counts[bin] = round(counts[bin] + weights.map_or(1.0, |w| w.data[i]), dtype);
         }
-        let dtype = if weights.is_some() { Dtype::Float32 } else { Dtype::Int64 };
         Self::make(vec![bins as usize], counts, dtype)
     }
 }
 
 /// One line a reduction: what it wants, what it gives, what it does.
 macro_rules! reductions {
-    ($($name:ident: $wants:ident -> $f:expr;)+) => { impl Tensor { $(
+    ($($name:ident: $wants:ident -> |$row:ident, $wide:pat_param| $f:expr;)+) => { impl Tensor { $(
         #[track_caller]
         pub fn $name(&self, dims: &[i32], keep_dims: bool) -> Self {
             self.$wants(stringify!($name));
-            self.reduce(stringify!($name), dims, keep_dims, self.dtype, $f)
+            let $wide = self.accumulator();
+            self.reduce(stringify!($name), dims, keep_dims, self.dtype, |$row| $f)
         }
     )+ } };
 }
 
 reductions! {
-    mean: must_be_float -> mean;
-    max: must_be_number -> largest;
-    min: must_be_number -> smallest;
-    variance: must_be_float -> variance;
-    log_sum_exp: must_be_float -> log_sum_exp;
-    l2_norm: must_be_float -> |row| row.iter().map(|x| x * x).sum::<f64>().sqrt();
+    mean: must_be_float -> |row, wide| mean(row, wide);
+    max: must_be_number -> |row, _| largest(row);
+    min: must_be_number -> |row, _| smallest(row);
+    variance: must_be_float -> |row, wide| variance(row, wide);
+    log_sum_exp: must_be_float -> |row, _| log_sum_exp(row);
+    l2_norm: must_be_float -> |row, wide| l2_norm(row, wide);
 }

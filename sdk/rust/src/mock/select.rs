@@ -1,7 +1,7 @@
 //! Operations that pick elements.
 
 use super::elementwise::promote;
-use super::{Tensor, geometry, violation};
+use super::{Tensor, geometry, precision, violation};
 use crate::Dtype;
 
 impl Tensor {
@@ -53,7 +53,7 @@ impl Tensor {
         let dtype = promote("scatter-add", self.dtype, src.dtype);
         let mut data = self.data.to_vec();
         for (place, x) in self.pairs("scatter-add", dim, index).into_iter().zip(src.data.iter()) {
-            data[place] += x;
+            data[place] = precision::round(data[place] + x, dtype);
         }
         Self::make(self.shape.clone(), data, dtype)
     }
