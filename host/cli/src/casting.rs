@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use retune_roles::{RoleKind, builtin};
-use retune_sandbox::{Limits, Plugin, Sandbox};
+use retune_sandbox::{Columns, Limits, Plugin, Sandbox};
 
 use crate::complaint::{Complaint, Result, nearest_path};
 use crate::recipe::{Places, Recipe, RoleRef, RoleSource};
@@ -99,7 +99,7 @@ impl<'a> Caster<'a> {
             );
             return None;
         }
-        let config = match plugin.resolve_config(&role.config) {
+        let config = match plugin.resolve_config_for(&role.config, &columns(self.recipe)) {
             Ok(config) => config,
             Err(error) => {
                 let span = place(&role.places, &error.path).or_else(|| role.span());
@@ -175,6 +175,16 @@ impl<'a> Caster<'a> {
         }
         Some(Seat { path: role.path.clone(), kind, config: role.config.clone(), who: Who::Builtin(name.to_owned()) })
     }
+}
+
+/// The columns that the recipe's model reads, and its label.
+fn columns(recipe: &Recipe) -> Columns {
+    let columns = &recipe.data.columns;
+    let inputs = match &columns.completion {
+        Some(completion) => columns.prompt.iter().chain([completion]).map(|name| name.to_string()).collect(),
+        None => [&columns.text].into_iter().chain(&columns.text_pair).map(|name| name.to_string()).collect(),
+    };
+    Columns { inputs, label: columns.label.as_ref().map(|name| name.to_string()) }
 }
 
 /// The deepest part of `path` that stands in the recipe.

@@ -34,6 +34,7 @@
 mod batch_host;
 mod bindings;
 mod checkpoint;
+mod columns;
 mod convert;
 mod engine;
 mod error;
@@ -57,6 +58,7 @@ mod trap;
 mod violation;
 mod wasi;
 
+pub use columns::Columns;
 pub use error::{ConfigError, LoadError};
 pub use limits::Limits;
 pub use plugin::{Plugin, Setup};

@@ -12,6 +12,7 @@ use wasmtime::component::{Component, Instance as ComponentInstance, InstancePre,
 use wasmtime::{Engine, Store};
 
 use crate::bindings::guest;
+use crate::columns::Columns;
 use crate::convert::shortened;
 use crate::error::{ConfigError, LoadError};
 use crate::imports::{Shape, VERSION, fits};
@@ -194,12 +195,20 @@ impl Plugin {
     /// The first key that is wrong, with the nearest right one; or, with an empty
     /// path, why the plugin has no schema to check against.
     pub fn resolve_config(&self, given: &Value) -> std::result::Result<Value, ConfigError> {
+        self.resolve_config_for(given, &Columns::default())
+    }
+
+    /// As [`Plugin::resolve_config`], in a run that uses these columns.
+    ///
+    /// # Errors
+    /// As for [`Plugin::resolve_config`].
+    pub fn resolve_config_for(&self, given: &Value, columns: &Columns) -> std::result::Result<Value, ConfigError> {
         let schema = self.schema().map_err(|failure| ConfigError {
             path: Vec::new(),
             message: failure.to_string(),
             help: failure.details().help.clone(),
         })?;
-        schema::resolve(&schema, given)
+        schema::resolve(&schema, &columns.fill(&schema, given))
     }
 
     /// Digest over component, configuration and seed: equal fingerprints give equal

@@ -7,7 +7,7 @@ use common::{AT, batch, batch_of, logits, plugin, samples, sandbox, setup, token
 use insta::assert_snapshot;
 use retune_roles::builtin::CrossEntropy;
 use retune_roles::{Action, Event, InputSpec, Layer, LayerKind, Loss, Metric, RoleKind, Trigger, Value};
-use retune_sandbox::{Limits, Setup};
+use retune_sandbox::{Columns, Limits, Setup};
 use retune_tensor::{Device, from_int64, normal};
 use serde_json::{Value as Json, json};
 
@@ -212,6 +212,31 @@ fn a_stateful_preprocessor_remembers_from_batch_to_batch() {
     assert_eq!(dedup.process(&rows).unwrap().rejected, []);
     let again = dedup.process(&rows).unwrap();
     assert_eq!((again.outputs.len(), again.rejected.len()), (0, 2));
+}
+
+#[test]
+fn a_preprocessor_compares_the_columns_that_the_recipe_names_and_tells_of_labels_that_differ() {
+    let plugin = plugin("dedup");
+    let columns = Columns { inputs: vec!["premise".into(), "hypothesis".into()], label: Some("label".into()) };
+    let config = plugin.resolve_config_for(&json!({ "near": false }), &columns).unwrap();
+    assert_eq!(
+        (&config["fields"], &config["label"], &config["conflicts"]),
+        (&json!(["premise", "hypothesis"]), &json!("label"), &json!("drop"))
+    );
+    let mut dedup = plugin.preprocessor(&Setup::new(config, 7)).unwrap();
+    assert_eq!(dedup.describe().reads, columns.inputs);
+    let row = |(at, [premise, hypothesis, label]): (usize, [&str; 3])| Sample {
+        key: format!("train.csv:{at}"),
+        seed: 0,
+        fields: [("id", &*at.to_string()), ("premise", premise), ("hypothesis", hypothesis), ("label", label)]
+            .map(|(name, text)| (name.into(), Value::Text(text.into())))
+            .into(),
+    };
+    let rows = [["p", "a", "yes"], ["p", "b", "no"], ["p", "a", "no"], ["p", "A", "yes"], ["p", "c", "maybe"]];
+    let rows: Vec<Sample> = rows.into_iter().enumerate().map(row).collect();
+    let rejected = dedup.process(&rows).unwrap().rejected;
+    let rejected: Vec<_> = rejected.iter().map(|r| (r.source, r.reason.as_str())).collect();
+    assert_eq!(rejected, [(2, "label-conflict"), (3, "duplicate")]);
 }
 
 #[test]
