@@ -6,7 +6,7 @@ mod common;
 use common::{AT, batch, batch_of, logits, plugin, samples, sandbox, setup, tokens};
 use insta::assert_snapshot;
 use retune_roles::builtin::CrossEntropy;
-use retune_roles::{Action, Event, InputSpec, Layer, LayerKind, Loss, Metric, RoleKind, Trigger, Value};
+use retune_roles::{Action, Event, InputSpec, Layer, LayerKind, Loss, Metric, RoleKind, Sample, Trigger, Value};
 use retune_sandbox::{Columns, Limits, Setup};
 use retune_tensor::{Device, from_int64, normal};
 use serde_json::{Value as Json, json};
