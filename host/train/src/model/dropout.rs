@@ -10,6 +10,8 @@
 //! the device. Probabilities are rounded to a multiple of 2⁻¹⁶, and kept units
 //! are scaled by exactly the inverse of the rounded probability.
 
+use std::ops::Range;
+
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 use retune_tensor::Device;
@@ -84,25 +86,59 @@ impl<'a> Dropout<'a> {
         place: impl Fn(usize) -> u64 + Sync,
     ) -> Option<Vec<f32>> {
         let seeds = &self.seeds?.0;
-        let dropped = (probability * 65536.0).round().clamp(0.0, 65535.0) as u64;
-        if dropped == 0 || lines == 0 || width == 0 {
+        let rate = Rate::new(probability)?;
+        if lines == 0 || width == 0 {
             return None;
         }
-        let kept = (65536.0 / (65536 - dropped) as f64) as f32;
         let per_row = lines / seeds.len();
         let mut mask = vec![0.0f32; lines * width];
         mask.par_chunks_mut(width).enumerate().with_min_len(64).for_each(|(line, values)| {
-            let stream = mix(seeds[line / per_row] ^ mix(site.wrapping_add(1) ^ mix(place(line % per_row))));
-            // Four 16-bit draws from each counter value.
-            for (counter, four) in values.chunks_mut(4).enumerate() {
-                let bits = mix(stream.wrapping_add((counter as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)));
-                for (lane, value) in four.iter_mut().enumerate() {
-                    *value = if (bits >> (16 * lane)) & 0xFFFF >= dropped { kept } else { 0.0 };
-                }
-            }
+            rate.fill(stream(seeds[line / per_row], site, place(line % per_row)), 0, values);
         });
         Some(mask)
     }
+}
+
+/// How many units drop out, and what the rest are multiplied by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rate {
+    dropped: u64,
+    kept: f32,
+}
+
+impl Rate {
+    /// `None` when nothing drops out.
+    pub(super) fn new(probability: f64) -> Option<Self> {
+        let dropped = (probability * 65536.0).round().clamp(0.0, 65535.0) as u64;
+        (dropped > 0).then(|| Self { dropped, kept: (65536.0 / (65536 - dropped) as f64) as f32 })
+    }
+
+    /// The factors of a line, zero or the inverse of the share that is kept, beginning with value `4 * counter`.
+    #[inline]
+    pub(super) fn fill(self, stream: u64, counter: u64, factors: &mut [f32]) {
+        // Four 16-bit draws from each counter value.
+        for (four, counter) in factors.chunks_mut(4).zip(counter..) {
+            let bits = mix(stream.wrapping_add(counter.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
+            for (lane, value) in four.iter_mut().enumerate() {
+                *value = if (bits >> (16 * lane)) & 0xFFFF >= self.dropped { self.kept } else { 0.0 };
+            }
+        }
+    }
+
+    /// The factors of the values `part` of a line are those in `factors` from the index on that is returned.
+    #[inline]
+    pub(super) fn line(self, stream: u64, part: Range<usize>, factors: &mut Vec<f32>) -> usize {
+        let start = part.start / 4 * 4;
+        factors.resize(part.end - start, 0.0);
+        self.fill(stream, (start / 4) as u64, factors);
+        part.start - start
+    }
+}
+
+/// The random stream of one line: a position of a row of hidden states, or a query's probabilities.
+#[inline]
+pub(super) fn stream(seed: u64, site: Site, place: u64) -> u64 {
+    mix(seed ^ mix(site.wrapping_add(1) ^ mix(place)))
 }
 
 /// The finaliser of SplitMix64 (Steele, Lea and Flood 2014): a bijection whose

@@ -3,13 +3,15 @@
 //! A kernel keeps only what a tracked parent needs: a projection with a frozen
 //! weight does not keep its input.
 
+use std::sync::Arc;
+
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, TensorMetadata};
 
-use super::Kernels;
+use super::{Kernels, Spans};
 
 type Kept<B> = FloatTensor<B>;
 
@@ -149,6 +151,24 @@ impl<B: Kernels> Backward<B, 1> for MaskedSoftmax {
 }
 
 #[derive(Debug)]
+struct Attend;
+
+impl<B: Kernels> Backward<B, 3> for Attend {
+    type State = ([Kept<B>; 3], Arc<Spans>);
+
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let ([q, k, v], spans) = ops.state;
+        let (q, k, v) = B::attend_backward(q, k, v, grad, spans);
+        for (node, grad) in ops.parents.into_iter().zip([q, k, v]) {
+            if let Some(node) = node {
+                grads.register::<B>(node.id, grad);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
 struct TurnPairs;
 
 impl<B: Kernels> Backward<B, 1> for TurnPairs {
@@ -240,6 +260,23 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         match prepared {
             OpsKind::Tracked(prepared) => prepared.finish((out.clone(), factor), out),
             OpsKind::UnTracked(prepared) => prepared.finish(out),
+        }
+    }
+
+    fn attend(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        spans: Arc<Spans>,
+    ) -> FloatTensor<Self> {
+        let prepared = Attend.prepare::<C>([q.node(), k.node(), v.node()]).compute_bound().stateful();
+        let (q, k, v) = (q.into_primitive(), k.into_primitive(), v.into_primitive());
+        match prepared {
+            OpsKind::Tracked(prepared) => {
+                let kept = ([q.clone(), k.clone(), v.clone()], spans.clone());
+                prepared.finish(kept, B::attend(q, k, v, spans))
+            }
+            OpsKind::UnTracked(prepared) => prepared.finish(B::attend(q, k, v, spans)),
         }
     }
 

@@ -4,14 +4,16 @@
 //! results are the same for any number of threads. Sums of at least 16 Ki elements
 //! are worth a second thread.
 
+use std::sync::Arc;
+
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{Shape, TensorData};
 use rayon::prelude::*;
 
-use super::{Kernels, composed, wide};
+use super::{Kernels, Spans, attention, composed, wide};
 
-type Flat = FloatTensor<Flex>;
+pub(super) type Flat = FloatTensor<Flex>;
 
 /// Elements a thread takes at a time.
 const PIECE: usize = 16 * 1024;
@@ -33,7 +35,7 @@ fn owned(tensor: Flat) -> Flat {
 
 /// Made from floats, whose memory can be taken back as floats: burn's own constructors make bytes, which
 /// are copied both when the tensor is made and when it is taken apart.
-fn zeros(shape: Shape) -> Flat {
+pub(super) fn zeros(shape: Shape) -> Flat {
     Flat::from_data(TensorData::new(vec![0.0f32; shape.num_elements()], shape))
 }
 
@@ -256,6 +258,14 @@ impl Kernels for Flex {
             .with_min_len(rows(keys))
             .for_each(|(out, (probabilities, grad))| wide::masked_softmax_backward(probabilities, grad, factor, out));
         out
+    }
+
+    fn attend(q: Flat, k: Flat, v: Flat, spans: Arc<Spans>) -> Flat {
+        attention::forward(q, k, v, &spans)
+    }
+
+    fn attend_backward(q: Flat, k: Flat, v: Flat, grad: Flat, spans: Arc<Spans>) -> (Flat, Flat, Flat) {
+        attention::backward(q, k, v, grad, &spans)
     }
 
     fn turn_pairs(x: Flat, cos: Flat, sin: Flat) -> Flat {

@@ -9,16 +9,23 @@
 //!
 //! The functions below are what the rest of the model calls.
 
+mod attention;
 mod autodiff;
 mod composed;
 #[cfg(feature = "cuda")]
 mod cube;
 mod flex;
+mod padded_attention;
+mod spans;
 mod wide;
+
+use std::sync::Arc;
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::tensor::{Int, Tensor};
+
+pub(in crate::model) use spans::{Dropped, Pattern, Spans};
 
 /// Fused operations on float32 tensors, with composed default bodies.
 #[backend_extension(Autodiff, Flex, Cube: cfg(feature = "cuda"))]
@@ -127,6 +134,28 @@ pub trait Kernels: Backend {
         composed::masked_softmax_backward::<Self>(probabilities, grad, factor)
     }
 
+    /// Softmax of scaled scores, dropout, times values, within each span. `q` is
+    /// `[tokens, heads * width]`; `k` and `v` are `[tokens, kv_heads * width]`; gives `[tokens, heads * width]`.
+    fn attend(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        spans: Arc<Spans>,
+    ) -> FloatTensor<Self> {
+        padded_attention::forward::<Self>(q, k, v, &spans)
+    }
+
+    /// Gradients of [`Kernels::attend`] for `q`, `k` and `v`.
+    fn attend_backward(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        spans: Arc<Spans>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        padded_attention::backward::<Self>(q, k, v, grad, &spans)
+    }
+
     /// Turns the pair `(i, i + width / 2)` of `x` `[batch, seq, heads, width]` by
     /// the angle whose `cos` and `sin` are `[seq, width / 2]`.
     fn turn_pairs(x: FloatTensor<Self>, cos: FloatTensor<Self>, sin: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -179,10 +208,17 @@ pub(super) fn attention_softmax(scores: Tensor<4>, mask: Tensor<4>, factor: f32)
     Tensor::from_dispatch(Dispatch::masked_softmax(scores.into_dispatch(), mask.into_dispatch(), factor))
 }
 
+/// [`Kernels::attend`], typed.
+pub(super) fn attention(q: Tensor<2>, k: Tensor<2>, v: Tensor<2>, spans: Spans) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::attend(q.into_dispatch(), k.into_dispatch(), v.into_dispatch(), Arc::new(spans)))
+}
+
 /// [`Kernels::turn_pairs`], typed.
 pub(super) fn rope(x: Tensor<4>, cos: Tensor<2>, sin: Tensor<2>) -> Tensor<4> {
     Tensor::from_dispatch(Dispatch::turn_pairs(x.into_dispatch(), cos.into_dispatch(), sin.into_dispatch()))
 }
 
+#[cfg(test)]
+mod attention_tests;
 #[cfg(test)]
 mod tests;

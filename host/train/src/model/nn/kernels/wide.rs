@@ -6,7 +6,7 @@
 
 /// Sixteen partial sums, then one: the same order whatever the width of a register.
 #[inline(always)]
-fn sum(count: usize, term: impl Fn(usize) -> f32) -> f32 {
+pub(super) fn sum(count: usize, term: impl Fn(usize) -> f32) -> f32 {
     let mut lanes = [0.0f32; 16];
     let whole = count / 16 * 16;
     for start in (0..whole).step_by(16) {
@@ -21,7 +21,7 @@ fn sum(count: usize, term: impl Fn(usize) -> f32) -> f32 {
 }
 
 #[inline(always)]
-fn largest(x: &[f32]) -> f32 {
+pub(super) fn largest(x: &[f32]) -> f32 {
     let mut lanes = [f32::MIN; 16];
     let chunks = x.chunks_exact(16);
     let mut most = f32::MIN;
@@ -39,7 +39,7 @@ fn largest(x: &[f32]) -> f32 {
 /// exponent bits times a polynomial (the coefficients of Cephes `expf`). Zero
 /// below -87, where the result would be subnormal.
 #[inline(always)]
-fn exp(x: f32) -> f32 {
+pub(super) fn exp(x: f32) -> f32 {
     let clamped = x.clamp(-87.0, 88.0);
     let shifted = clamped * std::f32::consts::LOG2_E + 12_582_912.0;
     let n = shifted - 12_582_912.0;
