@@ -13,7 +13,7 @@ use retune_tensor::AnyTensor;
 use super::dropout::{Dropout, Site};
 use super::inventory::Inventory;
 use super::model::Output;
-use super::nn::{Attention, Embedding, Heads, LayerNorm, Linear, Mask, activate};
+use super::nn::{Attention, Documents, Embedding, Heads, LayerNorm, Linear, Pattern, activate};
 use super::{Activation, Input, ModelConfig, Weights};
 
 /// Dropout sites: embeddings and classifier first, then three a block.
@@ -92,9 +92,9 @@ impl Bert {
         let x = self.norm.forward(weights, x.reshape(rows));
         let mut x = dropout.lines(x, self.hidden_dropout, EMBEDDINGS);
 
-        let mask = Mask::padding(input.lengths(), seq, input.device());
+        let documents = Documents::padded(input.lengths(), seq);
         for block in &self.blocks {
-            x = block.forward(weights, x, batch, &mask, dropout);
+            x = block.forward(weights, x, batch, &documents, dropout);
         }
         let x: Tensor<3> = x.reshape([batch, seq, hidden]);
         let first: Tensor<2> = x.clone().narrow(1, 0, 1).reshape([batch, hidden]);
@@ -114,6 +114,9 @@ impl Block {
             keys: config.num_attention_heads,
             width: config.head_dim,
             dropout: config.attention_dropout,
+            pattern: Pattern::FULL,
+            scale: 1.0 / (config.head_dim as f32).sqrt(),
+            soft_cap: None,
         };
         inventory.layer(format!("{name}.attention"), index + 1, LayerKind::Attention);
         let projections = ["query", "key", "value"].map(|kind| format!("{name}.attention.self.{kind}"));
@@ -137,8 +140,15 @@ impl Block {
     }
 
     /// `x`: `[batch * seq, hidden]`.
-    fn forward(&self, weights: &Weights, x: Tensor<2>, batch: usize, mask: &Mask, dropout: &Dropout) -> Tensor<2> {
-        let attended = self.attention.forward(weights, x.clone(), batch, mask, None, dropout, self.site);
+    fn forward(
+        &self,
+        weights: &Weights,
+        x: Tensor<2>,
+        batch: usize,
+        documents: &Documents,
+        dropout: &Dropout,
+    ) -> Tensor<2> {
+        let attended = self.attention.forward(weights, x.clone(), batch, documents, None, dropout, self.site);
         let attended = self.attention_output.forward(weights, attended);
         let attended = dropout.lines(attended, self.dropout, self.site + 1);
         let x = self.attention_norm.forward(weights, attended + x);

@@ -13,7 +13,7 @@ use retune_tensor::AnyTensor;
 use super::dropout::{Dropout, Site};
 use super::inventory::Inventory;
 use super::model::Output;
-use super::nn::{Attention, Embedding, Heads, Linear, Mask, RmsNorm, Rope, swiglu};
+use super::nn::{Attention, Documents, Embedding, Heads, Linear, Pattern, RmsNorm, Rope, swiglu};
 use super::{Input, ModelConfig, Weights};
 
 #[derive(Clone, Debug)]
@@ -76,10 +76,10 @@ impl Llama {
         let x = self.tokens.forward(weights, input.input_ids.clone());
         let hidden = x.dims()[2];
         let mut x: Tensor<2> = x.reshape([batch * seq, hidden]);
-        let mask = Mask::causal(seq, device);
+        let documents = Documents::padded(input.lengths(), seq);
         let rope = Rope::new(seq, self.head_dim, self.rope_theta, device);
         for block in &self.blocks {
-            x = block.forward(weights, x, batch, &mask, &rope, dropout);
+            x = block.forward(weights, x, batch, &documents, &rope, dropout);
         }
         let x = self.norm.forward(weights, x);
         if self.classifies {
@@ -108,6 +108,9 @@ impl Block {
             keys: config.num_key_value_heads,
             width: config.head_dim,
             dropout: config.attention_dropout,
+            pattern: Pattern::CAUSAL,
+            scale: 1.0 / (config.head_dim as f32).sqrt(),
+            soft_cap: None,
         };
         inventory.layer(format!("{name}.self_attn"), index + 1, LayerKind::Attention);
         let projections = ["q_proj", "k_proj", "v_proj"].map(|kind| format!("{name}.self_attn.{kind}"));
@@ -133,12 +136,12 @@ impl Block {
         weights: &Weights,
         x: Tensor<2>,
         batch: usize,
-        mask: &Mask,
+        documents: &Documents,
         rope: &Rope,
         dropout: &Dropout,
     ) -> Tensor<2> {
         let normed = self.input_norm.forward(weights, x.clone());
-        let attended = self.attention.forward(weights, normed, batch, mask, Some(rope), dropout, self.site);
+        let attended = self.attention.forward(weights, normed, batch, documents, Some(rope), dropout, self.site);
         let x = x + self.output.forward(weights, attended);
         let normed = self.mlp_norm.forward(weights, x.clone());
         let gated = swiglu(self.gate.forward(weights, normed.clone()), self.up.forward(weights, normed));

@@ -1,35 +1,25 @@
 //! Scaled dot-product attention with several heads (Vaswani et al. 2017) and
 //! grouped queries (Ainslie et al. 2023).
 
-use burn::tensor::{Tensor, TensorData};
-use retune_tensor::Device;
+use std::ops::Range;
+use std::sync::Arc;
 
-use super::{Linear, Rope, kernels};
+use burn::tensor::Tensor;
+
+use super::kernels::{self, Pattern, Spans};
+use super::{Linear, Rope};
 use crate::model::Weights;
 use crate::model::dropout::{Dropout, Site};
 use crate::model::inventory::Inventory;
 
-/// What is added where a query may not look. Finite, so that no row of scores is
-/// all infinities; far below any score, so that its exponential is zero.
-const HIDDEN: f32 = -1e9;
-
-/// Which keys a query sees, as something to add to its scores.
+/// The tokens of each document of a batch: attention does not leave them.
 #[derive(Clone, Debug)]
-pub(in crate::model) struct Mask(Tensor<4>);
+pub(in crate::model) struct Documents(Arc<[Range<usize>]>);
 
-impl Mask {
-    /// Every query sees the tokens of its row, not the padding: `[batch, 1, 1, seq]`.
-    pub(in crate::model) fn padding(lengths: &[usize], seq: usize, device: &Device) -> Self {
-        let row = |length: usize| (0..seq).map(move |key| if key < length { 0.0 } else { HIDDEN });
-        let values: Vec<f32> = lengths.iter().flat_map(|length| row(*length)).collect();
-        Self(Tensor::from_data(TensorData::new(values, [lengths.len(), 1, 1, seq]), device))
-    }
-
-    /// A query sees itself and what is before: `[1, 1, seq, seq]`. Padding on the
-    /// right is after every token, so no token sees it.
-    pub(in crate::model) fn causal(seq: usize, device: &Device) -> Self {
-        let values: Vec<f32> = (0..seq * seq).map(|i| if i % seq <= i / seq { 0.0 } else { HIDDEN }).collect();
-        Self(Tensor::from_data(TensorData::new(values, [1, 1, seq, seq]), device))
+impl Documents {
+    /// Rows of these lengths, each in `seq` places: what is behind a row is seen by nobody.
+    pub(in crate::model) fn padded(lengths: &[usize], seq: usize) -> Self {
+        Self(lengths.iter().enumerate().map(|(row, length)| row * seq..row * seq + length).collect())
     }
 }
 
@@ -44,6 +34,12 @@ pub(in crate::model) struct Heads {
     pub(in crate::model) width: usize,
     /// Dropout of the probabilities.
     pub(in crate::model) dropout: f64,
+    /// Which keys a query sees.
+    pub(in crate::model) pattern: Pattern,
+    /// What scores are multiplied by: one over the root of `width` (Vaswani et al. 2017), as a rule.
+    pub(in crate::model) scale: f32,
+    /// Bound of the scaled scores, where there is one: `cap tanh(score / cap)` (Gemma 2).
+    pub(in crate::model) soft_cap: Option<f32>,
 }
 
 /// The three projections in; the one out stays with the block.
@@ -75,40 +71,35 @@ impl Attention {
 
     /// `x`: `[batch * seq, hidden]`; gives the heads side by side,
     /// `[batch * seq, queries * width]`.
-    #[allow(clippy::too_many_arguments, reason = "the batch's shape, mask, positions and chance")]
+    #[allow(clippy::too_many_arguments, reason = "the batch's documents, positions and chance")]
     pub(in crate::model) fn forward(
         &self,
         weights: &Weights,
         x: Tensor<2>,
         batch: usize,
-        mask: &Mask,
+        documents: &Documents,
         rope: Option<&Rope>,
         dropout: &Dropout,
         site: Site,
     ) -> Tensor<2> {
-        let Heads { queries, keys, width, .. } = self.heads;
-        let seq = x.dims()[0] / batch;
-        let split = |y: Tensor<2>, heads: usize| y.reshape([batch, seq, heads, width]);
-        let turned = |y: Tensor<4>| rope.map_or(y.clone(), |rope| rope.turn(y));
-
-        let q = turned(split(self.query.forward(weights, x.clone()), queries)).swap_dims(1, 2);
-        let k = turned(split(self.key.forward(weights, x.clone()), keys)).swap_dims(1, 2);
-        let v = split(self.value.forward(weights, x), keys).swap_dims(1, 2);
-
-        let scores = q.matmul(self.shared(k).swap_dims(2, 3));
-        let probabilities = kernels::attention_softmax(scores, mask.0.clone(), 1.0 / (width as f32).sqrt());
-        let probabilities = dropout.attention(probabilities, self.heads.dropout, site);
-        probabilities.matmul(self.shared(v)).swap_dims(1, 2).reshape([batch * seq, queries * width])
-    }
-
-    /// Each key head once for every query head of its group.
-    fn shared(&self, x: Tensor<4>) -> Tensor<4> {
-        let Heads { queries, keys, width, .. } = self.heads;
-        if queries == keys {
-            return x;
-        }
-        let [batch, _, seq, _] = x.dims();
-        let group = queries / keys;
-        x.unsqueeze_dim::<5>(2).expand([batch, keys, group, seq, width]).reshape([batch, queries, seq, width])
+        let Heads { queries, keys, width, pattern, scale, soft_cap, .. } = self.heads;
+        let tokens = x.dims()[0];
+        let turned = |y: Tensor<2>, heads: usize| match rope {
+            Some(rope) => rope.turn(y.reshape([batch, tokens / batch, heads, width])).reshape([tokens, heads * width]),
+            None => y,
+        };
+        let q = turned(self.query.forward(weights, x.clone()), queries);
+        let k = turned(self.key.forward(weights, x.clone()), keys);
+        let v = self.value.forward(weights, x);
+        let spans = Spans {
+            spans: documents.0.clone(),
+            heads: queries,
+            kv_heads: keys,
+            pattern,
+            scale,
+            soft_cap,
+            dropout: dropout.attention(self.heads.dropout, site),
+        };
+        kernels::attention(q, k, v, spans)
     }
 }

@@ -304,11 +304,7 @@ impl Piece<'_> {
         unsafe {
             multiply::<FMA, false>(
                 Left { data: q.data.as_ptr(), row: q.stride, column: 1 },
-                Right {
-                    data: turned[keys.start / LANES * width * LANES..].as_ptr(),
-                    row: LANES,
-                    panel: LANES * width,
-                },
+                Right { data: turned[keys.start / LANES * width * LANES..].as_ptr(), row: LANES, panel: LANES * width },
                 (scores.as_mut_ptr(), line),
                 [queries.len(), width, line],
             );

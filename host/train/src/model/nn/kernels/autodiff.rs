@@ -136,21 +136,6 @@ impl<B: Kernels> Backward<B, 2> for GatedSilu {
 }
 
 #[derive(Debug)]
-struct MaskedSoftmax;
-
-impl<B: Kernels> Backward<B, 1> for MaskedSoftmax {
-    type State = (Kept<B>, f32);
-
-    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let grad = grads.consume::<B>(&ops.node);
-        let ([scores], (probabilities, factor)) = (ops.parents, ops.state);
-        if let Some(node) = scores {
-            grads.register::<B>(node.id, B::masked_softmax_backward(probabilities, grad, factor));
-        }
-    }
-}
-
-#[derive(Debug)]
 struct Attend;
 
 impl<B: Kernels> Backward<B, 3> for Attend {
@@ -251,15 +236,6 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         match prepared {
             OpsKind::Tracked(prepared) => prepared.finish((gate.clone(), up.clone()), B::gated_silu(gate, up)),
             OpsKind::UnTracked(prepared) => prepared.finish(B::gated_silu(gate, up)),
-        }
-    }
-
-    fn masked_softmax(scores: FloatTensor<Self>, mask: FloatTensor<Self>, factor: f32) -> FloatTensor<Self> {
-        let prepared = MaskedSoftmax.prepare::<C>([scores.node()]).compute_bound().stateful();
-        let out = B::masked_softmax(scores.into_primitive(), mask.into_primitive(), factor);
-        match prepared {
-            OpsKind::Tracked(prepared) => prepared.finish((out.clone(), factor), out),
-            OpsKind::UnTracked(prepared) => prepared.finish(out),
         }
     }
 

@@ -101,20 +101,6 @@ pub(super) fn gated_silu_backward<B: Backend>(
     (B::float_mul(B::float_mul(grad.clone(), up), slope), B::float_mul(grad, silu))
 }
 
-pub(super) fn masked_softmax<B: Backend>(scores: FloatTensor<B>, mask: FloatTensor<B>, factor: f32) -> FloatTensor<B> {
-    B::softmax(B::float_add(B::float_mul_scalar(scores, factor.into()), mask), 3)
-}
-
-pub(super) fn masked_softmax_backward<B: Backend>(
-    probabilities: FloatTensor<B>,
-    grad: FloatTensor<B>,
-    factor: f32,
-) -> FloatTensor<B> {
-    let along = B::float_sum_dim(B::float_mul(grad.clone(), probabilities.clone()), 3);
-    let inner = B::float_mul(probabilities, B::float_sub(grad, along));
-    B::float_mul_scalar(inner, factor.into())
-}
-
 pub(super) fn turn_pairs<B: Backend>(x: FloatTensor<B>, cos: FloatTensor<B>, sin: FloatTensor<B>) -> FloatTensor<B> {
     let [batch, seq, heads, width] = x.shape().dims();
     let half = width / 2;

@@ -229,37 +229,6 @@ impl Kernels for Flex {
         (gate_grad, up_grad)
     }
 
-    fn masked_softmax(scores: Flat, mask: Flat, factor: f32) -> Flat {
-        let (scores, mask) = (scores.to_contiguous(), mask.to_contiguous());
-        let [_, heads, queries, keys] = scores.shape().dims();
-        let [batches, mask_heads, mask_queries, _]: [usize; 4] = mask.shape().dims();
-        let mut out = like(&scores);
-        let mask = values(&mask);
-        out.storage_mut::<f32>()
-            .par_chunks_mut(keys)
-            .zip(values(&scores).par_chunks(keys))
-            .enumerate()
-            .with_min_len(rows(keys))
-            .for_each(|(row, (out, scores))| {
-                let (batch, head, query) = (row / queries / heads, row / queries % heads, row % queries);
-                let line = (batch % batches * mask_heads + head % mask_heads) * mask_queries + query % mask_queries;
-                wide::masked_softmax(scores, &mask[line * keys..(line + 1) * keys], factor, out);
-            });
-        out
-    }
-
-    fn masked_softmax_backward(probabilities: Flat, grad: Flat, factor: f32) -> Flat {
-        let (probabilities, grad) = (probabilities.to_contiguous(), grad.to_contiguous());
-        let keys = probabilities.shape()[3];
-        let mut out = like(&probabilities);
-        out.storage_mut::<f32>()
-            .par_chunks_mut(keys)
-            .zip(values(&probabilities).par_chunks(keys).zip(values(&grad).par_chunks(keys)))
-            .with_min_len(rows(keys))
-            .for_each(|(out, (probabilities, grad))| wide::masked_softmax_backward(probabilities, grad, factor, out));
-        out
-    }
-
     fn attend(q: Flat, k: Flat, v: Flat, spans: Arc<Spans>) -> Flat {
         attention::forward(q, k, v, &spans)
     }

@@ -119,21 +119,6 @@ pub trait Kernels: Backend {
         composed::gated_silu_backward::<Self>(gate, up, grad)
     }
 
-    /// Softmax of `scores * factor + mask` over the last dimension. `scores`:
-    /// `[batch, heads, query, key]`; `mask` is as long or one in each but the last.
-    fn masked_softmax(scores: FloatTensor<Self>, mask: FloatTensor<Self>, factor: f32) -> FloatTensor<Self> {
-        composed::masked_softmax::<Self>(scores, mask, factor)
-    }
-
-    /// Gradient of [`Kernels::masked_softmax`] for `scores`, from its result.
-    fn masked_softmax_backward(
-        probabilities: FloatTensor<Self>,
-        grad: FloatTensor<Self>,
-        factor: f32,
-    ) -> FloatTensor<Self> {
-        composed::masked_softmax_backward::<Self>(probabilities, grad, factor)
-    }
-
     /// Softmax of scaled scores, dropout, times values, within each span. `q` is
     /// `[tokens, heads * width]`; `k` and `v` are `[tokens, kv_heads * width]`; gives `[tokens, heads * width]`.
     fn attend(
@@ -201,11 +186,6 @@ pub(super) fn rms_norm(x: Tensor<2>, scale: Tensor<1>, epsilon: f32) -> Tensor<2
 /// [`Kernels::gated_silu`], typed.
 pub(in crate::model) fn swiglu(gate: Tensor<2>, up: Tensor<2>) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::gated_silu(gate.into_dispatch(), up.into_dispatch()))
-}
-
-/// [`Kernels::masked_softmax`], typed.
-pub(super) fn attention_softmax(scores: Tensor<4>, mask: Tensor<4>, factor: f32) -> Tensor<4> {
-    Tensor::from_dispatch(Dispatch::masked_softmax(scores.into_dispatch(), mask.into_dispatch(), factor))
 }
 
 /// [`Kernels::attend`], typed.

@@ -204,33 +204,6 @@ wide! {
         }
     }
 
-    /// One row of softmax over `scores * factor + mask`.
-    fn masked_softmax(scores: &[f32], mask: &[f32], factor: f32, out: &mut [f32]) {
-        let n = scores.len();
-        let (mask, out) = (&mask[..n], &mut out[..n]);
-        for i in 0..n {
-            out[i] = scores[i] * factor + mask[i];
-        }
-        let most = largest(out);
-        for value in out.iter_mut() {
-            *value = exp(*value - most);
-        }
-        let inverse = 1.0 / sum(n, |i| out[i]);
-        for value in out.iter_mut() {
-            *value *= inverse;
-        }
-    }
-
-    /// Its gradient for the scores.
-    fn masked_softmax_backward(probabilities: &[f32], grad: &[f32], factor: f32, out: &mut [f32]) {
-        let n = probabilities.len();
-        let (grad, out) = (&grad[..n], &mut out[..n]);
-        let along = sum(n, |i| probabilities[i] * grad[i]);
-        for i in 0..n {
-            out[i] = probabilities[i] * (grad[i] - along) * factor;
-        }
-    }
-
     /// One head's pairs, turned.
     fn turn_pairs(x: &[f32], cos: &[f32], sin: &[f32], out: &mut [f32]) {
         let half = cos.len();
