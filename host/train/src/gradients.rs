@@ -128,31 +128,52 @@ impl Gradients {
             }
         }
         let mut read = read_scalars(&on_device)?.into_iter();
-        let mut norm = |part: &Floats| match part {
-            Floats::Host(values) => squared_norm(values),
-            Floats::Device(_) => read.next().unwrap_or(f64::NAN),
-        };
-        Ok(self.0.iter().map(|part| part.as_ref().map(&mut norm)).collect())
+        // The pieces of all gradients at once, with no wait between one and the next.
+        let pieces: Vec<(usize, &[f32])> = self
+            .0
+            .iter()
+            .enumerate()
+            .filter_map(|(index, part)| match part {
+                Some(Floats::Host(values)) => Some((index, values)),
+                _ => None,
+            })
+            .flat_map(|(index, values)| values.chunks(BLOCK).map(move |piece| (index, piece)))
+            .collect();
+        let squares: Vec<f64> = pieces.par_iter().map(|(_, piece)| squared_norm_of_block(piece)).collect();
+        let mut norms: Vec<Option<f64>> = self
+            .0
+            .iter()
+            .map(|part| match part {
+                Some(Floats::Host(_)) => Some(0.0),
+                Some(Floats::Device(_)) => Some(read.next().unwrap_or(f64::NAN)),
+                None => None,
+            })
+            .collect();
+        for ((index, _), square) in pieces.iter().zip(squares) {
+            norms[*index] = norms[*index].map(|norm| norm + square);
+        }
+        Ok(norms)
     }
+}
+
+fn squared_norm_of_block(block: &[f32]) -> f64 {
+    const LANES: usize = 8;
+    let square = |x: f32| f64::from(x) * f64::from(x);
+    // Independent sums, so that additions need not wait for one another.
+    let mut sums = [0.0_f64; LANES];
+    let lanes = block.chunks_exact(LANES);
+    let rest: f64 = lanes.remainder().iter().map(|&x| square(x)).sum();
+    for lane in lanes {
+        for (sum, &x) in sums.iter_mut().zip(lane) {
+            *sum += square(x);
+        }
+    }
+    sums.iter().sum::<f64>() + rest
 }
 
 /// Sum of squares, in float64, the same on any number of threads.
 pub fn squared_norm(values: &[f32]) -> f64 {
-    const LANES: usize = 8;
-    let square = |x: f32| f64::from(x) * f64::from(x);
-    let block = |block: &[f32]| -> f64 {
-        // Independent sums, so that additions need not wait for one another.
-        let mut sums = [0.0_f64; LANES];
-        let lanes = block.chunks_exact(LANES);
-        let rest: f64 = lanes.remainder().iter().map(|&x| square(x)).sum();
-        for lane in lanes {
-            for (sum, &x) in sums.iter_mut().zip(lane) {
-                *sum += square(x);
-            }
-        }
-        sums.iter().sum::<f64>() + rest
-    };
-    let blocks: Vec<f64> = values.par_chunks(BLOCK).map(block).collect();
+    let blocks: Vec<f64> = values.par_chunks(BLOCK).map(squared_norm_of_block).collect();
     blocks.iter().sum()
 }
 

@@ -132,6 +132,17 @@ impl Parameters {
         index: usize,
         change: impl FnOnce(AnyTensor) -> Result<(AnyTensor, T), E>,
     ) -> Result<T, E> {
+        let (value, result) = change(self.take_value(index)?)?;
+        self.set_value(index, value)?;
+        Ok(result)
+    }
+
+    /// Takes a value out, the only handle that the parameters had; [`Parameters::set_value`] has to
+    /// follow. Until then there is nothing in its place.
+    ///
+    /// # Errors
+    /// When there is no such parameter.
+    pub(crate) fn take_value(&mut self, index: usize) -> Result<AnyTensor, ModelError> {
         let count = self.list.len();
         let parameter = self
             .list
@@ -139,9 +150,7 @@ impl Parameters {
             .ok_or_else(|| ModelError::request(format!("there is no parameter {index}; the model has {count}")))?;
         let nothing =
             retune_tensor::from_float32(Vec::new(), &[0], &parameter.value.device()).map_err(ModelError::from)?;
-        let (value, result) = change(std::mem::replace(&mut parameter.value, nothing))?;
-        self.set_value(index, value)?;
-        Ok(result)
+        Ok(std::mem::replace(&mut parameter.value, nothing))
     }
 
     /// Lets a parameter learn, or freezes it. Out of range does nothing.
