@@ -150,10 +150,10 @@ impl Block {
     ) -> Tensor<2> {
         let attended = self.attention.forward(weights, x.clone(), batch, documents, None, dropout, self.site);
         let attended = self.attention_output.forward(weights, attended);
-        let attended = dropout.lines(attended, self.dropout, self.site + 1);
-        let x = self.attention_norm.forward(weights, attended + x);
+        let dropped = |site| dropout.of_lines(x.dims()[0], self.dropout, site);
+        let (first, second) = (dropped(self.site + 1), dropped(self.site + 2));
+        let x = self.attention_norm.forward_residual(weights, attended, x, first);
         let inner = activate(self.activation, self.intermediate.forward(weights, x.clone()));
-        let out = dropout.lines(self.output.forward(weights, inner), self.dropout, self.site + 2);
-        self.norm.forward(weights, out + x)
+        self.norm.forward_residual(weights, self.output.forward(weights, inner), x, second)
     }
 }

@@ -6,17 +6,15 @@
 //! the number of threads. So splitting a batch into micro-batches, or resuming a
 //! run, drops the very same units.
 //!
-//! Price: masks are made on the host, about a nanosecond a value, and copied to
-//! the device. Probabilities are rounded to a multiple of 2⁻¹⁶, and kept units
+//! On the CPU no mask exists: the factors of a line are drawn in the pass that
+//! multiplies by them, about a quarter of a nanosecond a value, and again in the backward pass.
+//!
+//! Price: for a GPU masks are made on the host and copied to the device. Probabilities are rounded to a multiple of 2⁻¹⁶, and kept units
 //! are scaled by exactly the inverse of the rounded probability.
 
-use std::ops::Range;
+use burn::tensor::Tensor;
 
-use burn::tensor::{Tensor, TensorData};
-use rayon::prelude::*;
-use retune_tensor::Device;
-
-use super::nn::Dropped;
+use super::nn::{Dropped, DroppedLines, drop_lines};
 
 /// One seed a row of the batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,25 +43,31 @@ impl From<Vec<u64>> for DropoutSeeds {
     }
 }
 
-/// Applies dropout during one forward pass, or does nothing.
+/// The dropout of one forward pass, or none.
 pub(super) struct Dropout<'a> {
     seeds: Option<&'a DropoutSeeds>,
-    device: Device,
 }
 
 /// A dropout of the model; distinct numbers give independent masks.
 pub(super) type Site = u64;
 
 impl<'a> Dropout<'a> {
-    pub(super) fn new(seeds: Option<&'a DropoutSeeds>, device: &Device) -> Self {
-        Self { seeds, device: device.clone() }
+    pub(super) fn new(seeds: Option<&'a DropoutSeeds>) -> Self {
+        Self { seeds }
     }
 
-    /// `x`: `[batch * lines, width]`, a line being a position of the row.
+    /// What drops out of `lines` lines, a line being a position of a row.
+    pub(super) fn of_lines(&self, lines: usize, probability: f64, site: Site) -> Option<DroppedLines> {
+        let (rate, seeds) = (Rate::new(probability)?, &self.seeds?.0);
+        let positions = lines / seeds.len().max(1);
+        let places = seeds.iter().flat_map(|seed| (0..positions as u64).map(move |position| (*seed, position)));
+        Some(DroppedLines { rate, site, places: places.collect() })
+    }
+
+    /// `x`: `[batch * lines, width]`.
     pub(super) fn lines(&self, x: Tensor<2>, probability: f64, site: Site) -> Tensor<2> {
-        let shape = x.dims();
-        match self.mask(shape[0], shape[1], probability, site, |line| line as u64) {
-            Some(mask) => x * Tensor::from_data(TensorData::new(mask, shape), &self.device),
+        match self.of_lines(x.dims()[0], probability, site) {
+            Some(dropped) => drop_lines(x, dropped),
             None => x,
         }
     }
@@ -71,27 +75,6 @@ impl<'a> Dropout<'a> {
     /// What attention needs to drop probabilities out itself: one span a row.
     pub(super) fn attention(&self, probability: f64, site: Site) -> Option<Dropped> {
         Some(Dropped { rate: Rate::new(probability)?, seeds: self.seeds?.0.as_slice().into(), site })
-    }
-
-    fn mask(
-        &self,
-        lines: usize,
-        width: usize,
-        probability: f64,
-        site: Site,
-        place: impl Fn(usize) -> u64 + Sync,
-    ) -> Option<Vec<f32>> {
-        let seeds = &self.seeds?.0;
-        let rate = Rate::new(probability)?;
-        if lines == 0 || width == 0 {
-            return None;
-        }
-        let per_row = lines / seeds.len();
-        let mut mask = vec![0.0f32; lines * width];
-        mask.par_chunks_mut(width).enumerate().with_min_len(64).for_each(|(line, values)| {
-            rate.fill(stream(seeds[line / per_row], site, place(line % per_row)), 0, values);
-        });
-        Some(mask)
     }
 }
 
@@ -120,15 +103,6 @@ impl Rate {
             }
         }
     }
-
-    /// The factors of the values `part` of a line are those in `factors` from the index on that is returned.
-    #[inline]
-    pub(super) fn line(self, stream: u64, part: Range<usize>, factors: &mut Vec<f32>) -> usize {
-        let start = part.start / 4 * 4;
-        factors.resize(part.end - start, 0.0);
-        self.fill(stream, (start / 4) as u64, factors);
-        part.start - start
-    }
 }
 
 /// The random stream of one line: a position of a row of hidden states, or a query's probabilities.
@@ -149,13 +123,15 @@ fn mix(x: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use retune_tensor::Device;
+
     use super::*;
 
     fn lines(seeds: &[u64], length: usize, site: Site, probability: f64) -> Vec<f32> {
         let device = Device::flex();
         let seeds = DropoutSeeds::new(seeds.to_vec());
         let ones = Tensor::<2>::ones([seeds.len() * length, 8], &device);
-        Dropout::new(Some(&seeds), &device).lines(ones, probability, site).into_data().try_into_vec().unwrap()
+        Dropout::new(Some(&seeds)).lines(ones, probability, site).into_data().try_into_vec().unwrap()
     }
 
     #[test]

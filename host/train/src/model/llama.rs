@@ -13,7 +13,7 @@ use retune_tensor::AnyTensor;
 use super::dropout::{Dropout, Site};
 use super::inventory::Inventory;
 use super::model::Output;
-use super::nn::{Attention, Documents, Embedding, Heads, Linear, Pattern, RmsNorm, Rope, swiglu};
+use super::nn::{Attention, Documents, Embedding, Heads, Linear, Pattern, RmsNorm, Rope, add, swiglu};
 use super::{Input, ModelConfig, Weights};
 
 #[derive(Clone, Debug)]
@@ -142,9 +142,9 @@ impl Block {
     ) -> Tensor<2> {
         let normed = self.input_norm.forward(weights, x.clone());
         let attended = self.attention.forward(weights, normed, batch, documents, Some(rope), dropout, self.site);
-        let x = x + self.output.forward(weights, attended);
+        let x = add(self.output.forward(weights, attended), x);
         let normed = self.mlp_norm.forward(weights, x.clone());
         let gated = swiglu(self.gate.forward(weights, normed.clone()), self.up.forward(weights, normed));
-        x + self.down.forward(weights, gated)
+        add(self.down.forward(weights, gated), x)
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::kernels;
+use super::kernels::{self, DroppedLines};
 use crate::model::Weights;
 use crate::model::inventory::Inventory;
 
@@ -24,5 +24,17 @@ impl LayerNorm {
     /// `x`: `[rows, width]`.
     pub(in crate::model) fn forward(&self, weights: &Weights, x: Tensor<2>) -> Tensor<2> {
         kernels::layer_norm(x, weights.vector(self.scale), weights.vector(self.shift), self.epsilon as f32)
+    }
+
+    /// The norm of `x`, with dropout where there is one, plus `residual`, both `[rows, width]`.
+    pub(in crate::model) fn forward_residual(
+        &self,
+        weights: &Weights,
+        x: Tensor<2>,
+        residual: Tensor<2>,
+        dropout: Option<DroppedLines>,
+    ) -> Tensor<2> {
+        let parameters = [weights.vector(self.scale), weights.vector(self.shift)];
+        kernels::residual_layer_norm(x, residual, parameters, self.epsilon as f32, dropout)
     }
 }

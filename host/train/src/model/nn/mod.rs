@@ -15,7 +15,7 @@ mod rope;
 pub(super) use activation::activate;
 pub(super) use attention::{Attention, Documents, Heads};
 pub(super) use embedding::Embedding;
-pub(super) use kernels::{Dropped, Pattern, swiglu};
+pub(super) use kernels::{Dropped, DroppedLines, Pattern, add, drop_lines, swiglu};
 pub(super) use layer_norm::LayerNorm;
 pub(super) use linear::Linear;
 pub(super) use rms_norm::RmsNorm;

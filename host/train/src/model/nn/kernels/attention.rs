@@ -26,6 +26,9 @@ const BLOCK: usize = 32;
 /// Columns that a product computes together: two registers of eight.
 const LANES: usize = 16;
 
+/// The score of a key that is not seen: its exponential is zero.
+const HIDDEN: f32 = -1e30;
+
 /// A matrix whose columns are adjacent; rows are `stride` apart.
 struct Rows {
     tensor: Flat,
@@ -246,7 +249,7 @@ impl Piece<'_> {
                         [queries.len(), width, line],
                     );
                 }
-                self.slopes(head, &queries, &keys, length, line, scratch);
+                self.slopes(head, &queries, &keys, line, scratch);
                 let transposed = |data: &[f32]| Left { data: data.as_ptr(), row: 1, column: line };
                 let at = keys.start * width;
                 // SAFETY: as above.
@@ -314,24 +317,23 @@ impl Piece<'_> {
         }
         for (query, row) in queries.clone().zip(scores.chunks_exact_mut(line)) {
             let seen = spans.pattern.seen(query, query + 1, length);
-            let (low, high) = (seen.start - keys.start, seen.end - keys.start);
-            row[..low].fill(0.0);
-            row[high..].fill(0.0);
-            let row = &mut row[low..high];
             match spans.soft_cap {
                 Some(cap) => {
-                    let start = (query - queries.start) * line + low;
-                    for (score, capped) in row.iter_mut().zip(&mut capped[start..]) {
+                    let capped = &mut capped[(query - queries.start) * line..][..line];
+                    for (score, capped) in row.iter_mut().zip(capped) {
                         *score = cap * tanh(*score * spans.scale / cap);
                         *capped = *score;
                     }
                 }
                 None => row.iter_mut().for_each(|score| *score *= spans.scale),
             }
+            row[..seen.start - keys.start].fill(HIDDEN);
+            row[seen.end - keys.start..].fill(HIDDEN);
             softmax(row);
             if let Some(dropout) = spans.dropout.as_ref().filter(|_| dropped) {
-                let first = dropout.rate.line(dropout.stream(self.index, head, query), seen, mask);
-                row.iter_mut().zip(&mask[first..]).for_each(|(p, kept)| *p *= kept);
+                mask.resize(line, 0.0);
+                dropout.rate.fill(dropout.stream(self.index, head, query), (keys.start / 4) as u64, mask);
+                row.iter_mut().zip(&*mask).for_each(|(p, kept)| *p *= kept);
             }
         }
     }
@@ -339,27 +341,15 @@ impl Piece<'_> {
     /// From the gradients of the dropped probabilities, in `slopes`, to those of the
     /// unscaled scores; `scores` becomes the dropped probabilities.
     #[inline(always)]
-    fn slopes(
-        &self,
-        head: usize,
-        queries: &Range<usize>,
-        keys: &Range<usize>,
-        length: usize,
-        line: usize,
-        scratch: &mut Scratch,
-    ) {
+    fn slopes(&self, head: usize, queries: &Range<usize>, keys: &Range<usize>, line: usize, scratch: &mut Scratch) {
         let spans = self.spans;
         let Scratch { scores, slopes, capped, mask, .. } = scratch;
         let rows = scores.chunks_exact_mut(line).zip(slopes.chunks_exact_mut(line));
         for (query, (scores, slopes)) in queries.clone().zip(rows) {
-            let seen = spans.pattern.seen(query, query + 1, length);
-            let (low, high) = (seen.start - keys.start, seen.end - keys.start);
-            slopes[..low].fill(0.0);
-            slopes[high..].fill(0.0);
-            let (scores, slopes) = (&mut scores[low..high], &mut slopes[low..high]);
             let kept = spans.dropout.as_ref().map(|dropout| {
-                let first = dropout.rate.line(dropout.stream(self.index, head, query), seen, mask);
-                &mask[first..first + high - low]
+                mask.resize(line, 0.0);
+                dropout.rate.fill(dropout.stream(self.index, head, query), (keys.start / 4) as u64, mask);
+                &*mask
             });
             if let Some(kept) = kept {
                 slopes.iter_mut().zip(kept).for_each(|(slope, kept)| *slope *= kept);
@@ -369,8 +359,8 @@ impl Piece<'_> {
                 *slope = *p * (*slope - along) * spans.scale;
             }
             if let Some(cap) = spans.soft_cap {
-                let start = (query - queries.start) * line + low;
-                for (slope, capped) in slopes.iter_mut().zip(&capped[start..]) {
+                let capped = &capped[(query - queries.start) * line..][..line];
+                for (slope, capped) in slopes.iter_mut().zip(capped) {
                     let tanh = capped / cap;
                     *slope *= 1.0 - tanh * tanh;
                 }
@@ -395,16 +385,18 @@ fn tanh(x: f32) -> f32 {
     1.0 - 2.0 / (exp(2.0 * x) + 1.0)
 }
 
-/// `[rows, width]` to panels of `LANES` rows, `[panel][width][LANES]`, zero behind the last row.
+/// `[rows, width]` to panels of `LANES` rows, `[panel][width][LANES]`; the last row is repeated to a whole panel.
 #[inline(always)]
 fn turn(from: Matrix, rows: usize, width: usize, to: &mut Vec<f32>) {
-    to.clear();
     to.resize(rows.next_multiple_of(LANES) * width, 0.0);
     for (panel, to) in to.chunks_exact_mut(LANES * width).enumerate() {
-        for lane in 0..LANES.min(rows - panel * LANES) {
-            let row = &from.data[(panel * LANES + lane) * from.stride..][..width];
-            for (column, value) in row.iter().enumerate() {
-                to[column * LANES + lane] = *value;
+        let rows: [&[f32]; LANES] = std::array::from_fn(|lane| {
+            let row = (panel * LANES + lane).min(rows - 1);
+            &from.data[row * from.stride..][..width]
+        });
+        for (column, to) in to.chunks_exact_mut(LANES).enumerate() {
+            for (to, row) in to.iter_mut().zip(rows) {
+                *to = row[column];
             }
         }
     }

@@ -9,9 +9,9 @@ use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::Checkpoi
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::backend::{Autodiff, TensorMetadata};
+use burn::backend::{Autodiff, AutodiffBackend, TensorMetadata};
 
-use super::{Kernels, Spans};
+use super::{DroppedLines, Kernels, Spans};
 
 type Kept<B> = FloatTensor<B>;
 
@@ -92,6 +92,53 @@ impl<B: Kernels> Backward<B, 3> for AffineNorm {
         let (x, scale, epsilon) = ops.state;
         let (x, scale, shift) = B::affine_norm_backward(x, scale, grad, epsilon);
         for (node, grad) in ops.parents.into_iter().zip([x, scale, shift]) {
+            if let Some(node) = node {
+                grads.register::<B>(node.id, grad);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct DropLines;
+
+impl<B: Kernels> Backward<B, 1> for DropLines {
+    type State = Arc<DroppedLines>;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let [x] = ops.parents;
+        if let Some(node) = x {
+            grads.register::<B>(node.id, B::drop_lines(grad, ops.state));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct SumOf;
+
+impl<B: Kernels> Backward<B, 2> for SumOf {
+    type State = ();
+
+    fn backward(self, ops: Ops<(), 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        for node in ops.parents.into_iter().flatten() {
+            grads.register::<B>(node.id, grad.clone());
+        }
+    }
+}
+
+#[derive(Debug)]
+struct DropAddNorm;
+
+impl<B: Kernels> Backward<B, 4> for DropAddNorm {
+    type State = (Kept<B>, Kept<B>, f32, Option<Arc<DroppedLines>>);
+
+    fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let (sum, scale, epsilon, dropout) = ops.state;
+        let (x, residual, scale, shift) = B::drop_add_norm_backward(sum, scale, grad, epsilon, dropout);
+        for (node, grad) in ops.parents.into_iter().zip([x, residual, scale, shift]) {
             if let Some(node) = node {
                 grads.register::<B>(node.id, grad);
             }
@@ -216,6 +263,40 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
             }
             OpsKind::UnTracked(prepared) => prepared.finish(B::affine_norm(x, scale, shift, epsilon)),
         }
+    }
+
+    fn drop_lines(x: FloatTensor<Self>, dropout: Arc<DroppedLines>) -> FloatTensor<Self> {
+        match DropLines.prepare::<C>([x.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish(dropout.clone(), B::drop_lines(x.into_primitive(), dropout)),
+            OpsKind::UnTracked(prepared) => prepared.finish(B::drop_lines(x.into_primitive(), dropout)),
+        }
+    }
+
+    fn sum_of(x: FloatTensor<Self>, y: FloatTensor<Self>) -> FloatTensor<Self> {
+        let prepared = SumOf.prepare::<C>([x.node(), y.node()]).compute_bound();
+        prepared.stateless(B::sum_of(x.into_primitive(), y.into_primitive()))
+    }
+
+    /// The sum comes back as a constant: nobody differentiates it.
+    fn drop_add_norm(
+        x: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        epsilon: f32,
+        dropout: Option<Arc<DroppedLines>>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let nodes = [x.node(), residual.node(), scale.node(), shift.node()];
+        let prepared = DropAddNorm.prepare::<C>(nodes).compute_bound().stateful();
+        let (x, residual) = (x.into_primitive(), residual.into_primitive());
+        let (scale, shift) = (scale.into_primitive(), shift.into_primitive());
+        let (norm, sum) = B::drop_add_norm(x, residual, scale.clone(), shift, epsilon, dropout.clone());
+        let constant = Self::from_inner(sum.clone());
+        let norm = match prepared {
+            OpsKind::Tracked(prepared) => prepared.finish((sum, scale, epsilon, dropout), norm),
+            OpsKind::UnTracked(prepared) => prepared.finish(norm),
+        };
+        (norm, constant)
     }
 
     fn root_norm(x: FloatTensor<Self>, scale: FloatTensor<Self>, epsilon: f32) -> FloatTensor<Self> {

@@ -3,9 +3,9 @@
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata};
-use burn::tensor::{IndexingUpdateOp, Shape, Slice};
+use burn::tensor::{IndexingUpdateOp, Shape, Slice, TensorData};
 
-use super::Kernels;
+use super::{DroppedLines, Kernels};
 
 pub(super) fn lookup_backward<B: Backend>(ids: IntTensor<B>, grad: FloatTensor<B>, rows: usize) -> FloatTensor<B> {
     let shape = Shape::new([rows, grad.shape()[1]]);
@@ -62,6 +62,16 @@ pub(super) fn affine_norm_backward<B: Backend>(
     let mean = B::float_mean_dim(inner.clone(), 1);
     let rest = B::float_sub(B::float_sub(inner, mean), B::float_mul(standard, along));
     (B::float_mul(rest, inverse), scale_grad, shift_grad)
+}
+
+/// Factors are made on the host.
+pub(super) fn drop_lines<B: Backend>(x: FloatTensor<B>, dropout: Option<&DroppedLines>) -> FloatTensor<B> {
+    let Some(dropout) = dropout else { return x };
+    let [lines, width] = x.shape().dims();
+    let mut factors = vec![0.0f32; lines * width];
+    factors.chunks_mut(width.max(1)).enumerate().for_each(|(line, factors)| dropout.fill(line, factors));
+    let factors = B::float_from_data(TensorData::new(factors, [lines, width]), &x.device());
+    B::float_mul(x, factors)
 }
 
 pub(super) fn root_norm<B: Backend>(x: FloatTensor<B>, scale: FloatTensor<B>, epsilon: f32) -> FloatTensor<B> {

@@ -11,7 +11,7 @@ use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{Shape, TensorData};
 use rayon::prelude::*;
 
-use super::{Kernels, Spans, attention, composed, wide};
+use super::{DroppedLines, Kernels, Spans, attention, composed, wide};
 
 pub(super) type Flat = FloatTensor<Flex>;
 
@@ -85,22 +85,24 @@ impl Kernels for Flex {
     fn product(a: Flat, b: Flat) -> Flat {
         let ([m, k], [inner, n]) = (a.shape().dims::<2>(), b.shape().dims::<2>());
         assert_eq!(k, inner, "a product of [{m}, {k}] and [{inner}, {n}]");
-        let mut out = zeros(Shape::new([m, n]));
         if m * n * k == 0 {
-            return out;
+            return zeros(Shape::new([m, n]));
         }
+        // Every element is written: memory that is cleared first is walked over twice.
+        let mut out = Vec::<f32>::with_capacity(m * n);
         let threads = if m * n * k < WIDE_PRODUCT { gemm::Parallelism::None } else { gemm::Parallelism::Rayon(0) };
         let ((a_data, a_columns, a_rows), (b_data, b_columns, b_rows)) = (strided(&a), strided(&b));
-        let to = out.storage_mut::<f32>().as_mut_ptr();
-        // SAFETY: `to` has m · n floats in rows and nobody else sees them; burn's layouts say where the m · k and
+        let to = out.as_mut_ptr();
+        // SAFETY: `to` has room for m · n floats in rows, which are written and not read, and nobody else sees them; burn's layouts say where the m · k and
         // k · n floats of `a` and `b` are, which live until the end of this function.
         unsafe {
             gemm::gemm(
                 m, n, k, to, 1, n as isize, false, a_data, a_columns, a_rows, b_data, b_columns, b_rows, 0.0f32,
                 1.0f32, false, false, false, threads,
             );
+            out.set_len(m * n);
         }
-        out
+        Flat::from_data(TensorData::new(out, [m, n]))
     }
 
     /// Touches the rows that were read and no others: the rest of a large table stays unwritten zeros.
@@ -180,6 +182,109 @@ impl Kernels for Flex {
         let shift_grad = sums.pop().unwrap_or_else(|| vector(width));
         let scale_grad = sums.pop().unwrap_or_else(|| vector(width));
         (out, scale_grad, shift_grad)
+    }
+
+    fn drop_lines(x: Flat, dropout: Arc<DroppedLines>) -> Flat {
+        let mut x = owned(x);
+        let width = x.shape()[1];
+        x.storage_mut::<f32>().par_chunks_mut(width.max(1)).enumerate().with_min_len(rows(width)).for_each_init(
+            || vec![0.0; width],
+            |factors, (line, x)| {
+                dropout.fill(line, factors);
+                wide::scale(x, factors);
+            },
+        );
+        x
+    }
+
+    fn sum_of(x: Flat, y: Flat) -> Flat {
+        let (mut x, y) = (owned(x), y.to_contiguous());
+        let values = values(&y);
+        x.storage_mut::<f32>()
+            .par_chunks_mut(PIECE)
+            .zip(values.par_chunks(PIECE))
+            .for_each(|(x, y)| wide::accumulate(x, y));
+        x
+    }
+
+    fn drop_add_norm(
+        x: Flat,
+        residual: Flat,
+        scale: Flat,
+        shift: Flat,
+        epsilon: f32,
+        dropout: Option<Arc<DroppedLines>>,
+    ) -> (Flat, Flat) {
+        let (mut sum, residual) = (owned(x), residual.to_contiguous());
+        let (scale, shift) = (scale.to_contiguous(), shift.to_contiguous());
+        let width = sum.shape()[1];
+        let mut out = like(&sum);
+        out.storage_mut::<f32>()
+            .par_chunks_mut(width)
+            .zip(sum.storage_mut::<f32>().par_chunks_mut(width).zip(values(&residual).par_chunks(width)))
+            .enumerate()
+            .with_min_len(rows(width))
+            .for_each_init(
+                || vec![0.0; width],
+                |factors, (line, (out, (sum, residual)))| {
+                    if let Some(dropout) = &dropout {
+                        dropout.fill(line, factors);
+                        wide::scale(sum, factors);
+                    }
+                    wide::accumulate(sum, residual);
+                    wide::affine_norm(sum, values(&scale), values(&shift), epsilon, out);
+                },
+            );
+        (out, sum)
+    }
+
+    fn drop_add_norm_backward(
+        sum: Flat,
+        scale: Flat,
+        grad: Flat,
+        epsilon: f32,
+        dropout: Option<Arc<DroppedLines>>,
+    ) -> (Flat, Flat, Flat, Flat) {
+        let Some(dropout) = dropout else {
+            let (residual, scale, shift) = Self::affine_norm_backward(sum, scale, grad, epsilon);
+            return (residual.clone(), residual, scale, shift);
+        };
+        let (sum, scale, grad) = (sum.to_contiguous(), scale.to_contiguous(), grad.to_contiguous());
+        let (mut x_grad, mut residual_grad) = (like(&sum), like(&sum));
+        let width = sum.shape()[1];
+        let (sum, scale, grad) = (values(&sum), values(&scale), values(&grad));
+        let band = BAND * width;
+        let outs = residual_grad
+            .storage_mut::<f32>()
+            .par_chunks_mut(band)
+            .zip(x_grad.storage_mut::<f32>().par_chunks_mut(band));
+        let bands: Vec<Vec<Vec<f32>>> = outs
+            .zip(sum.par_chunks(band).zip(grad.par_chunks(band)))
+            .enumerate()
+            .map(|(index, ((residual_grad, x_grad), (sum, grad)))| {
+                let (mut scale_grad, mut shift_grad) = (vec![0.0; width], vec![0.0; width]);
+                let outs = residual_grad.chunks_mut(width).zip(x_grad.chunks_mut(width));
+                let lines = outs.zip(sum.chunks(width).zip(grad.chunks(width)));
+                for (line, ((residual_grad, x_grad), (sum, grad))) in lines.enumerate() {
+                    wide::affine_norm_backward(
+                        sum,
+                        scale,
+                        grad,
+                        epsilon,
+                        residual_grad,
+                        &mut scale_grad,
+                        &mut shift_grad,
+                    );
+                    dropout.fill(index * BAND + line, x_grad);
+                    wide::scale(x_grad, residual_grad);
+                }
+                vec![scale_grad, shift_grad]
+            })
+            .collect();
+        let mut sums = add_up(bands, 2, width);
+        let shift_grad = sums.pop().unwrap_or_else(|| vector(width));
+        let scale_grad = sums.pop().unwrap_or_else(|| vector(width));
+        (x_grad, residual_grad, scale_grad, shift_grad)
     }
 
     fn root_norm(x: Flat, scale: Flat, epsilon: f32) -> Flat {

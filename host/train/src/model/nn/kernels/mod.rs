@@ -7,6 +7,15 @@
 //! backward passes, and every other device gets the [`composed`] bodies, which
 //! compute the same. Results do not depend on the number of threads.
 //!
+//! Passes over memory of BERT's `norm(dropout(x) + residual)`, reads and writes of `[tokens, hidden]`
+//! counted, with a mask, a product, a sum and a norm of their own, and as one kernel:
+//!
+//! | | apart | one |
+//! |---|---|---|
+//! | forward | 1 mask + 3 dropout + 3 sum + 2 norm = 9 | 4 |
+//! | backward | 3 norm + 3 dropout + 1 sum's second gradient = 7 | 4 |
+//! | kept for the backward pass | mask, sum | sum |
+//!
 //! The functions below are what the rest of the model calls.
 
 mod attention;
@@ -25,7 +34,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::tensor::{Int, Tensor};
 
-pub(in crate::model) use spans::{Dropped, Pattern, Spans};
+pub(in crate::model) use spans::{Dropped, DroppedLines, Pattern, Spans};
 
 /// Fused operations on float32 tensors, with composed default bodies.
 #[backend_extension(Autodiff, Flex, Cube: cfg(feature = "cuda"))]
@@ -88,6 +97,42 @@ pub trait Kernels: Backend {
         epsilon: f32,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         composed::affine_norm_backward::<Self>(x, scale, grad, epsilon)
+    }
+
+    /// `x` `[lines, width]` with dropout.
+    fn drop_lines(x: FloatTensor<Self>, dropout: Arc<DroppedLines>) -> FloatTensor<Self> {
+        composed::drop_lines::<Self>(x, Some(&dropout))
+    }
+
+    /// `x + y`, of equal shapes.
+    fn sum_of(x: FloatTensor<Self>, y: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::float_add(x, y)
+    }
+
+    /// [`Kernels::affine_norm`] of `x`, with dropout when there is one, plus `residual`; the sum as well,
+    /// for the backward pass.
+    fn drop_add_norm(
+        x: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        epsilon: f32,
+        dropout: Option<Arc<DroppedLines>>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let sum = Self::float_add(composed::drop_lines::<Self>(x, dropout.as_deref()), residual);
+        (Self::affine_norm(sum.clone(), scale, shift, epsilon), sum)
+    }
+
+    /// Gradients of [`Kernels::drop_add_norm`]'s norm for `x`, `residual`, `scale` and `shift`.
+    fn drop_add_norm_backward(
+        sum: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        epsilon: f32,
+        dropout: Option<Arc<DroppedLines>>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let (residual, scale, shift) = Self::affine_norm_backward(sum, scale, grad, epsilon);
+        (composed::drop_lines::<Self>(residual.clone(), dropout.as_deref()), residual, scale, shift)
     }
 
     /// Rows to root mean square one, then `scale`.
@@ -176,6 +221,35 @@ pub(super) fn layer_norm(x: Tensor<2>, scale: Tensor<1>, shift: Tensor<1>, epsil
         shift.into_dispatch(),
         epsilon,
     ))
+}
+
+/// [`Kernels::drop_lines`], typed.
+pub(in crate::model) fn drop_lines(x: Tensor<2>, dropout: DroppedLines) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::drop_lines(x.into_dispatch(), Arc::new(dropout)))
+}
+
+/// [`Kernels::sum_of`], typed.
+pub(in crate::model) fn add(x: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::sum_of(x.into_dispatch(), y.into_dispatch()))
+}
+
+/// The norm of [`Kernels::drop_add_norm`], typed.
+pub(super) fn residual_layer_norm(
+    x: Tensor<2>,
+    residual: Tensor<2>,
+    [scale, shift]: [Tensor<1>; 2],
+    epsilon: f32,
+    dropout: Option<DroppedLines>,
+) -> Tensor<2> {
+    let (norm, _) = Dispatch::drop_add_norm(
+        x.into_dispatch(),
+        residual.into_dispatch(),
+        scale.into_dispatch(),
+        shift.into_dispatch(),
+        epsilon,
+        dropout.map(Arc::new),
+    );
+    Tensor::from_dispatch(norm)
 }
 
 /// [`Kernels::root_norm`], typed.

@@ -34,6 +34,26 @@ impl Pattern {
     }
 }
 
+/// Dropout of hidden states, whose factors are computed where they are used and never stored.
+#[derive(Clone, Debug)]
+pub struct DroppedLines {
+    /// How many, and the scale of the rest.
+    pub rate: Rate,
+    /// The place in the model.
+    pub site: Site,
+    /// For each line the seed of its row and its position there.
+    pub places: Arc<[(u64, u64)]>,
+}
+
+impl DroppedLines {
+    /// The factors of one line.
+    #[inline]
+    pub(super) fn fill(&self, line: usize, factors: &mut [f32]) {
+        let (seed, position) = self.places[line];
+        self.rate.fill(stream(seed, self.site, position), 0, factors);
+    }
+}
+
 /// Dropout of the probabilities.
 #[derive(Clone, Debug)]
 pub struct Dropped {

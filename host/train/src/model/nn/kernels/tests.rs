@@ -174,6 +174,56 @@ fn layer_norm_agrees_with_its_formula_in_value_and_gradient() {
     assert_close(&run(layer_norm), &run(formula::layer_norm), 2e-6);
 }
 
+fn some_dropout(lines: usize) -> DroppedLines {
+    let places = (0..lines as u64).map(|line| (line / 50, line % 50)).collect();
+    DroppedLines { rate: crate::model::dropout::Rate::new(0.2).unwrap(), site: 3, places }
+}
+
+/// The factors as a mask, line by line.
+fn mask(dropout: &DroppedLines, width: usize) -> Tensor<2> {
+    let lines = dropout.places.len();
+    let mut factors = vec![0.0; lines * width];
+    factors.chunks_mut(width).enumerate().for_each(|(line, factors)| dropout.fill(line, factors));
+    Tensor::from_data(TensorData::new(factors, [lines, width]), &Device::flex())
+}
+
+#[test]
+fn dropout_is_a_product_with_its_mask_in_value_and_gradient() {
+    let run = |fused: bool| {
+        let (x, dropout) = (leaf([150, 37], 1), some_dropout(150));
+        let out =
+            if fused { drop_lines(x.clone(), dropout) } else { x.clone() * Tensor::from_inner(mask(&dropout, 37)) };
+        with_gradients(out, &[x], &[], &[])
+    };
+    assert_close(&run(true), &run(false), 0.0);
+}
+
+#[test]
+fn dropout_residual_and_norm_in_one_agree_with_the_three_in_value_and_gradient() {
+    for dropout in [None, Some(some_dropout(150))] {
+        let run = |fused: bool| {
+            let (x, residual) = (leaf([150, 37], 1), leaf([150, 37], 2));
+            let (scale, shift) = (leaf([37], 3), leaf([37], 4));
+            // The residual has a second use, as in a block.
+            let out = if fused {
+                let parameters = [scale.clone(), shift.clone()];
+                add(
+                    residual_layer_norm(x.clone(), residual.clone(), parameters, 1e-5, dropout.clone()),
+                    residual.clone(),
+                )
+            } else {
+                let dropped = match &dropout {
+                    Some(dropout) => x.clone() * Tensor::from_inner(mask(dropout, 37)),
+                    None => x.clone(),
+                };
+                formula::layer_norm(dropped + residual.clone(), scale.clone(), shift.clone(), 1e-5) + residual.clone()
+            };
+            with_gradients(out, &[x, residual], &[scale, shift], &[])
+        };
+        assert_close(&run(true), &run(false), 2e-6);
+    }
+}
+
 #[test]
 fn rms_norm_agrees_with_its_formula_in_value_and_gradient() {
     let run = |op: fn(Tensor<2>, Tensor<1>, f32) -> Tensor<2>| {
@@ -247,6 +297,12 @@ fn composed_bodies_agree_with_the_fused_ones() {
     let fused = Flex::affine_norm_backward(x.clone(), scale.clone(), y.clone(), 1e-5);
     let plain = composed::affine_norm_backward::<Flex>(x.clone(), scale.clone(), y.clone(), 1e-5);
     pairs.extend([(fused.0, plain.0), (fused.1, plain.1), (fused.2, plain.2)]);
+    let dropout = || Arc::new(some_dropout(150));
+    pairs.push((Flex::drop_lines(x.clone(), dropout()), composed::drop_lines::<Flex>(x.clone(), Some(&dropout()))));
+    let fused = Flex::drop_add_norm_backward(x.clone(), scale.clone(), y.clone(), 1e-5, Some(dropout()));
+    let plain = composed::affine_norm_backward::<Flex>(x.clone(), scale.clone(), y.clone(), 1e-5);
+    let dropped = composed::drop_lines::<Flex>(plain.0.clone(), Some(&dropout()));
+    pairs.extend([(fused.0, dropped), (fused.1, plain.0), (fused.2, plain.1), (fused.3, plain.2)]);
     let fused = Flex::root_norm_backward(x.clone(), scale.clone(), y.clone(), 1e-5);
     let plain = composed::root_norm_backward::<Flex>(x.clone(), scale, y.clone(), 1e-5);
     pairs.extend([(fused.0, plain.0), (fused.1, plain.1)]);

@@ -108,6 +108,13 @@ wide! {
         }
     }
 
+    /// `x *= y`.
+    fn scale(x: &mut [f32], y: &[f32]) {
+        for (x, y) in x.iter_mut().zip(y) {
+            *x *= *y;
+        }
+    }
+
     /// `out = x Φ(x)`.
     fn gelu(x: &[f32], out: &mut [f32]) {
         for (out, x) in out.iter_mut().zip(x) {
