@@ -65,15 +65,9 @@ impl Floats {
         }
     }
 
+    /// For numbers on a device; see [`Gradients::add`] for those on the host.
     fn add(&mut self, other: Self) -> Result<(), TensorError> {
         match (self, other) {
-            (Self::Host(sum), Self::Host(part)) => {
-                sum.par_chunks_mut(BLOCK).zip(part.par_chunks(BLOCK)).for_each(|(sum, part)| {
-                    for (s, p) in sum.iter_mut().zip(part) {
-                        *s += p;
-                    }
-                });
-            }
             (Self::Device(sum), Self::Device(part)) => *sum = sum.add(&part)?,
             _ => return Err(TensorError::new("add", "gradients of one parameter lie on different devices")),
         }
@@ -93,14 +87,22 @@ impl Gradients {
 
     /// Adds what one backward pass gave.
     pub fn add(&mut self, parts: Vec<Option<AnyTensor>>) -> Result<(), TensorError> {
+        let mut on_host = Vec::new();
         for (sum, part) in self.0.iter_mut().zip(parts) {
             let Some(part) = part else { continue };
-            let part = Floats::new(part)?;
-            match sum {
-                Some(sum) => sum.add(part)?,
-                None => *sum = Some(part),
+            match (sum, Floats::new(part)?) {
+                (Some(Floats::Host(sum)), Floats::Host(part)) => on_host.push((sum, part)),
+                (Some(sum), part) => sum.add(part)?,
+                (sum, part) => *sum = Some(part),
             }
         }
+        // The pieces of all parameters at once, with no wait between one and the next.
+        let pieces = on_host.iter_mut().flat_map(|(sum, part)| sum.chunks_mut(BLOCK).zip(part.chunks(BLOCK)));
+        pieces.collect::<Vec<_>>().into_par_iter().for_each(|(sum, part)| {
+            for (s, p) in sum.iter_mut().zip(part) {
+                *s += p;
+            }
+        });
         Ok(())
     }
 
