@@ -1,15 +1,12 @@
 //! The contract's `batch` and `types` interfaces.
 
-use retune_roles::Batch;
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
 use crate::bindings::host::{batch, types};
-use crate::state::{Slot, State};
+use crate::handles::{Lent, Slot};
+use crate::state::State;
 use crate::violation::Violation;
-
-/// What a batch handle points to: nothing once its call is over.
-pub struct Lent(pub(crate) Option<Batch>);
 
 impl batch::HostBatch for State {
     fn get(&mut self, batch: Resource<Lent>, name: String) -> Result<Option<Resource<Slot>>> {
@@ -29,6 +26,7 @@ impl types::Host for State {}
 
 #[cfg(test)]
 mod tests {
+    use retune_roles::Batch;
     use retune_tensor::{Device, from_float32};
 
     use super::batch::HostBatch;

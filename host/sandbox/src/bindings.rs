@@ -29,9 +29,9 @@ wasmtime::component::bindgen!({
     path: "../../wit",
     world: "retune:host/all-roles",
     with: {
-        "retune:plugin/tensor.tensor": crate::state::Slot,
-        "retune:plugin/batch.batch": crate::batch_host::Lent,
-        "retune:plugin/tokenizer.tokenizer": crate::tokenizer_host::CurrentTokenizer,
+        "retune:plugin/tensor.tensor": crate::handles::Slot,
+        "retune:plugin/batch.batch": crate::handles::Lent,
+        "retune:plugin/tokenizer.tokenizer": crate::handles::CurrentTokenizer,
     },
     imports: { default: trappable },
 });

@@ -1,28 +1,20 @@
-//! A loaded component: what it is, and how it takes up a role.
+//! A loaded component: what it is, and what an instance of it is made of. [`crate::roles`] puts it to use.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use retune_roles::digest::hex;
-use retune_roles::{Failure, Loss, Metric, Policy, Preprocessor, Result, RoleKind, Stage, Tokenizer};
-use retune_tensor::Device;
+use retune_roles::{Failure, Result, RoleKind, Tokenizer};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, Instance as ComponentInstance, InstancePre, Linker};
 use wasmtime::{Engine, Store};
 
 use crate::bindings::guest;
-use crate::columns::Columns;
-use crate::convert::shortened;
-use crate::error::{ConfigError, LoadError};
+use crate::error::LoadError;
 use crate::imports::{Shape, VERSION, fits};
-use crate::instance::Instance;
 use crate::limits::Limits;
 use crate::state::State;
-use crate::{loss, metric, policy, preprocessor, schema};
-
-/// Longest schema, in bytes.
-const SCHEMA: usize = 256 << 10;
 
 /// How a plugin is set up for one use.
 #[derive(Clone)]
@@ -165,50 +157,9 @@ impl Plugin {
         self.0.imports.clone()
     }
 
-    /// The JSON Schema of its configuration. Asked of the plugin once, under the
-    /// default limits.
-    ///
-    /// # Errors
-    /// When the plugin traps, or its answer is not a JSON Schema.
-    pub fn schema(&self) -> Result<Value> {
-        self.0.schema.get_or_init(|| self.ask_schema()).clone()
-    }
-
-    fn ask_schema(&self) -> Result<Value> {
-        let setup = Setup::new(Value::Null, 0);
-        let mut instance = Instance::bare(self, &setup, self.0.roles[0], &Device::flex())?;
-        let functions = instance.load(|store, component| self.0.indices.plugin.load(store, component))?;
-        let text = instance.call("config-schema", || None, |store| functions.call_config_schema(store).map(Ok))?;
-        let wrong = |reason: String| instance.misbehaved("config-schema", format!("gave no JSON Schema: {reason}"));
-        if text.len() > SCHEMA {
-            return Err(wrong(format!("it is longer than {} KiB", SCHEMA >> 10)));
-        }
-        let schema = serde_json::from_str(&text).map_err(|e| wrong(shortened(&e.to_string(), 300)))?;
-        schema::compile(&schema).map_err(wrong)?;
-        Ok(schema)
-    }
-
-    /// `given` checked against the plugin's schema, with defaults filled in.
-    /// `null` is an empty configuration.
-    ///
-    /// # Errors
-    /// The first key that is wrong, with the nearest right one; or, with an empty
-    /// path, why the plugin has no schema to check against.
-    pub fn resolve_config(&self, given: &Value) -> std::result::Result<Value, ConfigError> {
-        self.resolve_config_for(given, &Columns::default())
-    }
-
-    /// As [`Plugin::resolve_config`], in a run that uses these columns.
-    ///
-    /// # Errors
-    /// As for [`Plugin::resolve_config`].
-    pub fn resolve_config_for(&self, given: &Value, columns: &Columns) -> std::result::Result<Value, ConfigError> {
-        let schema = self.schema().map_err(|failure| ConfigError {
-            path: Vec::new(),
-            message: failure.to_string(),
-            help: failure.details().help.clone(),
-        })?;
-        schema::resolve(&schema, &columns.fill(&schema, given))
+    /// Its schema: asked for the first time, remembered after.
+    pub(crate) fn schema_or(&self, ask: impl FnOnce() -> Result<Value>) -> Result<Value> {
+        self.0.schema.get_or_init(ask).clone()
     }
 
     /// Digest over component, configuration and seed: equal fingerprints give equal
@@ -224,51 +175,8 @@ impl Plugin {
     }
 }
 
-/// How it takes up a role. Each call gives an instance of its own.
+/// What an instance of it is made of.
 impl Plugin {
-    /// An instance in the data path.
-    ///
-    /// # Errors
-    /// When it is no preprocessor, traps, refuses its configuration, or describes
-    /// itself against the contract. So for the other roles.
-    pub fn preprocessor(&self, setup: &Setup) -> Result<Box<dyn Preprocessor>> {
-        Ok(Box::new(preprocessor::Plugged::start(self, setup)?))
-    }
-
-    /// A loss whose tensors are on `device`.
-    ///
-    /// # Errors
-    /// As for [`Plugin::preprocessor`].
-    pub fn loss(&self, setup: &Setup, device: &Device) -> Result<Box<dyn Loss>> {
-        Ok(Box::new(loss::Plugged::start(self, setup, device)?))
-    }
-
-    /// A freezing policy.
-    ///
-    /// # Errors
-    /// As for [`Plugin::preprocessor`].
-    pub fn policy(&self, setup: &Setup) -> Result<Box<dyn Policy>> {
-        Ok(Box::new(policy::Plugged::start(self, setup)?))
-    }
-
-    /// A metric whose tensors are on `device`.
-    ///
-    /// # Errors
-    /// As for [`Plugin::preprocessor`].
-    pub fn metric(&self, setup: &Setup, device: &Device) -> Result<Box<dyn Metric>> {
-        Ok(Box::new(metric::Plugged::start(self, setup, device)?))
-    }
-
-    /// Its place in the data path: makes one instance a worker thread.
-    pub fn stage(&self, setup: Setup) -> Stage {
-        let plugin = self.clone();
-        Stage {
-            name: self.name().to_owned(),
-            fingerprint: self.fingerprint(&setup),
-            make: Box::new(move || plugin.preprocessor(&setup)),
-        }
-    }
-
     /// Who this is, for messages: `focal (plugins/focal.wasm)`.
     pub(crate) fn who(&self) -> String {
         format!("{} ({})", self.0.name, self.0.path.display())

@@ -11,7 +11,7 @@ use crate::engine::engine;
 use crate::error::LoadError;
 use crate::plugin::Plugin;
 use crate::state::State;
-use crate::wasi;
+use crate::wasi_host;
 
 /// The largest component that is read: an interpreter with its libraries is a tenth of it.
 const LARGEST: u64 = 256 << 20;
@@ -93,7 +93,7 @@ fn recognise(path: &Path, bytes: &[u8]) -> Result<(), LoadError> {
 
 /// Everything a component may import.
 fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    wasi::link(linker)?;
+    wasi_host::link(linker)?;
     host::types::add_to_linker::<_, HasSelf<State>>(linker, |s| s)?;
     host::logging::add_to_linker::<_, HasSelf<State>>(linker, |s| s)?;
     host::tokenizer::add_to_linker::<_, HasSelf<State>>(linker, |s| s)?;

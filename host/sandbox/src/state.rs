@@ -21,22 +21,11 @@ use wasmtime::Trap;
 use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use crate::batch_host::Lent;
+use crate::handles::{Lent, Slot};
 use crate::keeps::Keeps;
 use crate::limits::{Limiter, Limits, bytes};
 use crate::violation::Violation;
 use crate::wasi::{self, Printed};
-
-/// What a tensor handle points to.
-pub struct Slot {
-    tensor: Option<AnyTensor>,
-    /// Charged to the quota; zero for tensors the host lent.
-    bytes: u64,
-    /// Filled during `init`: not emptied between calls.
-    permanent: bool,
-    /// The backward pass will read it: charged until the call returns.
-    kept: bool,
-}
 
 /// The least a tensor counts for: what the host and the backward pass keep about
 /// it, however small it is. Bounds the length of a graph that a guest can record.

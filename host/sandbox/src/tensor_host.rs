@@ -10,8 +10,9 @@ use wasmtime::Result;
 use wasmtime::component::Resource;
 
 use crate::bindings::host::{fused, tensor, types};
+use crate::handles::Slot;
 use crate::keeps::Keeps;
-use crate::state::{Slot, State};
+use crate::state::State;
 
 type T = Resource<Slot>;
 type Made = std::result::Result<AnyTensor, TensorError>;

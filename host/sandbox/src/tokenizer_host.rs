@@ -12,11 +12,9 @@ use wasmtime::Result;
 use wasmtime::component::Resource;
 
 use crate::bindings::host::{tokenizer, types};
+use crate::handles::CurrentTokenizer;
 use crate::state::{State, guarded};
 use crate::violation::Violation;
-
-/// What a tokenizer handle points to: nothing of its own, the run has one.
-pub struct CurrentTokenizer;
 
 /// Bytes of text in one call.
 const TEXT: usize = 4 << 20;
