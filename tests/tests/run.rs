@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tiny::{Tiny, plugin};
 
 fn four_roles() -> String {
@@ -344,6 +344,33 @@ fn prepare_accounts_for_every_row_and_finds_its_work_again() {
     assert_eq!(train["read"].as_u64().unwrap(), train["rows"].as_u64().unwrap() + dropped);
     let again: Value = serde_json::from_str(&tiny.retune(&["prepare", "recipe.toml", "--json"]).out).unwrap();
     assert_eq!(again["sources"][0]["cache"]["state"], "hit");
+}
+
+#[test]
+fn rows_of_two_texts_are_compared_in_both_and_in_their_labels() {
+    let tiny = Tiny::new();
+    let columns = "columns = { text = \"first\", text_pair = \"second\" }\nmax_length";
+    tiny.write(
+        "recipe.toml",
+        &format!(
+            "{}[[data.preprocess]]\nplugin = \"{}\"\nconfig = {{ near = false }}\n",
+            Tiny::SOUND.replace("max_length", columns).replace("test = \"test.csv\"\n", ""),
+            plugin("dedup").display()
+        ),
+    );
+    // Thirty premises with four hypotheses each; then a copy, and one with another label.
+    let rows = (0..120).map(|n| format!("{n},red cat {},blue dog {},{}\n", n / 4, n % 4, ["a", "b"][n % 2]));
+    let more = "120,Red cat 0,blue dog 0,a\n121,red cat 0,blue dog 1,a\n";
+    tiny.write("train.csv", &format!("id,first,second,label\n{}{more}", rows.collect::<String>()));
+    let said = tiny.retune(&["prepare", "recipe.toml", "--json"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.err.contains("train.csv:123 is labelled `a`, the same text before it `b`"), "{}", said.err);
+    let report: Value = serde_json::from_str(&said.out).unwrap();
+    let dropped = report["sources"][0]["dropped"].as_array().unwrap();
+    let dropped: Vec<_> = dropped.iter().map(|d| (&d["reason"], &d["count"], &d["keys"])).collect();
+    let told = |reason: &str, key: &str| (json!(reason), json!(1), json!([key]));
+    let expected = [told("duplicate", "train.csv:122"), told("label-conflict", "train.csv:123")];
+    assert_eq!(dropped, expected.iter().map(|(a, b, c)| (a, b, c)).collect::<Vec<_>>());
 }
 
 #[test]
