@@ -111,6 +111,16 @@ pub enum DataError {
         /// What it holds.
         found: &'static str,
     },
+    /// Several columns of a header have no name.
+    #[error("{place} gives several of its {columns} columns no name{}", if *trailing { ", the last among them" } else { "" })]
+    ColumnsWithoutName {
+        /// File and line.
+        place: String,
+        /// Fields of the header.
+        columns: usize,
+        /// The last field is empty: the line ends with a separator.
+        trailing: bool,
+    },
     /// Two columns of one name.
     #[error("{place} names the column `{column}` twice")]
     DuplicateColumn {

@@ -33,6 +33,8 @@ fn all() -> Vec<DataError> {
         DataError::BadJson { place: at.clone(), reason: "trailing comma at column 9".into() },
         DataError::NotAnObject { place: at.clone(), found: "an array" },
         DataError::NotAnObject { place: at.clone(), found: "a string" },
+        DataError::ColumnsWithoutName { place: at.clone(), columns: 4, trailing: true },
+        DataError::ColumnsWithoutName { place: at.clone(), columns: 4, trailing: false },
         DataError::DuplicateColumn { place: at.clone(), column: "text".into() },
         DataError::ColumnMissing {
             place: at.clone(),
@@ -131,6 +133,10 @@ fn every_error_says_what_where_and_what_next() {
         a .jsonl file has one object on each line; jq makes lines of an array: jq -c '.[]' FILE
     train.csv:17 holds a string, and a row is an object like {"text": "…"}
         a .jsonl file has one complete JSON object on each line
+    train.csv:17 gives several of its 4 columns no name, the last among them
+        the line ends with separators: remove them there and from every row, or name the columns
+    train.csv:17 gives several of its 4 columns no name
+        name every column of the header, or remove those without a name
     train.csv:17 names the column `text` twice
         rename or remove one of the two
     train.csv:17 has no column `txt` (data.columns.text); did you mean `text`?

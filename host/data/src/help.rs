@@ -28,6 +28,10 @@ impl DataError {
             Self::BadJson { .. } | Self::NotAnObject { .. } => {
                 "a .jsonl file has one complete JSON object on each line".to_owned()
             }
+            Self::ColumnsWithoutName { trailing: true, .. } => {
+                "the line ends with separators: remove them there and from every row, or name the columns".to_owned()
+            }
+            Self::ColumnsWithoutName { .. } => "name every column of the header, or remove those without a name".to_owned(),
             Self::DuplicateColumn { .. } => "rename or remove one of the two".to_owned(),
             Self::ColumnMissing { available, .. } if separator(available).is_some() => {
                 let separator = separator(available).unwrap_or_default();

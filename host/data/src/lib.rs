@@ -37,6 +37,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 pub mod cache;
+mod encoding;
 pub mod error;
 pub mod examples;
 mod help;

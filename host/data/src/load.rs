@@ -29,6 +29,8 @@ const WINDOW: usize = 4096;
 const CHUNK: usize = 128;
 /// Changes whenever the same inputs would give other rows.
 const CACHE_VERSION: &str = "2";
+/// The version of the crate that cuts texts into tokens, which has no constant for it; a test holds it to Cargo.lock.
+const TOKENIZERS_VERSION: &str = "0.23.2";
 
 /// What is the same for all files of a run.
 pub(crate) struct Loader<'a> {
@@ -113,6 +115,7 @@ impl Loader<'_> {
             .part("version", CACHE_VERSION)
             .part("file", source.name())
             .part("bytes", sha256)
+            .part("tokenizers", TOKENIZERS_VERSION)
             .part("tokenizer", self.tokenizer.digest());
         for stage in self.stages {
             key = key.part("stage", &stage.name).part("fingerprint", &stage.fingerprint);
@@ -259,4 +262,16 @@ fn check_fields(
         check_columns(&available, &place, &column, &purpose)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_of_kept_rows_holds_the_version_of_tokenizers_that_is_compiled_in() {
+        let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock")).unwrap();
+        let wanted = format!("name = \"tokenizers\"\nversion = \"{TOKENIZERS_VERSION}\"\n");
+        assert!(lock.contains(&wanted), "write the version of Cargo.lock into TOKENIZERS_VERSION");
+    }
 }

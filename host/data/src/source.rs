@@ -2,7 +2,7 @@
 //!
 //! Every row knows the line of the file on which it begins, counted from 1 as editors
 //! count; that number and the file's name are its key. A byte order mark and carriage
-//! returns are taken off. Price: one buffered pass; memory for one row at a time.
+//! returns are taken off, and UTF-16 is converted. Price: one buffered pass; memory for one row at a time.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -15,6 +15,7 @@ use retune_roles::Value;
 use retune_roles::preprocessor::Fields;
 use sha2::{Digest, Sha256};
 
+use crate::encoding::Utf8;
 use crate::error::{place, plain_io};
 use crate::record::{Record, fields_of_json};
 use crate::spec::{Format, Source};
@@ -50,7 +51,7 @@ impl Rows {
             return Err(DataError::FileUnreadable { path: path.clone(), reason: "it is a directory".to_owned() });
         }
         let lines = Rc::new(RefCell::new(Lines::default()));
-        let counted = Counted { inner: BufReader::with_capacity(1 << 16, handle), lines: Rc::clone(&lines) };
+        let counted = Counted { inner: Utf8::new(BufReader::with_capacity(1 << 16, handle)), lines: Rc::clone(&lines) };
         let file = source.name();
         let reader = match format {
             Format::Csv | Format::Tsv => open_csv(counted, &lines, source, format)?,
@@ -142,6 +143,10 @@ fn open_csv(counted: Counted, lines: &Rc<RefCell<Lines>>, source: &Source, forma
     for (index, field) in record.iter().enumerate() {
         let name =
             text(field, || place(&file, line), || format!("in the name of column {}", index + 1))?.trim().to_owned();
+        if name.is_empty() && header.contains(&name) {
+            let (columns, trailing) = (record.len(), record.iter().next_back().is_some_and(<[u8]>::is_empty));
+            return Err(DataError::ColumnsWithoutName { place: place(&file, line), columns, trailing });
+        }
         if header.contains(&name) {
             return Err(DataError::DuplicateColumn { place: place(&file, line), column: name });
         }
@@ -319,17 +324,14 @@ impl Lines {
     }
 }
 
-/// A reader that takes a byte order mark off and tells [`Lines`] what it hands over.
+/// A reader that tells [`Lines`] what it hands over, as UTF-8.
 struct Counted {
-    inner: BufReader<File>,
+    inner: Utf8<BufReader<File>>,
     lines: Rc<RefCell<Lines>>,
 }
 
 impl Read for Counted {
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
-        if self.lines.borrow().offset == 0 && self.inner.fill_buf()?.starts_with(b"\xef\xbb\xbf") {
-            self.inner.consume(3);
-        }
         let read = self.inner.read(into)?;
         self.lines.borrow_mut().see(&into[..read]);
         Ok(read)

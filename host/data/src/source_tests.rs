@@ -50,6 +50,25 @@ fn carriage_returns_and_a_byte_order_mark_change_nothing() {
 }
 
 #[test]
+fn utf16_is_read_as_the_same_rows_in_every_format() {
+    let utf16 = |text: &str| -> Vec<u8> {
+        std::iter::once(0xfeff).chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()
+    };
+    for (name, text) in [
+        ("t.csv", "text,label\r\n\"schön,\r\ngut\",a\r\nzwei,b\r\n"),
+        ("t.tsv", "text\tlabel\r\nschön\ta\r\nzwei\tb\r\n"),
+        ("t.jsonl", "{\"text\": \"schön\"}\r\n{\"text\": \"zwei\"}\r\n"),
+        ("t.txt", "schön\r\n\r\nzwei\r\n"),
+    ] {
+        assert_eq!(rows(name, &utf16(text)).unwrap(), rows(name, text.as_bytes()).unwrap(), "{name}");
+    }
+    assert_eq!(
+        message("cut.csv", b"\xff\xfet\0e\0x"),
+        "cut.csv cannot be read: the utf-16 text ends in half a character"
+    );
+}
+
+#[test]
 fn a_text_file_gives_passages_and_its_lines_format_gives_lines() {
     let bytes = b"\nfirst\nsecond\n\n \nthird\n";
     let records = rows("t.txt", bytes).unwrap();
@@ -80,6 +99,8 @@ fn each_broken_file_has_its_own_message() {
         message("latin.jsonl", b"{\"text\": \"fine\"}\n{\"text\": \"caf\xe9\"}\n"),
         message("latin-header.csv", b"t\xe9xt,label\n"),
         message("twice.csv", b"text,text\na,b\n"),
+        message("trailing.csv", b"text,label,,\na,b,,\n"),
+        message("unnamed.csv", b",,text\na,b,c\n"),
         message("bad.jsonl", b"{\"text\": \"fine\"}\n\n{\"text\": \"cut\n"),
         message("list.jsonl", b"[\n{\"text\": \"a\"}\n]\n"),
         message("string.jsonl", b"\"just text\"\n"),
@@ -96,6 +117,8 @@ fn each_broken_file_has_its_own_message() {
     latin.jsonl:2 is not valid UTF-8: byte 0xe9 at byte 14 of the line
     latin-header.csv:1 is not valid UTF-8: byte 0xe9 in the name of column 1
     twice.csv:1 names the column `text` twice
+    trailing.csv:1 gives several of its 4 columns no name, the last among them
+    unnamed.csv:1 gives several of its 3 columns no name
     bad.jsonl:3 is not valid JSON: EOF while parsing a string at column 13
     list.jsonl:1 holds an array, and a row is an object like {"text": "…"}
     string.jsonl:1 holds a string, and a row is an object like {"text": "…"}
