@@ -12,8 +12,9 @@ use retune_tensor::AnyTensor;
 
 use super::dropout::{Dropout, Site};
 use super::inventory::Inventory;
+use super::layout::indices;
 use super::model::Output;
-use super::nn::{Attention, Documents, Embedding, Heads, LayerNorm, Linear, Pattern, activate};
+use super::nn::{Attention, Documents, Embedding, Heads, LayerNorm, Linear, Pattern, activate, lookup};
 use super::{Activation, Input, ModelConfig, Weights};
 
 /// Dropout sites: embeddings and classifier first, then three a block.
@@ -79,29 +80,28 @@ impl Bert {
     }
 
     pub(super) fn forward(&self, weights: &Weights, input: &Input, dropout: &Dropout) -> Output {
-        let (batch, seq) = (input.batch_size(), input.seq_len());
+        let layout = input.layout();
         let words = self.words.forward(weights, input.input_ids.clone());
-        let hidden = words.dims()[2];
-        let rows = [batch * seq, hidden];
-        let positions = self.positions.first(weights, seq).unsqueeze::<3>();
+        let positions = layout.positions().iter().map(|position| i64::from(*position)).collect();
+        let positions = self.positions.forward(weights, indices(positions, input.device()));
         // transformers adds words and segments first; the order matters to the last bit.
         let x = match &input.token_type_ids {
             Some(ids) => words + self.segments.forward(weights, ids.clone()) + positions,
-            None => words + (self.segments.first(weights, 1).unsqueeze::<3>() + positions),
+            None => words + self.segments.first(weights, 1) + positions,
         };
-        let x = self.norm.forward(weights, x.reshape(rows));
+        let x = self.norm.forward(weights, x);
         let mut x = dropout.lines(x, self.hidden_dropout, EMBEDDINGS);
 
-        let documents = Documents::padded(input.lengths(), seq);
+        let documents = Documents::of(layout);
         for block in &self.blocks {
-            x = block.forward(weights, x, batch, &documents, dropout);
+            x = block.forward(weights, x, &documents, dropout);
         }
-        let x: Tensor<3> = x.reshape([batch, seq, hidden]);
-        let first: Tensor<2> = x.clone().narrow(1, 0, 1).reshape([batch, hidden]);
+        let starts = layout.sequences()[..layout.len()].iter().map(|start| *start as i64).collect();
+        let first = lookup(x.clone(), indices(starts, input.device()));
         let pooled = self.pooler.forward(weights, first).tanh();
         let kept = dropout.lines(pooled.clone(), self.classifier_dropout, CLASSIFIER);
         let logits = self.classifier.forward(weights, kept);
-        Output { logits: AnyTensor::from(logits), hidden: x, pooled: Some(pooled) }
+        Output { logits: AnyTensor::from(logits), hidden: layout.pad(x), pooled: Some(pooled) }
     }
 }
 
@@ -139,16 +139,9 @@ impl Block {
         }
     }
 
-    /// `x`: `[batch * seq, hidden]`.
-    fn forward(
-        &self,
-        weights: &Weights,
-        x: Tensor<2>,
-        batch: usize,
-        documents: &Documents,
-        dropout: &Dropout,
-    ) -> Tensor<2> {
-        let attended = self.attention.forward(weights, x.clone(), batch, documents, None, dropout, self.site);
+    /// `x`: `[tokens, hidden]`.
+    fn forward(&self, weights: &Weights, x: Tensor<2>, documents: &Documents, dropout: &Dropout) -> Tensor<2> {
+        let attended = self.attention.forward(weights, x.clone(), documents, None, dropout, self.site);
         let attended = self.attention_output.forward(weights, attended);
         let dropped = |site| dropout.of_lines(x.dims()[0], self.dropout, site);
         let (first, second) = (dropped(self.site + 1), dropped(self.site + 2));

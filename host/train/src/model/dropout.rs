@@ -14,6 +14,7 @@
 
 use burn::tensor::Tensor;
 
+use super::Layout;
 use super::nn::{Dropped, DroppedLines, drop_lines};
 
 /// One seed a row of the batch.
@@ -46,25 +47,30 @@ impl From<Vec<u64>> for DropoutSeeds {
 /// The dropout of one forward pass, or none.
 pub(super) struct Dropout<'a> {
     seeds: Option<&'a DropoutSeeds>,
+    layout: &'a Layout,
 }
 
 /// A dropout of the model; distinct numbers give independent masks.
 pub(super) type Site = u64;
 
 impl<'a> Dropout<'a> {
-    pub(super) fn new(seeds: Option<&'a DropoutSeeds>) -> Self {
-        Self { seeds }
+    pub(super) fn new(seeds: Option<&'a DropoutSeeds>, layout: &'a Layout) -> Self {
+        Self { seeds, layout }
     }
 
-    /// What drops out of `lines` lines, a line being a position of a row.
+    /// What drops out of `lines` lines: one for each row, its position 0, or one for each token.
     pub(super) fn of_lines(&self, lines: usize, probability: f64, site: Site) -> Option<DroppedLines> {
         let (rate, seeds) = (Rate::new(probability)?, &self.seeds?.0);
-        let positions = lines / seeds.len().max(1);
-        let places = seeds.iter().flat_map(|seed| (0..positions as u64).map(move |position| (*seed, position)));
-        Some(DroppedLines { rate, site, places: places.collect() })
+        let places = if lines == seeds.len() {
+            seeds.iter().map(|seed| (*seed, 0)).collect()
+        } else {
+            let documents = self.layout.spans().zip(self.layout.rows());
+            documents.flat_map(|(span, row)| (0..span.len() as u64).map(|place| (seeds[*row], place))).collect()
+        };
+        Some(DroppedLines { rate, site, places })
     }
 
-    /// `x`: `[batch * lines, width]`.
+    /// `x`: `[rows, width]` or `[tokens, width]`.
     pub(super) fn lines(&self, x: Tensor<2>, probability: f64, site: Site) -> Tensor<2> {
         match self.of_lines(x.dims()[0], probability, site) {
             Some(dropped) => drop_lines(x, dropped),
@@ -72,9 +78,10 @@ impl<'a> Dropout<'a> {
         }
     }
 
-    /// What attention needs to drop probabilities out itself: one span a row.
+    /// What attention needs to drop probabilities out itself: a seed for each document.
     pub(super) fn attention(&self, probability: f64, site: Site) -> Option<Dropped> {
-        Some(Dropped { rate: Rate::new(probability)?, seeds: self.seeds?.0.as_slice().into(), site })
+        let (rate, seeds) = (Rate::new(probability)?, &self.seeds?.0);
+        Some(Dropped { rate, seeds: self.layout.rows().iter().map(|row| seeds[*row]).collect(), site })
     }
 }
 
@@ -131,7 +138,8 @@ mod tests {
         let device = Device::flex();
         let seeds = DropoutSeeds::new(seeds.to_vec());
         let ones = Tensor::<2>::ones([seeds.len() * length, 8], &device);
-        Dropout::new(Some(&seeds)).lines(ones, probability, site).into_data().try_into_vec().unwrap()
+        let layout = Layout::new(vec![length; seeds.len()]);
+        Dropout::new(Some(&seeds), &layout).lines(ones, probability, site).into_data().try_into_vec().unwrap()
     }
 
     #[test]

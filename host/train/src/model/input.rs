@@ -4,11 +4,12 @@
 //! step costs what its rows need. Padding is masked out of attention and carries no
 //! label and no weight, so a row's results do not depend on its neighbours.
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Int, Tensor};
 use retune_roles::{Example, IGNORE_INDEX, Sequence, Target, TaskKind};
 use retune_tensor::{AnyTensor, Device, from_float32, from_int64};
 
-use super::{Architecture, ModelConfig, ModelError};
+use super::layout::indices;
+use super::{Architecture, Layout, ModelConfig, ModelError};
 
 /// A padded micro-batch on a device.
 #[derive(Clone, Debug)]
@@ -16,10 +17,11 @@ pub struct Input {
     keys: Vec<String>,
     lengths: Vec<usize>,
     seq_len: usize,
-    /// `[batch, seq]`.
-    pub(super) input_ids: Tensor<2, Int>,
-    /// `[batch, seq]`; absent when every token is in segment 0.
-    pub(super) token_type_ids: Option<Tensor<2, Int>>,
+    layout: Layout,
+    /// `[tokens]`.
+    pub(super) input_ids: Tensor<1, Int>,
+    /// `[tokens]`; absent when every token is in segment 0.
+    pub(super) token_type_ids: Option<Tensor<1, Int>>,
     device: Device,
     labels: Option<AnyTensor>,
     weights: AnyTensor,
@@ -55,17 +57,17 @@ impl Input {
         let sequences = examples.iter().map(|e| only_sequence(e)).collect::<Result<Vec<&Sequence>, _>>()?;
         let lengths: Vec<usize> = sequences.iter().map(|s| s.len()).collect();
         let (rows, seq_len) = (examples.len(), lengths.iter().copied().max().unwrap_or(0));
-        let padding = i64::from(config.pad_token_id.unwrap_or(0));
-
-        let ids = padded(&sequences, seq_len, padding, |s| s.ids.iter().map(|id| i64::from(*id)).collect());
+        let layout = Layout::new(lengths.iter().copied());
+        let ids = sequences.iter().flat_map(|s| s.ids.iter().map(|id| i64::from(*id))).collect();
         let segmented = config.architecture == Architecture::Bert
             && sequences.iter().any(|s| s.segments.iter().any(|segment| *segment != 0));
         let token_type_ids = segmented.then(|| {
-            let segments = padded(&sequences, seq_len, 0, |s| match s.segments.is_empty() {
+            // Without segments, all of a row's tokens are in segment 0.
+            let segments = sequences.iter().flat_map(|s| match s.segments.is_empty() {
                 true => vec![0; s.len()],
                 false => s.segments.iter().map(|segment| i64::from(*segment)).collect(),
             });
-            integers(segments, [rows, seq_len], device)
+            indices(segments.collect(), device)
         });
         let weights = padded(&sequences, seq_len, 0.0, |s| vec![1.0; s.len()]);
 
@@ -85,7 +87,8 @@ impl Input {
         Ok(Self {
             keys: examples.iter().map(|e| e.key.clone()).collect(),
             seq_len,
-            input_ids: integers(ids, [rows, seq_len], device),
+            input_ids: indices(ids, device),
+            layout,
             token_type_ids,
             device: device.clone(),
             labels,
@@ -128,6 +131,11 @@ impl Input {
     /// Float32 `[batch, seq]`: one on tokens, zero on padding.
     pub fn weights(&self) -> &AnyTensor {
         &self.weights
+    }
+
+    /// Where its tokens lie, without padding.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// For each row, where a causal classifier reads it.
@@ -203,8 +211,4 @@ fn padded<T: Clone>(sequences: &[&Sequence], seq_len: usize, padding: T, row: im
         all.extend(std::iter::repeat_n(padding.clone(), missing));
     }
     all
-}
-
-fn integers(values: Vec<i64>, shape: [usize; 2], device: &Device) -> Tensor<2, Int> {
-    Tensor::from_data(TensorData::new(values, shape), device)
 }

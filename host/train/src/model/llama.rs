@@ -6,14 +6,15 @@
 //! `post_attention_layernorm`); `model.norm`; then the head, `lm_head` or `score`.
 //! With tied embeddings the head is the token table and there is no `lm_head` layer.
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::Tensor;
 use retune_roles::LayerKind;
 use retune_tensor::AnyTensor;
 
 use super::dropout::{Dropout, Site};
 use super::inventory::Inventory;
+use super::layout::indices;
 use super::model::Output;
-use super::nn::{Attention, Documents, Embedding, Heads, Linear, Pattern, RmsNorm, Rope, add, swiglu};
+use super::nn::{Attention, Documents, Embedding, Heads, Linear, Pattern, RmsNorm, Rope, add, lookup, swiglu};
 use super::{Input, ModelConfig, Weights};
 
 #[derive(Clone, Debug)]
@@ -72,30 +73,24 @@ impl Llama {
     }
 
     pub(super) fn forward(&self, weights: &Weights, input: &Input, dropout: &Dropout) -> Output {
-        let (batch, seq, device) = (input.batch_size(), input.seq_len(), input.device());
-        let x = self.tokens.forward(weights, input.input_ids.clone());
-        let hidden = x.dims()[2];
-        let mut x: Tensor<2> = x.reshape([batch * seq, hidden]);
-        let documents = Documents::padded(input.lengths(), seq);
-        let rope = Rope::new(seq, self.head_dim, self.rope_theta, device);
+        let (layout, device) = (input.layout(), input.device());
+        let mut x = self.tokens.forward(weights, input.input_ids.clone());
+        let documents = Documents::of(layout);
+        let rope = Rope::new(layout.positions(), self.head_dim, self.rope_theta, device);
         for block in &self.blocks {
-            x = block.forward(weights, x, batch, &documents, &rope, dropout);
+            x = block.forward(weights, x, &documents, &rope, dropout);
         }
         let x = self.norm.forward(weights, x);
         if self.classifies {
-            let rows: Vec<i64> =
-                input.last_tokens().iter().enumerate().map(|(row, last)| (row * seq + last) as i64).collect();
-            let rows: Tensor<1, Int> = Tensor::from_data(TensorData::new(rows, [batch]), device);
-            let pooled = x.clone().select(0, rows);
+            let rows = layout.sequences().iter().zip(input.last_tokens()).map(|(start, last)| (start + last) as i64);
+            let pooled = lookup(x.clone(), indices(rows.collect(), device));
             let logits = self.head.forward(weights, pooled.clone());
-            return Output {
-                logits: AnyTensor::from(logits),
-                hidden: x.reshape([batch, seq, hidden]),
-                pooled: Some(pooled),
-            };
+            return Output { logits: AnyTensor::from(logits), hidden: layout.pad(x), pooled: Some(pooled) };
         }
-        let logits = self.head.lazy(weights, x.clone(), &[batch, seq]);
-        Output { logits, hidden: x.reshape([batch, seq, hidden]), pooled: None }
+        let hidden = layout.pad(x);
+        let [rows, longest, width] = hidden.dims();
+        let places = hidden.clone().reshape([rows * longest, width]);
+        Output { logits: self.head.lazy(weights, places, &[rows, longest]), hidden, pooled: None }
     }
 }
 
@@ -130,18 +125,17 @@ impl Block {
         Self { input_norm, attention, output, mlp_norm, gate, up, down, site: index as Site }
     }
 
-    /// `x`: `[batch * seq, hidden]`.
+    /// `x`: `[tokens, hidden]`.
     fn forward(
         &self,
         weights: &Weights,
         x: Tensor<2>,
-        batch: usize,
         documents: &Documents,
         rope: &Rope,
         dropout: &Dropout,
     ) -> Tensor<2> {
         let normed = self.input_norm.forward(weights, x.clone());
-        let attended = self.attention.forward(weights, normed, batch, documents, Some(rope), dropout, self.site);
+        let attended = self.attention.forward(weights, normed, documents, Some(rope), dropout, self.site);
         let x = add(self.output.forward(weights, attended), x);
         let normed = self.mlp_norm.forward(weights, x.clone());
         let gated = swiglu(self.gate.forward(weights, normed.clone()), self.up.forward(weights, normed));

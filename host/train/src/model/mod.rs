@@ -41,6 +41,7 @@ mod initial;
 mod input;
 mod inventory;
 mod keys;
+mod layout;
 mod llama;
 #[allow(clippy::module_inception, reason = "the model itself, among what it is made of")]
 mod model;
@@ -56,6 +57,7 @@ pub use dropout::DropoutSeeds;
 pub use error::ModelError;
 pub use export::may_replace;
 pub use input::Input;
+pub use layout::Layout;
 pub use model::{Base, Forward, LoadReport, Model, task_of_checkpoint};
 pub use parameters::{Parameter, Parameters, StoredDtype};
 pub use retune_roles::Task;

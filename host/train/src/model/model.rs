@@ -269,7 +269,7 @@ impl Model {
             let (seeds, rows) = (seeds.len(), input.batch_size());
             return Err(ModelError::request(format!("dropout needs one seed a row: {seeds} seeds for {rows} rows")));
         }
-        let dropout = Dropout::new(dropout);
+        let dropout = Dropout::new(dropout, input.layout());
         let output = match &self.net {
             Net::Bert(bert) => bert.forward(weights, input, &dropout),
             Net::Llama(llama) => llama.forward(weights, input, &dropout),

@@ -8,18 +8,18 @@ use burn::tensor::Tensor;
 
 use super::kernels::{self, Pattern, Spans};
 use super::{Linear, Rope};
-use crate::model::Weights;
 use crate::model::dropout::{Dropout, Site};
 use crate::model::inventory::Inventory;
+use crate::model::{Layout, Weights};
 
 /// The tokens of each document of a batch: attention does not leave them.
 #[derive(Clone, Debug)]
 pub(in crate::model) struct Documents(Arc<[Range<usize>]>);
 
 impl Documents {
-    /// Rows of these lengths, each in `seq` places: what is behind a row is seen by nobody.
-    pub(in crate::model) fn padded(lengths: &[usize], seq: usize) -> Self {
-        Self(lengths.iter().enumerate().map(|(row, length)| row * seq..row * seq + length).collect())
+    /// Those of a layout.
+    pub(in crate::model) fn of(layout: &Layout) -> Self {
+        Self(layout.spans().collect())
     }
 }
 
@@ -69,23 +69,20 @@ impl Attention {
         }
     }
 
-    /// `x`: `[batch * seq, hidden]`; gives the heads side by side,
-    /// `[batch * seq, queries * width]`.
-    #[allow(clippy::too_many_arguments, reason = "the batch's documents, positions and chance")]
+    /// `x`: `[tokens, hidden]`; gives the heads side by side,
+    /// `[tokens, queries * width]`.
     pub(in crate::model) fn forward(
         &self,
         weights: &Weights,
         x: Tensor<2>,
-        batch: usize,
         documents: &Documents,
         rope: Option<&Rope>,
         dropout: &Dropout,
         site: Site,
     ) -> Tensor<2> {
-        let Heads { queries, keys, width, pattern, scale, soft_cap, .. } = self.heads;
-        let tokens = x.dims()[0];
+        let Heads { queries, keys, pattern, scale, soft_cap, .. } = self.heads;
         let turned = |y: Tensor<2>, heads: usize| match rope {
-            Some(rope) => rope.turn(y.reshape([batch, tokens / batch, heads, width])).reshape([tokens, heads * width]),
+            Some(rope) => rope.turn(y, heads),
             None => y,
         };
         let q = turned(self.query.forward(weights, x.clone()), queries);

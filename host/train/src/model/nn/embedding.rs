@@ -29,12 +29,9 @@ impl Embedding {
         self.table
     }
 
-    /// `ids`: `[batch, seq]`; gives `[batch, seq, width]`.
-    pub(in crate::model) fn forward(&self, weights: &Weights, ids: Tensor<2, Int>) -> Tensor<3> {
-        let [batch, seq] = ids.dims();
-        let rows = kernels::lookup(weights.matrix(self.table), ids.reshape([batch * seq]));
-        let width = rows.dims()[1];
-        rows.reshape([batch, seq, width])
+    /// `ids`: `[tokens]`; gives `[tokens, width]`.
+    pub(in crate::model) fn forward(&self, weights: &Weights, ids: Tensor<1, Int>) -> Tensor<2> {
+        kernels::lookup(weights.matrix(self.table), ids)
     }
 
     /// The first `count` rows: `[count, width]`.

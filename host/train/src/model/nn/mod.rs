@@ -1,7 +1,7 @@
 //! The parts models are made of: each holds the indices of its parameters.
 //!
-//! Hidden states are `[batch * seq, hidden]` throughout, so that every projection
-//! is one matrix product.
+//! Hidden states are `[tokens, hidden]` throughout, without padding, so that every projection
+//! is one matrix product over real tokens.
 
 mod activation;
 mod attention;
@@ -15,7 +15,7 @@ mod rope;
 pub(super) use activation::activate;
 pub(super) use attention::{Attention, Documents, Heads};
 pub(super) use embedding::Embedding;
-pub(super) use kernels::{Dropped, DroppedLines, Pattern, add, drop_lines, swiglu};
+pub(super) use kernels::{Dropped, DroppedLines, Pattern, add, drop_lines, lookup, swiglu};
 pub(super) use layer_norm::LayerNorm;
 pub(super) use linear::Linear;
 pub(super) use rms_norm::RmsNorm;

@@ -194,7 +194,7 @@ pub trait Kernels: Backend {
 }
 
 /// [`Kernels::lookup`], typed; `ids`: `[count]`.
-pub(super) fn lookup(table: Tensor<2>, ids: Tensor<1, Int>) -> Tensor<2> {
+pub(in crate::model) fn lookup(table: Tensor<2>, ids: Tensor<1, Int>) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::lookup(table.into_dispatch(), ids.into_dispatch()))
 }
 
