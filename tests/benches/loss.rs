@@ -23,8 +23,8 @@ use retune_sandbox::{Plugin, Sandbox, Setup};
 use retune_tensor::{Device, random};
 use retune_train::collate::Collation;
 use retune_train::model::{Base, Model, Task, task_of_checkpoint};
-use retune_train::step::{self, Shape};
-use retune_train::workers::Alone;
+use retune_train::training::step::{self, Shape};
+use retune_train::training::workers::Alone;
 use retune_train::{Silent, evaluate};
 use serde_json::json;
 

@@ -12,9 +12,9 @@ use std::time::Instant;
 use burn::tensor::{Distribution, Tensor};
 use retune_roles::{Example, Sequence, Target};
 use retune_tensor::{Device, fused};
-use retune_train::adamw::{Optimizer, Rate};
-use retune_train::gradients::Gradients;
 use retune_train::model::{Base, DropoutSeeds, Model, Task, pattern::Patterns};
+use retune_train::optimizer::adamw::{Optimizer, Rate};
+use retune_train::optimizer::gradients::Gradients;
 use retune_train::spec::AdamW;
 
 /// Seconds of CPU time of this process so far.

@@ -165,6 +165,15 @@ impl TrainError {
     }
 }
 
+/// Refuses `value` of `field` unless it is finite and `holds`.
+pub(crate) fn in_range(field: &str, value: f64, holds: bool, expected: &str) -> Result<(), TrainError> {
+    if value.is_finite() && holds {
+        Ok(())
+    } else {
+        Err(TrainError::field(field, format!("{value} is not possible; give {expected}")))
+    }
+}
+
 /// `` `a`, `b` and `c` ``.
 pub(crate) fn list(names: &[String]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();

@@ -7,11 +7,11 @@
 //! What holds here, and is tested:
 //!
 //! - the loss of an optimiser step is (sum of numerators) / (sum of denominators)
-//!   over all its micro-batches, so splitting a batch changes nothing ([`step`]);
+//!   over all its micro-batches, so splitting a batch changes nothing ([`training::step`]);
 //! - a frozen parameter has no gradient, no optimiser state and no decay, and its
-//!   bytes are proven unchanged ([`frozen`]);
-//! - a run that was killed and goes on ends with the same bytes ([`checkpoint`]);
-//! - evaluation streams, and does not depend on the batch size ([`mod@evaluate`]).
+//!   bytes are proven unchanged (`freeze::frozen`);
+//! - a run that was killed and goes on ends with the same bytes (`files::checkpoint`);
+//! - evaluation streams, and does not depend on the batch size ([`evaluation`]).
 //!
 //! ```no_run
 //! use std::ops::ControlFlow;
@@ -33,40 +33,23 @@
 //! # Ok(()) }
 //! ```
 
-pub mod adamw;
-pub mod chance;
-mod changes;
-pub mod checkpoint;
-pub mod clip;
 pub mod collate;
-mod course;
 pub mod error;
-pub mod evaluate;
+pub mod evaluation;
 pub mod event;
-pub mod frozen;
-pub mod gradients;
+mod files;
+mod freeze;
 pub mod model;
-pub mod policy;
-pub mod predict;
-mod preflight;
-mod resume;
-pub mod sampler;
-pub mod schedule;
+pub mod optimizer;
+mod seeds;
 pub mod spec;
-mod state;
-pub mod step;
-pub mod strategy;
-mod tensor_file;
-mod trainer;
-mod watch;
-pub mod workers;
+pub mod training;
 
 pub use error::TrainError;
-pub use evaluate::{Evaluation, evaluate};
+pub use evaluation::{Evaluation, Prediction, evaluate, predict};
 pub use event::{LayerState, Observer, Silent, TrainEvent};
-pub use predict::{Prediction, predict};
-pub use schedule::{LrScheduler, SchedulerName};
+pub use optimizer::schedule::{LrScheduler, SchedulerName};
 pub use spec::{
     AdamW, Best, CheckpointSpec, EarlyStopping, EvaluationSpec, Every, Mode, Reinitialize, Scheme, Strategy, TrainSpec,
 };
-pub use trainer::{Outcome, Roles, Trainer};
+pub use training::{Outcome, Roles, Trainer};

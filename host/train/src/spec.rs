@@ -8,13 +8,16 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{error::TrainError, schedule::LrScheduler};
+use crate::{
+    error::{TrainError, in_range},
+    optimizer::schedule::LrScheduler,
+};
 
 /// One training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainSpec {
-    /// The only source of chance: data order, dropout, new weights. Default 42.
+    /// Seed for all randomness: data order, dropout, new weights. Default 42.
     pub seed: u64,
     /// Passes over the training set. Default 3.
     pub epochs: u32,
@@ -288,15 +291,6 @@ impl AdamW {
         in_range("optimizer.beta1", self.beta1, unit(self.beta1), "a number from 0 to below 1")?;
         in_range("optimizer.beta2", self.beta2, unit(self.beta2), "a number from 0 to below 1")?;
         in_range("optimizer.epsilon", self.epsilon, self.epsilon > 0.0, "a number above 0")
-    }
-}
-
-/// Refuses `value` of `field` unless it is finite and `holds`.
-pub(crate) fn in_range(field: &str, value: f64, holds: bool, expected: &str) -> Result<(), TrainError> {
-    if value.is_finite() && holds {
-        Ok(())
-    } else {
-        Err(TrainError::field(field, format!("{value} is not possible; give {expected}")))
     }
 }
 

@@ -9,10 +9,10 @@ use retune_roles::{Example, Loss, Progress, RoleKind, builtin::CrossEntropy};
 use retune_train::{
     TrainError,
     collate::Collation,
-    gradients::{Floats, Gradients},
-    sampler::{Position, Sampler},
-    step::{Shape, StepSums, compute},
-    workers::Workers,
+    optimizer::gradients::{Floats, Gradients},
+    training::sampler::{Position, Sampler},
+    training::step::{Shape, StepSums, compute},
+    training::workers::Workers,
 };
 use support::{splitting::*, *};
 

@@ -11,8 +11,8 @@ use retune_roles::{Example, Loss, Progress, RoleKind, Sequence, Target};
 use retune_tensor::Device;
 use retune_train::collate::Collation;
 use retune_train::model::{Base, Model, Task, task_of_checkpoint};
-use retune_train::step::{self, Shape};
-use retune_train::workers::Alone;
+use retune_train::training::step::{self, Shape};
+use retune_train::training::workers::Alone;
 use safetensors::{Dtype, SafeTensors};
 
 use super::{Finding, largest_difference};

@@ -13,6 +13,7 @@
 //! are scaled by exactly the inverse of the rounded probability.
 
 use burn::tensor::Tensor;
+use retune_tensor::random::{bits, mix};
 
 use super::Layout;
 use super::nn::{Dropped, DroppedLines, drop_lines};
@@ -104,9 +105,9 @@ impl Rate {
     pub(super) fn fill(self, stream: u64, counter: u64, factors: &mut [f32]) {
         // Four 16-bit draws from each counter value.
         for (four, counter) in factors.chunks_mut(4).zip(counter..) {
-            let bits = mix(stream.wrapping_add(counter.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
+            let drawn = bits(stream, counter);
             for (lane, value) in four.iter_mut().enumerate() {
-                *value = if (bits >> (16 * lane)) & 0xFFFF >= self.dropped { self.kept } else { 0.0 };
+                *value = if (drawn >> (16 * lane)) & 0xFFFF >= self.dropped { self.kept } else { 0.0 };
             }
         }
     }
@@ -116,15 +117,6 @@ impl Rate {
 #[inline]
 pub(super) fn stream(seed: u64, site: Site, place: u64) -> u64 {
     mix(seed ^ mix(site.wrapping_add(1) ^ mix(place)))
-}
-
-/// The finaliser of SplitMix64 (Steele, Lea and Flood 2014): a bijection whose
-/// every output bit depends on every input bit.
-fn mix(x: u64) -> u64 {
-    let x = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    x ^ (x >> 31)
 }
 
 #[cfg(test)]

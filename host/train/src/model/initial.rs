@@ -4,6 +4,7 @@
 //! parameter, or loading in another order, changes no other one.
 
 use retune_roles::InitScheme;
+use retune_tensor::random::Stream;
 use sha2::{Digest, Sha256};
 
 use super::ModelConfig;
@@ -47,11 +48,11 @@ fn size(entry: &Entry) -> usize {
 
 /// Box and Muller 1958: two uniform draws give two normal ones.
 fn normal(entry: &Entry, deviation: f64, seed: u64) -> Vec<f32> {
-    let mut draws = Stream::new(seed, &entry.name);
+    let mut draws = stream(seed, &entry.name);
     let mut values = Vec::with_capacity(size(entry) + 1);
     while values.len() < size(entry) {
-        let radius = deviation * (-2.0 * draws.uniform().ln()).sqrt();
-        let (sin, cos) = (std::f64::consts::TAU * draws.uniform()).sin_cos();
+        let radius = deviation * (-2.0 * draws.positive_unit().ln()).sqrt();
+        let (sin, cos) = (std::f64::consts::TAU * draws.positive_unit()).sin_cos();
         values.push((radius * cos) as f32);
         values.push((radius * sin) as f32);
     }
@@ -60,28 +61,16 @@ fn normal(entry: &Entry, deviation: f64, seed: u64) -> Vec<f32> {
 }
 
 fn uniform(entry: &Entry, bound: f64, seed: u64) -> Vec<f32> {
-    let mut draws = Stream::new(seed, &entry.name);
-    (0..size(entry)).map(|_| ((2.0 * draws.uniform() - 1.0) * bound) as f32).collect()
+    let mut draws = stream(seed, &entry.name);
+    (0..size(entry)).map(|_| ((2.0 * draws.positive_unit() - 1.0) * bound) as f32).collect()
 }
 
-/// SplitMix64 (Steele, Lea and Flood 2014), started from a digest of seed and name.
-struct Stream(u64);
-
-impl Stream {
-    fn new(seed: u64, name: &str) -> Self {
-        let digest = Sha256::new().chain_update(seed.to_le_bytes()).chain_update(name.as_bytes()).finalize();
-        let mut first = [0; 8];
-        first.copy_from_slice(&digest[..8]);
-        Self(u64::from_le_bytes(first))
-    }
-
-    /// In (0, 1]: its logarithm is finite.
-    fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let x = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (((x ^ (x >> 31)) >> 11) + 1) as f64 / (1u64 << 53) as f64
-    }
+/// The stream of a parameter, from a digest of seed and name.
+fn stream(seed: u64, name: &str) -> Stream {
+    let digest = Sha256::new().chain_update(seed.to_le_bytes()).chain_update(name.as_bytes()).finalize();
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest[..8]);
+    Stream::new(u64::from_le_bytes(first), 0)
 }
 
 #[cfg(test)]

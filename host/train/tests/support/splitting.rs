@@ -5,8 +5,8 @@ use retune_train::{
     AdamW, Roles, TrainSpec,
     collate::Collation,
     model::Model,
-    step::{Shape, StepSums, compute},
-    workers::Alone,
+    training::step::{Shape, StepSums, compute},
+    training::workers::Alone,
 };
 
 use super::{spec, train};

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::TrainError,
-    gradients::{Floats, read_scalars, squared_norm},
+    files::exact::Exact,
     model::Model,
-    state::Exact,
+    optimizer::gradients::{Floats, read_scalars, squared_norm},
 };
 
 /// Sums of gradient norms for one policy, one entry a layer.

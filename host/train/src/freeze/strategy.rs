@@ -6,12 +6,12 @@
 use retune_roles::{InitScheme, Layer, LayerKind};
 
 use crate::{
-    chance::{Purpose, seed_of},
     error::TrainError,
     model::{
         Model, ModelError,
         pattern::{PatternError, Patterns},
     },
+    seeds::{Purpose, seed_of},
     spec::{Reinitialize, Scheme, Strategy},
 };
 

@@ -29,14 +29,15 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    adamw::{Moments, Optimizer},
     error::TrainError,
-    gradients::{Floats, from_floats, is_host},
+    files::disk::{io_error, remove, sync},
+    files::tensor_file::{Source, write_tensors},
     model::{
         Model, Parameters, StoredDtype,
         tensor_files::{Place, float32, header},
     },
-    tensor_file::{Source, write_tensors},
+    optimizer::adamw::{Moments, Optimizer},
+    optimizer::gradients::{Floats, from_floats, is_host},
 };
 
 const WEIGHTS: &str = "weights.safetensors";
@@ -339,22 +340,4 @@ fn entry(path: &Path) -> io::Result<FileEntry> {
         hash.update(&buffer[..read]);
         bytes += read as u64;
     }
-}
-
-/// Waits until a file or directory is on the disk.
-pub(crate) fn sync(path: &Path) -> Result<(), TrainError> {
-    File::open(path).and_then(|file| file.sync_all()).map_err(io_error(path, "syncing"))
-}
-
-fn remove(directory: &Path) -> Result<(), TrainError> {
-    match fs::remove_dir_all(directory) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error(directory, "removing")(error)),
-        _ => Ok(()),
-    }
-}
-
-/// An error about `path`.
-pub(crate) fn io_error(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> TrainError {
-    let path = path.to_path_buf();
-    move |source| TrainError::Io { path, doing, source }
 }

@@ -2,7 +2,7 @@
 
 use retune_roles::{Example, Task};
 
-use crate::{error::TrainError, evaluate::largest, model::Model};
+use crate::{error::TrainError, evaluation::evaluate::largest, model::Model};
 
 /// The answer for one row.
 #[derive(Clone, Debug, PartialEq)]

@@ -9,9 +9,10 @@
 
 use std::ops::Range;
 
+use retune_tensor::random::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::chance::{Purpose, Stream, seed_of};
+use crate::seeds::{Purpose, seed_of};
 
 /// Where in the data a run is: the next window to be taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,7 +81,7 @@ pub fn share(length: usize, rank: usize, size: usize) -> Range<usize> {
 
 /// Fisher-Yates.
 fn permutation(seed: u64, epoch: u32, rows: usize) -> Vec<usize> {
-    let mut stream = Stream::new(seed_of(seed, Purpose::Order, u64::from(epoch), 0));
+    let mut stream = Stream::new(seed_of(seed, Purpose::Order, u64::from(epoch), 0), 1);
     let mut order: Vec<usize> = (0..rows).collect();
     for last in (1..rows).rev() {
         order.swap(last, stream.below(last as u64 + 1) as usize);

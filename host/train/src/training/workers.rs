@@ -5,7 +5,7 @@
 //! summed is always numerators, denominators and gradients of numerators, so the
 //! number of workers never changes the loss.
 
-use crate::{error::TrainError, gradients::Gradients};
+use crate::{error::TrainError, optimizer::gradients::Gradients};
 
 /// One process among those that train together.
 pub trait Workers {

@@ -8,7 +8,7 @@
 
 use retune_roles::{Change, Event, Failure, Layer, Policy, PolicyContract, Progress, RoleKind, Trigger};
 
-use crate::{error::TrainError, model::Model, watch::Watch};
+use crate::{error::TrainError, freeze::statistics::Watch, model::Model};
 
 /// One decision, and who took it.
 #[derive(Clone, Debug, PartialEq)]

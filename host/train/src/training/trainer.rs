@@ -6,21 +6,21 @@
 use retune_roles::{Example, Loss, Metric, Policy, RoleKind, Rows};
 
 use crate::{
-    adamw::Optimizer,
-    changes::LayerSetting,
-    checkpoint::Store,
     collate::Collation,
     error::TrainError,
-    frozen::Frozen,
+    files::checkpoint::Store,
+    freeze::changes::LayerSetting,
+    freeze::frozen::Frozen,
+    freeze::policies::Policies,
+    freeze::statistics::Watch,
+    freeze::strategy,
     model::Model,
-    policy::Policies,
-    preflight,
-    sampler::{Position, Sampler},
+    optimizer::adamw::Optimizer,
     spec::{Every, Mode, TrainSpec},
-    state::{Patience, Smoothed, State},
-    strategy,
-    watch::Watch,
-    workers::{Alone, Workers},
+    training::preflight,
+    training::sampler::{Position, Sampler},
+    training::state::{Patience, Smoothed, State},
+    training::workers::{Alone, Workers},
 };
 
 /// What plays which role in a run.

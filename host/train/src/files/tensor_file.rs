@@ -10,9 +10,9 @@ use retune_tensor::{AnyTensor, TensorError};
 use safetensors::{Dtype, View};
 
 use crate::{
-    checkpoint::{io_error, sync},
     error::TrainError,
-    gradients::{BLOCK, Floats},
+    files::disk::{io_error, sync},
+    optimizer::gradients::{BLOCK, Floats},
 };
 
 /// Where a tensor's bytes come from; read when they are written, one at a time.

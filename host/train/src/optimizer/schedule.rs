@@ -9,7 +9,7 @@ use std::f64::consts::PI;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{error::TrainError, spec::in_range};
+use crate::error::{TrainError, in_range};
 
 /// A schedule and its warm-up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -13,9 +13,9 @@ use crate::{
     collate::Collation,
     error::TrainError,
     event::{Observer, TrainEvent},
-    gradients::read_scalars,
     model::Model,
-    step::check,
+    optimizer::gradients::read_scalars,
+    training::step::check,
 };
 
 /// What an evaluation found.

@@ -11,16 +11,16 @@ use retune_roles::{Action, Change, Failure, InitScheme, Progress, RoleKind, Trig
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    adamw::{Optimizer, Rate},
-    chance::{Purpose, seed_of},
     error::TrainError,
     event::{LayerState, TrainEvent},
-    frozen::Frozen,
+    files::exact::Exact,
+    freeze::frozen::Frozen,
+    freeze::policies::{Decision, trigger_name},
+    freeze::statistics::trainable,
+    freeze::strategy::select_layers,
     model::{Model, Parameter},
-    policy::{Decision, trigger_name},
-    state::Exact,
-    strategy::select_layers,
-    watch::trainable,
+    optimizer::adamw::{Optimizer, Rate},
+    seeds::{Purpose, seed_of},
 };
 
 /// What policies set for one layer.

@@ -7,11 +7,11 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::{
-    checkpoint::{Contents, Name, Opened, optimizer_steps},
     error::TrainError,
+    files::checkpoint::{Contents, Name, Opened, optimizer_steps},
     spec::Every,
-    state::{Leader, State},
-    trainer::Trainer,
+    training::state::{Leader, State},
+    training::trainer::Trainer,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

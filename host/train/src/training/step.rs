@@ -19,12 +19,12 @@ use retune_roles::{Example, Failure, Loss, LossOutput, Progress, RoleKind};
 use retune_tensor::AnyTensor;
 
 use crate::{
-    chance::{Purpose, seed_of},
     collate::Collation,
     error::TrainError,
-    gradients::{Gradients, read_scalars},
     model::{DropoutSeeds, Model},
-    workers::Workers,
+    optimizer::gradients::{Gradients, read_scalars},
+    seeds::{Purpose, seed_of},
+    training::workers::Workers,
 };
 
 /// What a step is cut from and how.

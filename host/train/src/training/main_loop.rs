@@ -1,4 +1,4 @@
-//! The course of a run: the loop itself.
+//! The loop over optimiser steps.
 //!
 //! One loop for every strategy, loss, policy and metric. After each optimiser step
 //! come, in this order: policies that asked for the steps, the evaluation when one
@@ -10,17 +10,18 @@ use std::{ops::ControlFlow, time::Instant};
 use retune_roles::{Example, Trigger};
 
 use crate::{
-    changes::{Target, layers_event},
-    checkpoint::Name,
-    clip,
     error::TrainError,
-    evaluate::{Evaluation, evaluate_at},
+    evaluation::evaluate::{Evaluation, evaluate_at},
     event::{Observer, TrainEvent},
+    files::checkpoint::Name,
+    files::exact::Exact,
+    freeze::changes::{Target, layers_event},
     model::Parameter,
+    optimizer::clip,
     spec::Every,
-    state::{Exact, Leader},
-    step::{self, Shape, StepSums},
-    trainer::{Outcome, Trainer},
+    training::state::Leader,
+    training::step::{self, Shape, StepSums},
+    training::trainer::{Outcome, Trainer},
 };
 
 impl Trainer<'_> {

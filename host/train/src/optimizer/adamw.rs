@@ -25,8 +25,8 @@ use retune_tensor::{AnyTensor, Device, TensorError};
 
 use crate::{
     error::TrainError,
-    gradients::{BLOCK, Floats, Gradients, from_floats, into_floats, read_scalars},
     model::{Parameter, Parameters},
+    optimizer::gradients::{BLOCK, Floats, Gradients, from_floats, into_floats, read_scalars},
     spec::AdamW,
 };
 

@@ -1,36 +1,20 @@
 //! What a run knows between two steps, apart from tensors.
 //!
 //! Together with the weights, the optimiser's moments and the roles' own bytes it
-//! is all that decides how the run goes on. There is no generator state: chance is
-//! a function of the seed and the place.
+//! is all that decides how the run goes on. There is no generator state: random numbers
+//! are a function of the seed and of what they are drawn for.
 
 use retune_roles::Progress;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    changes::LayerSetting,
-    frozen::Frozen,
-    sampler::Position,
+    files::exact::Exact,
+    freeze::changes::LayerSetting,
+    freeze::frozen::Frozen,
+    freeze::statistics::Watch,
     spec::{EarlyStopping, Mode},
-    watch::Watch,
+    training::sampler::Position,
 };
-
-/// A float64 that survives JSON bit for bit, infinities and NaN included.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Exact(pub f64);
-
-impl Serialize for Exact {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&format!("{:?}", self.0))
-    }
-}
-
-impl<'de> Deserialize<'de> for Exact {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map(Self).map_err(|_| D::Error::custom(format!("`{text}` is not a number")))
-    }
-}
 
 /// Weights of the exponential mean of the training loss: about the last twenty steps.
 const SMOOTHING: f64 = 0.95;
@@ -135,18 +119,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
-    use proptest::prelude::*;
-
     use super::*;
-
-    proptest! {
-        #[test]
-        fn numbers_survive_json_bit_for_bit(bits: u64) {
-            let number = Exact(f64::from_bits(bits));
-            let back: Exact = serde_json::from_str(&serde_json::to_string(&number).unwrap()).unwrap();
-            prop_assert!(back.0.to_bits() == bits || (back.0.is_nan() && number.0.is_nan()));
-        }
-    }
 
     #[test]
     fn the_mean_of_equal_losses_is_that_loss_from_the_first_on() {

@@ -1,0 +1,6 @@
+//! Checkpoints on disk.
+
+pub mod checkpoint;
+mod disk;
+pub(crate) mod exact;
+pub(crate) mod tensor_file;

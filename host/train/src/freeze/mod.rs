@@ -1,0 +1,7 @@
+//! Which parameters learn: the recipe's strategy, the policies' changes, and the proof that frozen ones stay.
+
+pub mod changes;
+pub mod frozen;
+pub mod policies;
+pub mod statistics;
+pub mod strategy;

@@ -1,0 +1,12 @@
+//! The training loop: a run that is ready, its steps, its state, and going on from a checkpoint.
+
+mod main_loop;
+mod preflight;
+mod resume;
+pub mod sampler;
+mod state;
+pub mod step;
+mod trainer;
+pub mod workers;
+
+pub use trainer::{Outcome, Roles, Trainer};
