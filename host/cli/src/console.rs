@@ -11,8 +11,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use retune_data::DataProgress;
 use retune_train::TrainEvent;
 
-use crate::report::svg::short;
-use crate::words::{amount, count, duration, plain};
+use retune_run::Reporter;
+use retune_run::report::svg::short;
+use retune_run::words::{amount, count, duration, plain};
 
 /// How long a plain line waits for the next.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
@@ -65,32 +66,6 @@ impl Console {
         }
     }
 
-    /// A line that stays. Control characters, which could rewrite the screen, are shown as marks:
-    /// some of these words come from plugins and data.
-    pub fn line(&self, text: &str) {
-        let text: &str = &text.replace(char::is_control, "\u{fffd}");
-        match (&self.mode, &self.bar) {
-            (Mode::Quiet, _) => {}
-            (_, Some(bar)) => bar.println(text),
-            // A closed pipe (`2>&1 | head`) must not end a run.
-            (_, None) => drop(writeln!(std::io::stderr(), "{text}")),
-        }
-    }
-
-    /// Takes the bar away.
-    pub fn clear(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
-        self.stage.clear();
-    }
-
-    /// Reading a file.
-    pub fn data(&mut self, at: &DataProgress) {
-        let stage = format!("prepare {} ({})", at.file, at.split);
-        self.count(&stage, at.bytes_read, at.bytes_total, &format!("{} rows", count(at.rows)));
-    }
-
     /// Anything that is counted.
     fn count(&mut self, stage: &str, done: u64, total: u64, more: &str) {
         if self.mode != Mode::Terminal {
@@ -110,8 +85,87 @@ impl Console {
         }
     }
 
-    /// What happens in training.
-    pub fn event(&mut self, event: &TrainEvent) {
+    /// A stretch of work outside the steps; within training it borrows training's bar.
+    fn progress(&mut self, stage: &str, done: u64, total: u64) {
+        match &self.bar {
+            Some(bar) if self.stage == "train" => {
+                bar.set_message(format!("{stage} {}/{} rows", count(done), count(total)))
+            }
+            _ => self.count(stage, done, total, &format!("{} rows", count(done))),
+        }
+    }
+
+    /// Prints what policies decided since the last event.
+    fn tell_decisions(&mut self) {
+        let Some(Decisions { head, reason, layers }) = self.decisions.take() else { return };
+        let shown = layers.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
+        let more = if layers.len() > 3 { format!(" and {} more", layers.len() - 3) } else { String::new() };
+        self.line(&format!("{head} {shown}{more} ({reason})"));
+    }
+
+    /// Ends a stage that is not training's own bar.
+    fn unstage(&mut self) {
+        if self.stage != "train" {
+            self.clear();
+        }
+    }
+
+    fn step(&mut self, step: u64, loss: f64, learning_rate: f64, rate: f64) {
+        let done = step.saturating_sub(self.first).max(1);
+        let left = self.began.elapsed().as_secs_f64() / done as f64 * self.total.saturating_sub(step) as f64;
+        match self.mode {
+            Mode::Quiet => {}
+            Mode::Terminal => {
+                if self.stage != "train" {
+                    self.clear();
+                    self.stage = "train".to_owned();
+                    let bar = ProgressBar::new(self.total);
+                    bar.set_style(style("train     {bar:30} {pos}/{len}  {msg}"));
+                    self.bar = Some(bar);
+                }
+                if let Some(bar) = &self.bar {
+                    bar.set_position(step);
+                    bar.set_message(format!(
+                        "loss {}  lr {learning_rate:.2e}  {rate:.0} rows/s  {} left",
+                        short(loss),
+                        duration(left)
+                    ));
+                }
+            }
+            Mode::Plain => {
+                let due = self.last_line.is_none_or(|at| at.elapsed() >= PLAIN_EVERY) || step == self.total;
+                if due {
+                    self.last_line = Some(Instant::now());
+                    self.line(&format!(
+                        "step      {step}/{}  loss {}  lr {learning_rate:.2e}  {rate:.0} rows/s  {} left",
+                        self.total,
+                        short(loss),
+                        duration(left)
+                    ));
+                }
+            }
+        }
+    }
+}
+
+impl Reporter for Console {
+    // Control characters, which could rewrite the screen, are shown as marks.
+    fn line(&self, text: &str) {
+        let text: &str = &text.replace(char::is_control, "\u{fffd}");
+        match (&self.mode, &self.bar) {
+            (Mode::Quiet, _) => {}
+            (_, Some(bar)) => bar.println(text),
+            // A closed pipe (`2>&1 | head`) must not end a run.
+            (_, None) => drop(writeln!(std::io::stderr(), "{text}")),
+        }
+    }
+
+    fn data(&mut self, at: &DataProgress) {
+        let stage = format!("prepare {} ({})", at.file, at.split);
+        self.count(&stage, at.bytes_read, at.bytes_total, &format!("{} rows", count(at.rows)));
+    }
+
+    fn event(&mut self, event: &TrainEvent) {
         if !matches!(event, TrainEvent::PolicyChange { .. } | TrainEvent::Layers { .. }) {
             self.tell_decisions();
         }
@@ -176,66 +230,11 @@ impl Console {
         }
     }
 
-    /// A stretch of work outside the steps; within training it borrows training's bar.
-    fn progress(&mut self, stage: &str, done: u64, total: u64) {
-        match &self.bar {
-            Some(bar) if self.stage == "train" => {
-                bar.set_message(format!("{stage} {}/{} rows", count(done), count(total)))
-            }
-            _ => self.count(stage, done, total, &format!("{} rows", count(done))),
+    fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
         }
-    }
-
-    /// Prints what policies decided since the last event.
-    fn tell_decisions(&mut self) {
-        let Some(Decisions { head, reason, layers }) = self.decisions.take() else { return };
-        let shown = layers.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
-        let more = if layers.len() > 3 { format!(" and {} more", layers.len() - 3) } else { String::new() };
-        self.line(&format!("{head} {shown}{more} ({reason})"));
-    }
-
-    /// Ends a stage that is not training's own bar.
-    fn unstage(&mut self) {
-        if self.stage != "train" {
-            self.clear();
-        }
-    }
-
-    fn step(&mut self, step: u64, loss: f64, learning_rate: f64, rate: f64) {
-        let done = step.saturating_sub(self.first).max(1);
-        let left = self.began.elapsed().as_secs_f64() / done as f64 * self.total.saturating_sub(step) as f64;
-        match self.mode {
-            Mode::Quiet => {}
-            Mode::Terminal => {
-                if self.stage != "train" {
-                    self.clear();
-                    self.stage = "train".to_owned();
-                    let bar = ProgressBar::new(self.total);
-                    bar.set_style(style("train     {bar:30} {pos}/{len}  {msg}"));
-                    self.bar = Some(bar);
-                }
-                if let Some(bar) = &self.bar {
-                    bar.set_position(step);
-                    bar.set_message(format!(
-                        "loss {}  lr {learning_rate:.2e}  {rate:.0} rows/s  {} left",
-                        short(loss),
-                        duration(left)
-                    ));
-                }
-            }
-            Mode::Plain => {
-                let due = self.last_line.is_none_or(|at| at.elapsed() >= PLAIN_EVERY) || step == self.total;
-                if due {
-                    self.last_line = Some(Instant::now());
-                    self.line(&format!(
-                        "step      {step}/{}  loss {}  lr {learning_rate:.2e}  {rate:.0} rows/s  {} left",
-                        self.total,
-                        short(loss),
-                        duration(left)
-                    ));
-                }
-            }
-        }
+        self.stage.clear();
     }
 }
 

@@ -5,36 +5,18 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
-mod assembly;
-mod casting;
-mod complaint;
 mod console;
-mod course;
-mod events;
-mod interrupt;
 mod journal;
-mod machine;
-mod manifest;
-mod plan;
-mod recipe;
-mod report;
-mod roster;
-mod rundir;
 mod self_check;
-mod settings;
 mod stdout;
-mod summary;
-mod trouble;
 mod verb;
-mod watcher;
-mod words;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use complaint::Complaint;
+use retune_recipe::diagnostic::Diagnostic;
 use verb::Cli;
 
 fn main() -> ExitCode {
@@ -42,17 +24,17 @@ fn main() -> ExitCode {
     journal::start();
     match cli.run() {
         Ok(code) => code,
-        Err(complaint) => {
+        Err(diagnostic) => {
             // Nobody is left to tell when standard error is closed.
-            let _ = write!(std::io::stderr(), "{}", rendered(&complaint));
+            let _ = write!(std::io::stderr(), "{}", rendered(&diagnostic));
             ExitCode::from(1)
         }
     }
 }
 
-/// A complaint for this process's standard error.
-fn rendered(complaint: &Complaint) -> String {
+/// A diagnostic for this process's standard error.
+fn rendered(diagnostic: &Diagnostic) -> String {
     let terminal = std::io::stderr().is_terminal();
     let color = terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-    complaint.render(color, terminal.then_some(100))
+    diagnostic.render(color, terminal.then_some(100))
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use retune_tensor::{AnyTensor, Device, Dtype, TensorError, from_float32, random};
 
 use super::{Finding, largest_difference};
-use crate::complaint::{Complaint, Result};
+use retune_recipe::diagnostic::{Diagnostic, Result};
 
 /// Elements of the kernel's input.
 const ELEMENTS: usize = 1 << 16;
@@ -16,7 +16,7 @@ const SMALL: usize = 96;
 
 /// All checks of arithmetic.
 pub fn check(device: &Device) -> Result<Vec<Finding>> {
-    findings(device).map_err(|error| Complaint::new("arithmetic failed on this device").because(error))
+    findings(device).map_err(|error| Diagnostic::new("arithmetic failed on this device").because(error))
 }
 
 fn findings(device: &Device) -> std::result::Result<Vec<Finding>, TensorError> {

@@ -16,7 +16,7 @@ use retune_train::training::workers::Alone;
 use safetensors::{Dtype, SafeTensors};
 
 use super::{Finding, largest_difference};
-use crate::complaint::{Complaint, Result, unreadable};
+use retune_recipe::diagnostic::{Diagnostic, Result, unreadable};
 
 /// What logits and gradients may differ by: float32 on a CPU; on a GPU, products may be rounded to ten bits (TF32).
 const CPU_BOUND: f64 = 1e-4;
@@ -34,25 +34,25 @@ pub fn check(folder: &Path, device: &Device) -> Result<Vec<Finding>> {
 }
 
 fn compare(model: &Model, expected: &Expected<'_>, folder: &Path) -> Result<Vec<Finding>> {
-    let complain = |error: &dyn std::fmt::Display| failed(folder, error);
+    let refused = |error: &dyn std::fmt::Display| failed(folder, error);
     let tokens = matches!(model.task(), Task::CausalLm);
     let examples = expected.examples(tokens)?;
     let rows: Vec<&Example> = examples.iter().collect();
-    let input = model.input(&rows).map_err(|e| complain(&e))?;
-    let forward = model.forward(&model.weights(false), &input, None).map_err(|e| complain(&e))?;
-    let logits = forward.logits.to_float32().map_err(|e| complain(&e))?;
+    let input = model.input(&rows).map_err(|e| refused(&e))?;
+    let forward = model.forward(&model.weights(false), &input, None).map_err(|e| refused(&e))?;
+    let logits = forward.logits.to_float32().map_err(|e| refused(&e))?;
 
     let mut loss = if tokens { CrossEntropy::for_tokens() } else { CrossEntropy::for_sequences() };
     let mut collation = Collation::new(model.task(), &[]);
-    collation.want(RoleKind::Loss, "cross-entropy", loss.wants()).map_err(|e| complain(&e))?;
+    collation.want(RoleKind::Loss, "cross-entropy", loss.wants()).map_err(|e| refused(&e))?;
     let shape = Shape { batch_size: rows.len(), dropout_seed: None, first: 0 };
     let sums = step::compute(model, &mut loss, &collation, &rows, shape, &Progress::default(), &Alone);
-    let sums = sums.map_err(|e| complain(&e))?;
+    let sums = sums.map_err(|e| refused(&e))?;
 
     let mut gradients: f64 = 0.0;
     for (parameter, gradient) in model.parameters().iter().zip(sums.gradients.iter()) {
         if let (Some(expected), Some(gradient)) = (expected.floats(&format!("grad.{}", parameter.name)), gradient) {
-            let values = gradient.to_vec().map_err(|e| complain(&e))?;
+            let values = gradient.to_vec().map_err(|e| refused(&e))?;
             let mean: Vec<f32> = values.iter().map(|value| value / sums.denominator as f32).collect();
             gradients = gradients.max(largest_difference(&mean, &expected));
         }
@@ -94,7 +94,7 @@ impl Expected<'_> {
 
     /// The rows without their padding.
     fn examples(&self, tokens: bool) -> Result<Vec<Example>> {
-        let missing = || Complaint::new("expected.safetensors lacks input_ids, lengths or labels");
+        let missing = || Diagnostic::new("expected.safetensors lacks input_ids, lengths or labels");
         let ids = self.integers("input_ids").ok_or_else(missing)?;
         let labels = self.integers("labels").ok_or_else(missing)?;
         let lengths = self.integers("lengths").filter(|lengths| !lengths.is_empty()).ok_or_else(missing)?;
@@ -116,6 +116,6 @@ impl Expected<'_> {
     }
 }
 
-fn failed(folder: &Path, error: impl std::fmt::Display) -> Complaint {
-    Complaint::new(format!("cannot compare {}", folder.display())).because(error)
+fn failed(folder: &Path, error: impl std::fmt::Display) -> Diagnostic {
+    Diagnostic::new(format!("cannot compare {}", folder.display())).because(error)
 }

@@ -15,7 +15,7 @@ use retune_train::{
 };
 
 use super::Finding;
-use crate::complaint::{Complaint, Result};
+use retune_recipe::diagnostic::{Diagnostic, Result};
 
 /// Steps before anything is measured: kernels are compiled, pools filled.
 const WARMUP: u64 = 3;
@@ -71,9 +71,9 @@ fn train(
     device: &Device,
     mut each: impl FnMut(u64, f64),
 ) -> Result<()> {
-    let (model, _) = Model::load(&Base::Config(config.to_owned()), &Task::CausalLm, 0, device).map_err(complain)?;
+    let (model, _) = Model::load(&Base::Config(config.to_owned()), &Task::CausalLm, 0, device).map_err(failed)?;
     let rows: Vec<Example> = (0..batch).map(|row| random_row(row, seq, model.config().vocab_size)).collect();
-    let scratch = tempfile::tempdir().map_err(complain)?;
+    let scratch = tempfile::tempdir().map_err(failed)?;
     let spec = TrainSpec {
         epochs: u32::try_from(steps).unwrap_or(u32::MAX),
         batch_size: batch,
@@ -84,14 +84,14 @@ fn train(
         ..TrainSpec::default()
     };
     let roles = Roles::new(Box::new(CrossEntropy::for_tokens()));
-    let trainer = Trainer::new(model, spec, roles, &rows, &[]).map_err(complain)?;
+    let trainer = Trainer::new(model, spec, roles, &rows, &[]).map_err(failed)?;
     let mut watch = |event: &TrainEvent| {
         if let TrainEvent::Step { step, loss, .. } = event {
             each(*step, *loss);
         }
         ControlFlow::Continue(())
     };
-    trainer.run(&mut watch).map(drop).map_err(complain)
+    trainer.run(&mut watch).map(drop).map_err(failed)
 }
 
 fn random_row(row: usize, seq: usize, vocab_size: usize) -> Example {
@@ -112,6 +112,6 @@ fn memory_mib(on: &Device) -> Option<f64> {
     String::from_utf8_lossy(&output.stdout).trim().parse().ok()
 }
 
-fn complain(error: impl std::fmt::Display) -> Complaint {
-    Complaint::new("training failed on this device").because(error)
+fn failed(error: impl std::fmt::Display) -> Diagnostic {
+    Diagnostic::new("training failed on this device").because(error)
 }

@@ -7,10 +7,10 @@ use retune_sandbox::Sandbox;
 use retune_tensor::device::{DeviceChoice, cuda_report, describe};
 use serde_json::json;
 
-use crate::complaint::Result;
-use crate::machine;
 use crate::stdout;
-use crate::words::bytes;
+use retune_recipe::diagnostic::Result;
+use retune_run::machine;
+use retune_run::words::bytes;
 
 /// Arguments of `retune doctor`.
 #[derive(Debug, clap::Args)]

@@ -7,14 +7,15 @@ use retune_train::evaluate;
 use retune_train::model::{Base, Task, task_of_checkpoint};
 use serde_json::{Map, Value as Json, json};
 
-use crate::assembly::Assembly;
-use crate::complaint::{Complaint, Result};
 use crate::console::Console;
-use crate::recipe::{Recipe, Validation};
-use crate::report::svg::short;
-use crate::rundir::RunDir;
-use crate::words::count;
-use crate::{course, manifest, settings, stdout, trouble};
+use crate::stdout;
+use retune_recipe::diagnostic::{Diagnostic, Result};
+use retune_recipe::{Recipe, Validation};
+use retune_run::assembly::Assembly;
+use retune_run::report::svg::short;
+use retune_run::run_dir::RunDir;
+use retune_run::words::count;
+use retune_run::{Reporter, locate, manifest, settings, tell_account};
 
 /// Arguments of `retune evaluate`.
 #[derive(Debug, clap::Args)]
@@ -37,25 +38,25 @@ pub struct Args {
 
 /// Runs the verb.
 pub fn run(args: Args) -> Result<ExitCode> {
-    let (recipe, model, place) = opened(&args.run, args.model)?;
+    let (recipe, model, run_dir) = opened(&args.run, args.model)?;
     let data = match args.data.or_else(|| own_data(&recipe)) {
         Some(data) => data,
         None => {
-            return Err(Complaint::new("the recipe names no test file and no validation file")
+            return Err(Diagnostic::new("the recipe names no test file and no validation file")
                 .help("say which rows: --data FILE"));
         }
     };
     let mut console = Console::new(args.quiet);
     let assembly = Assembly::of_model(&recipe, &model)?;
-    if let Some(place) = &place {
-        manifest::warn_of_changed_plugins(place, &assembly.roster.facts(), &console)?;
+    if let Some(run_dir) = &run_dir {
+        manifest::warn_of_changed_plugins(run_dir, &assembly.roles.facts(), &console)?;
     }
     let labels = labels_of(&recipe, &model)?;
     let (model, _) = assembly.load(&recipe, &Base::Directory(model), labels.clone())?;
     let (rows, account) = assembly.prepare_file(&recipe, data.clone(), &labels, &mut console)?;
-    course::tell_account(&account, &console);
-    let mut loss = assembly.roster.loss(&assembly.device)?;
-    let mut metrics = assembly.roster.metrics(&assembly.device)?;
+    tell_account(&account, &console);
+    let mut loss = assembly.roles.loss(&assembly.device)?;
+    let mut metrics = assembly.roles.metrics(&assembly.device)?;
     let mut watch = |event: &retune_train::TrainEvent| {
         console.event(event);
         std::ops::ControlFlow::Continue(())
@@ -63,7 +64,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let batch = settings::size(recipe.evaluation.batch_size);
     let found = evaluate(&model, &rows, &mut *loss, &mut metrics, batch, &settings::extra_columns(&recipe), &mut watch);
     console.clear();
-    let found = found.map_err(|e| trouble::training(&recipe, e))?;
+    let found = found.map_err(|e| locate::training(&recipe, e))?;
     if args.json {
         let values: Map<String, Json> =
             found.all().into_iter().map(|(name, value)| (name, Json::from(value))).collect();
@@ -90,14 +91,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
 /// The recipe, the model directory, and the run directory if it is one, that `run` stands for.
 fn opened(run: &Path, model: Option<PathBuf>) -> Result<(Recipe, PathBuf, Option<RunDir>)> {
     if run.is_dir() {
-        let place = RunDir::open(run)?;
-        let recipe = Recipe::load(&place.recipe())?;
-        return Ok((recipe, model.unwrap_or_else(|| place.model()), Some(place)));
+        let run_dir = RunDir::open(run)?;
+        let recipe = Recipe::load(&run_dir.recipe())?;
+        return Ok((recipe, model.unwrap_or_else(|| run_dir.model()), Some(run_dir)));
     }
     let recipe = Recipe::load(run)?;
     match model {
         Some(model) => Ok((recipe, model, None)),
-        None => Err(Complaint::new(format!("`{}` is a recipe, and says nothing of a trained model", run.display()))
+        None => Err(Diagnostic::new(format!("`{}` is a recipe, and says nothing of a trained model", run.display()))
             .help("say which model: --model DIR, or give a run directory in place of the recipe")),
     }
 }
@@ -115,7 +116,7 @@ fn labels_of(recipe: &Recipe, model: &Path) -> Result<Vec<String>> {
         Ok(Task::SequenceClassification { labels }) => Ok(labels),
         Ok(Task::CausalLm) => Ok(Vec::new()),
         Err(e) => {
-            Err(Complaint::new(e.to_string())
+            Err(Diagnostic::new(e.to_string())
                 .help(format!("expected a trained model for {}", recipe.model.task.as_str())))
         }
     }

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::complaint::Result;
+use retune_recipe::diagnostic::Result;
 
 const ENVIRONMENT: &str = "Environment:
   RETUNE_CACHE  where prepared data and compiled plugins are kept; `retune doctor` shows the place

@@ -7,10 +7,10 @@ use clap::Subcommand;
 use retune_sandbox::{Limits, Plugin, Sandbox};
 use serde_json::{Value as Json, json};
 
-use crate::complaint::{Complaint, Result, unreadable};
-use crate::machine;
 use crate::stdout;
-use crate::words::{bytes, count};
+use retune_recipe::diagnostic::{Diagnostic, Result, unreadable};
+use retune_run::machine;
+use retune_run::words::{bytes, count};
 
 /// Arguments of `retune plugin`.
 #[derive(Debug, clap::Args)]
@@ -47,8 +47,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 fn load(path: &Path) -> Result<Plugin> {
     std::fs::metadata(path).map_err(|e| unreadable(path, &e))?;
     let sandbox = Sandbox::new(machine::cache_directory().as_deref())
-        .map_err(|e| Complaint::new(e.to_string()).help_some(e.help()))?;
-    sandbox.load(path).map_err(|e| Complaint::new(e.to_string()).help_some(e.help()))
+        .map_err(|e| Diagnostic::new(e.to_string()).help_some(e.help()))?;
+    sandbox.load(path).map_err(|e| Diagnostic::new(e.to_string()).help_some(e.help()))
 }
 
 fn as_json(plugin: &Plugin, schema: &Json) -> Json {

@@ -12,13 +12,15 @@ use retune_train::model::{Base, Model, Task, task_of_checkpoint};
 use retune_train::{Prediction, predict};
 use serde_json::{Map, Value as Json, json};
 
-use crate::complaint::{Complaint, Result, unreadable};
 use crate::console::Console;
-use crate::machine;
-use crate::recipe::Recipe;
-use crate::roster::{Roster, is_stateful};
-use crate::rundir::RunDir;
-use crate::{manifest, settings, stdout, trouble};
+use crate::stdout;
+use retune_recipe::Recipe;
+use retune_recipe::diagnostic::{Diagnostic, Result, unreadable};
+use retune_run::Reporter;
+use retune_run::machine;
+use retune_run::roles::{RunRoles, is_stateful};
+use retune_run::run_dir::RunDir;
+use retune_run::{locate, manifest, settings};
 
 /// Arguments of `retune predict`.
 #[derive(Debug, clap::Args)]
@@ -46,18 +48,18 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let device = args
         .device
         .resolve()
-        .map_err(|e| Complaint::new(e.to_string()).help("`retune doctor` shows what this machine has"))?;
+        .map_err(|e| Diagnostic::new(e.to_string()).help("`retune doctor` shows what this machine has"))?;
     let task = task_of_checkpoint(&reader.model)
-        .map_err(|e| Complaint::new(e.to_string()).help("predict needs a classifier that has been trained"))?;
+        .map_err(|e| Diagnostic::new(e.to_string()).help("predict needs a classifier that has been trained"))?;
     let labels = match &task {
         Task::SequenceClassification { labels } => labels.clone(),
         Task::CausalLm => {
-            return Err(Complaint::new("this model continues text, it does not put rows into classes")
+            return Err(Diagnostic::new("this model continues text, it does not put rows into classes")
                 .help("use a model trained with task = \"sequence-classification\""));
         }
     };
     let (model, _) = Model::load(&Base::Directory(reader.model.clone()), &task, 0, &device)
-        .map_err(|e| Complaint::new(e.to_string()))?;
+        .map_err(|e| Diagnostic::new(e.to_string()))?;
     let answers = reader.answer(&model, &texts)?;
     for (text, answer) in texts.iter().zip(answers) {
         if args.json {
@@ -97,13 +99,13 @@ fn texts(args: &Args) -> Result<Vec<String>> {
                 Console::new(false).line("reading texts from standard input, one a line; end with Ctrl-D");
             }
             let mut text = String::new();
-            stdin.read_to_string(&mut text).map_err(|e| Complaint::new("cannot read standard input").because(e))?;
+            stdin.read_to_string(&mut text).map_err(|e| Diagnostic::new("cannot read standard input").because(e))?;
             text
         }
     };
     let lines: Vec<String> = text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
     if lines.is_empty() {
-        return Err(Complaint::new("there is no text to predict")
+        return Err(Diagnostic::new("there is no text to predict")
             .help("give it as an argument, by --file, or on standard input, one a line"));
     }
     Ok(lines)
@@ -122,7 +124,7 @@ struct Reader {
 impl Reader {
     fn open(given: &Path) -> Result<Self> {
         if given.is_file() {
-            return Err(Complaint::new(format!("`{}` is a file, not a folder", given.display()))
+            return Err(Diagnostic::new(format!("`{}` is a file, not a folder", given.display()))
                 .help("give a run directory, or a model in Hugging Face layout"));
         }
         if !given.is_dir() {
@@ -138,8 +140,8 @@ impl Reader {
         let recipe = Recipe::load(&run.recipe())?;
         let mut reader = Self::of_model(run.model())?;
         let cache = machine::cache_directory();
-        let roster = Roster::cast(&recipe, cache.as_deref())?;
-        for stage in roster.stages(&(reader.tokenizer.clone() as _)) {
+        let roles = RunRoles::resolve(&recipe, cache.as_deref())?;
+        for stage in roles.stages(&(reader.tokenizer.clone() as _)) {
             // One that compares rows, such as a search for duplicates, has no meaning for a single text.
             if !is_stateful(&stage)? {
                 reader.stages.push(stage);
@@ -150,7 +152,7 @@ impl Reader {
         reader.spec.seed = data.seed;
         reader.spec.columns.text = data.columns.text;
         reader.spec.columns.text_pair = data.columns.text_pair;
-        manifest::warn_of_changed_plugins(run, &roster.facts(), &Console::new(false))?;
+        manifest::warn_of_changed_plugins(run, &roles.facts(), &Console::new(false))?;
         reader.batch = settings::size(recipe.evaluation.batch_size);
         reader.recipe = Some(recipe);
         Ok(reader)
@@ -158,11 +160,11 @@ impl Reader {
 
     fn of_model(model: PathBuf) -> Result<Self> {
         if !model.is_dir() {
-            return Err(Complaint::new(format!("`{}` does not exist: the run has no result yet", model.display()))
+            return Err(Diagnostic::new(format!("`{}` does not exist: the run has no result yet", model.display()))
                 .help("`retune run --resume` goes on with it"));
         }
-        let tokenizer = Tokenization::open(&model).map_err(|e| Complaint::new(e.to_string()).help_some(e.help()))?;
-        let config = retune_train::model::ModelConfig::read(&model).map_err(|e| Complaint::new(e.to_string()))?;
+        let tokenizer = Tokenization::open(&model).map_err(|e| Diagnostic::new(e.to_string()).help_some(e.help()))?;
+        let config = retune_train::model::ModelConfig::read(&model).map_err(|e| Diagnostic::new(e.to_string()))?;
         let spec = DataSpec {
             max_length: config.max_position_embeddings.min(tokenizer.model_max_length().unwrap_or(usize::MAX)).min(512),
             ..DataSpec::new(PathBuf::new(), TaskKind::SequenceClassification)
@@ -176,14 +178,14 @@ impl Reader {
         let Some(pair) = &columns.text_pair else { return Ok(json!({ columns.text.as_str(): text })) };
         match text.split_once('\t') {
             Some((first, second)) => Ok(json!({ columns.text.as_str(): first, pair.as_str(): second })),
-            None => Err(Complaint::new(format!("this model reads pairs, and there is no tab in `{text}`"))
+            None => Err(Diagnostic::new(format!("this model reads pairs, and there is no tab in `{text}`"))
                 .help(format!("write `{}` and `{pair}` with a tab between them", columns.text))),
         }
     }
 
     /// One answer a text, in order; none for a text that is dropped before the model.
     fn answer(&self, model: &Model, texts: &[String]) -> Result<Vec<Option<Prediction>>> {
-        let cannot = |e: std::io::Error| Complaint::new("cannot write a temporary file").because(e);
+        let cannot = |e: std::io::Error| Diagnostic::new("cannot write a temporary file").because(e);
         let folder = tempfile::tempdir().map_err(cannot)?;
         let path = folder.path().join("texts.jsonl");
         let rows = texts.iter().map(|text| Ok(format!("{}\n", self.row(text)?))).collect::<Result<String>>()?;
@@ -195,14 +197,14 @@ impl Reader {
             Err(retune_data::DataError::NothingLeft { .. }) => Vec::new(),
             Err(e) => {
                 return Err(match &self.recipe {
-                    Some(recipe) => trouble::data(recipe, e),
-                    None => Complaint::new(e.to_string()).help_some(e.help()),
+                    Some(recipe) => locate::data(recipe, e),
+                    None => Diagnostic::new(e.to_string()).help_some(e.help()),
                 });
             }
         };
         let mut answers: Vec<Option<Prediction>> = texts.iter().map(|_| None).collect();
         for prediction in
-            predict(model, &examples, self.batch).map_err(|e| Complaint::new(e.to_string()).help_some(e.help()))?
+            predict(model, &examples, self.batch).map_err(|e| Diagnostic::new(e.to_string()).help_some(e.help()))?
         {
             // Keys end in the line of the row; a row that a preprocessor split keeps its first part's answer.
             let line =

@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use retune_data::{CacheUse, DataReport};
 
-use crate::assembly::Assembly;
-use crate::complaint::Result;
 use crate::console::Console;
-use crate::recipe::Recipe;
 use crate::stdout;
-use crate::words::count;
+use retune_recipe::Recipe;
+use retune_recipe::diagnostic::Result;
+use retune_run::assembly::Assembly;
+use retune_run::words::count;
 
 /// Arguments of `retune prepare`.
 #[derive(Debug, clap::Args)]

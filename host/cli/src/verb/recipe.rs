@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use crate::complaint::{Complaint, Result};
-use crate::recipe::embedded::{RECIPES, find};
-use crate::recipe::schema::KEYS;
-use crate::recipe::{Recipe, resolved};
 use crate::stdout;
-use crate::words::listed;
+use retune_recipe::diagnostic::listed;
+use retune_recipe::diagnostic::{Diagnostic, Result};
+use retune_recipe::embedded::{RECIPES, find};
+use retune_recipe::schema::KEYS;
+use retune_recipe::{Recipe, resolved};
 use retune_roles::nearest::nearest;
 
 /// Arguments of `retune recipe`.
@@ -54,7 +54,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             Some(recipe) => stdout::text(recipe.text),
             None => {
                 let names = || RECIPES.iter().map(|r| r.name);
-                return Err(Complaint::new(format!("there is no recipe `{name}` inside this binary"))
+                return Err(Diagnostic::new(format!("there is no recipe `{name}` inside this binary"))
                     .help_some(nearest(&name, names()).map(|near| format!("did you mean `{near}`?")))
                     .help(format!("there are: {}", listed(names()))));
             }
@@ -75,7 +75,7 @@ fn keys(only: Option<&str>) -> Result<()> {
     if let Some(name) = only
         && !sections.contains(&name)
     {
-        return Err(Complaint::new(format!("a recipe has no section `{name}`"))
+        return Err(Diagnostic::new(format!("a recipe has no section `{name}`"))
             .help_some(nearest(name, sections.iter().copied()).map(|near| format!("did you mean `{near}`?")))
             .help(format!("there are: {}", listed(sections.into_iter().filter(|s| !s.is_empty())))));
     }

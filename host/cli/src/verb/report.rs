@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::complaint::Result;
-use crate::report;
-use crate::rundir::RunDir;
+use retune_recipe::diagnostic::Result;
+use retune_run::report;
+use retune_run::run_dir::RunDir;
 
 /// Arguments of `retune report`.
 #[derive(Debug, clap::Args)]

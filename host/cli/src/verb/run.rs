@@ -6,11 +6,11 @@ use std::process::ExitCode;
 
 use retune_tensor::device::DeviceChoice;
 
-use crate::complaint::Result;
 use crate::console::Console;
-use crate::course::{self, Ending, Wishes};
-use crate::recipe::{At, Recipe};
 use crate::stdout;
+use retune_recipe::diagnostic::Result;
+use retune_recipe::{At, Recipe};
+use retune_run::{RunOptions, RunOutcome};
 
 /// Arguments of `retune run` and `retune train`.
 #[derive(Debug, clap::Args)]
@@ -39,31 +39,31 @@ pub struct Args {
 
 /// Runs the verb; `measure` is what `run` does beyond `train`.
 pub fn run(args: Args, measure: bool) -> Result<ExitCode> {
-    let mut wishes = Wishes { output: args.output, resume: args.resume, dry_run: args.dry_run, measure };
-    let path = recipe_of(&args.recipe, &mut wishes);
+    let mut options = RunOptions { output: args.output, resume: args.resume, dry_run: args.dry_run, measure };
+    let path = recipe_of(&args.recipe, &mut options);
     let mut recipe = Recipe::load(&path)?;
     if let Some(device) = args.device {
         recipe.device = At::default_of(device.to_string());
     }
     let mut console = Console::new(args.quiet);
-    match course::run(&recipe, &wishes, &mut console)? {
-        Ending::Planned(plan) if args.json => print_json(&plan),
-        Ending::Planned(plan) => stdout::text(plan.page()),
-        Ending::Finished(summary) if args.json => print_json(&summary),
-        Ending::Finished(summary) => stdout::text(summary.page()),
-        Ending::Interrupted(complaint) => {
-            let _ = write!(std::io::stderr(), "{}", crate::rendered(&complaint));
-            return Ok(ExitCode::from(crate::interrupt::EXIT));
+    match retune_run::run(&recipe, &options, &mut console)? {
+        RunOutcome::Planned(plan) if args.json => print_json(&plan),
+        RunOutcome::Planned(plan) => stdout::text(plan.page()),
+        RunOutcome::Finished(summary) if args.json => print_json(&summary),
+        RunOutcome::Finished(summary) => stdout::text(summary.page()),
+        RunOutcome::Interrupted(diagnostic) => {
+            let _ = write!(std::io::stderr(), "{}", crate::rendered(&diagnostic));
+            return Ok(ExitCode::from(retune_run::interrupt::EXIT));
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// A run directory stands for the recipe inside it.
-fn recipe_of(given: &Path, wishes: &mut Wishes) -> PathBuf {
+fn recipe_of(given: &Path, options: &mut RunOptions) -> PathBuf {
     let inside = given.join("recipe.toml");
-    if wishes.resume && given.is_dir() && inside.is_file() {
-        wishes.output.get_or_insert_with(|| given.to_owned());
+    if options.resume && given.is_dir() && inside.is_file() {
+        options.output.get_or_insert_with(|| given.to_owned());
         return inside;
     }
     given.to_owned()

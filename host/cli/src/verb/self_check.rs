@@ -8,9 +8,9 @@ use std::process::ExitCode;
 
 use retune_tensor::device::{self, DeviceChoice};
 
-use crate::complaint::{Complaint, Result};
 use crate::self_check::{Finding, arithmetic, parity, training};
 use crate::stdout;
+use retune_recipe::diagnostic::{Diagnostic, Result};
 
 /// Arguments of `retune self-check`.
 #[derive(Debug, clap::Args)]
@@ -46,8 +46,8 @@ pub struct Args {
 
 /// Runs the checks that were asked for; arithmetic always.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let choice: DeviceChoice = args.device.parse().map_err(|error| Complaint::new(format!("{error}")))?;
-    let device = choice.resolve().map_err(|error| Complaint::new(error.to_string()))?;
+    let choice: DeviceChoice = args.device.parse().map_err(|error| Diagnostic::new(format!("{error}")))?;
+    let device = choice.resolve().map_err(|error| Diagnostic::new(error.to_string()))?;
     let mut report = Report { json: args.json, failed: 0 };
     report.note(&device::describe(&device));
 

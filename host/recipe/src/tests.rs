@@ -1,0 +1,256 @@
+//! Every way a recipe can be wrong, as the user sees it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Recipe, resolved};
+use crate::diagnostic::{Result, Text};
+
+const SOUND: &str = r#"
+[model]
+base = "base"
+task = "sequence-classification"
+
+[data]
+train = "train.csv"
+"#;
+
+fn read(text: &str) -> Result<Recipe> {
+    Recipe::parse(Text { name: "recipe.toml".into(), text: Arc::from(text) }, Path::new("/here"), "recipe")
+}
+
+fn diagnostic(text: &str) -> String {
+    match read(text) {
+        Ok(_) => panic!("this recipe was accepted:\n{text}"),
+        Err(diagnostic) => diagnostic.render(false, None),
+    }
+}
+
+/// Each row: what is wrong, and the lines added to a sound recipe.
+const WRONG: &[(&str, &str)] = &[
+    ("unknown_section", "[trainning]\nepochs = 3"),
+    ("unknown_key_in_training", "[training]\nepoch = 3"),
+    ("a_key_of_another_section", "[evaluation]\nepochs = 3"),
+    ("another_systems_name", "[training]\nlr = 2e-4"),
+    ("unknown_key_in_an_inline_table", "[training]\noptimizer = { learnin_rate = 1e-3 }"),
+    ("a_string_for_a_number", "[training]\nepochs = \"three\""),
+    ("a_fraction_for_a_whole_number", "[training]\nbatch_size = 1.5"),
+    ("zero_epochs", "[training]\nepochs = 0"),
+    ("a_negative_batch_size", "[training]\nbatch_size = -4"),
+    ("a_learning_rate_of_zero", "[training]\noptimizer = { learning_rate = 0.0 }"),
+    ("a_number_too_large", "[training]\nepochs = 99999999999"),
+    ("an_unknown_optimizer", "[training]\noptimizer = { name = \"adam\" }"),
+    ("two_kinds_of_warm_up", "[training]\nlr_scheduler = { warmup_steps = 5, warmup_ratio = 0.1 }"),
+    ("an_unknown_schedule", "[training]\nlr_scheduler = { name = \"cosin\" }"),
+    ("a_table_for_a_flag", "[training]\ndropout = { rate = 0.1 }"),
+    ("evaluation_without_a_validation_set", "[evaluation]\nbest = { metric = \"accuracy\" }"),
+    ("every_of_the_wrong_kind", "[evaluation]\nevery = 100"),
+    ("early_stopping_without_patience", "[evaluation]\nearly_stopping = { min_delta = 0.1 }"),
+    ("a_metric_that_is_a_number", "[evaluation]\nmetrics = [3]"),
+    ("freezing_with_full", "[strategy]\nmethod = \"full\"\nfreeze = [\"embeddings.**\"]"),
+    ("partial_of_nothing", "[strategy]\nmethod = \"partial\""),
+    ("a_method_of_later", "[strategy]\nmethod = \"lora\""),
+    (
+        "a_std_that_does_nothing",
+        "[strategy]\nreinitialize = [{ layers = \"classifier.**\", scheme = \"zeros\", std = 0.1 }]",
+    ),
+    ("reinitialize_without_layers", "[strategy]\nreinitialize = [{ scheme = \"zeros\" }]"),
+    ("a_loss_that_is_a_string", "[a]\nb = 1\n[loss]\nname = \"focal\""),
+    ("a_plugin_and_a_builtin", "[loss]\nplugin = \"a.wasm\"\nbuiltin = \"cross-entropy\""),
+    ("limits_on_a_builtin", "[loss]\nbuiltin = \"cross-entropy\"\nlimits = { deadline_ms = 5 }"),
+    ("a_config_that_is_no_table", "[loss]\nplugin = \"a.wasm\"\nconfig = 2.0"),
+    ("an_export_without_a_directory", "[export]\n"),
+];
+
+#[test]
+fn every_mistake_in_a_section_is_shown_where_it_stands() {
+    for (name, lines) in WRONG {
+        insta::assert_snapshot!(*name, diagnostic(&format!("{}\n{lines}\n", SOUND.trim())));
+    }
+}
+
+/// Whole recipes that are wrong.
+const WHOLE: &[(&str, &str)] = &[
+    ("empty", ""),
+    ("not_toml", "name = \n[model\nbase = 3"),
+    ("a_key_twice", "seed = 1\nseed = 2"),
+    ("model_is_a_string", "model = \"bert\"\n[data]\ntrain = \"a.csv\""),
+    ("no_base", "[model]\ntask = \"causal-lm\"\n[data]\ntrain = \"a.txt\""),
+    ("base_and_config", "[model]\nbase = \"b\"\nconfig = \"c.json\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.txt\""),
+    ("config_without_tokenizer", "[model]\nconfig = \"c.json\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.txt\""),
+    ("a_misspelt_task", "[model]\nbase = \"b\"\ntask = \"sequence-clasification\"\n[data]\ntrain = \"a.csv\""),
+    ("a_home_path", "[model]\nbase = \"~/models/b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.txt\""),
+    ("an_unknown_device", "device = \"tpu\"\n[model]\nbase = \"b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.txt\""),
+    ("a_name_with_a_slash", "name = \"a/b\"\n[model]\nbase = \"b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.txt\""),
+    ("a_spreadsheet", "[model]\nbase = \"b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.xlsx\""),
+    (
+        "a_split_of_all",
+        "[model]\nbase = \"b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.txt\"\nvalidation = { split = 1.0 }",
+    ),
+    (
+        "a_validation_that_is_a_number",
+        "[model]\nbase = \"b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.txt\"\nvalidation = 0.1",
+    ),
+    (
+        "one_label",
+        "[model]\nbase = \"b\"\ntask = \"sequence-classification\"\n[data]\ntrain = \"a.csv\"\nlabels = [\"only\"]",
+    ),
+    (
+        "a_label_twice",
+        "[model]\nbase = \"b\"\ntask = \"sequence-classification\"\n[data]\ntrain = \"a.csv\"\nlabels = [\"a\", \"b\", \"a\"]",
+    ),
+    (
+        "labels_for_a_language_model",
+        "[model]\nbase = \"b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.txt\"\nlabels = [\"a\", \"b\"]",
+    ),
+    (
+        "blocks_for_a_classifier",
+        "[model]\nbase = \"b\"\ntask = \"sequence-classification\"\n[data]\ntrain = \"a.csv\"\nlayout = \"blocks\"",
+    ),
+    (
+        "a_prompt_alone",
+        "[model]\nbase = \"b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.jsonl\"\ncolumns = { prompt = \"q\" }",
+    ),
+    (
+        "a_text_beside_a_completion",
+        "[model]\nbase = \"b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.jsonl\"\ncolumns = { text = \"q\", completion = \"a\" }",
+    ),
+    (
+        "a_label_for_a_language_model",
+        "[model]\nbase = \"b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.jsonl\"\ncolumns = { label = \"kind\" }",
+    ),
+    (
+        "many_at_once",
+        "sede = 4\n[model]\nbase = \"b\"\ntask = \"seq\"\n[data]\ntrain = \"a.csv\"\nmax_length = \"128\"\n[training]\nepochs = 0\nlr = 1",
+    ),
+];
+
+#[test]
+fn every_mistake_in_a_whole_recipe_is_shown_where_it_stands() {
+    for (name, text) in WHOLE {
+        insta::assert_snapshot!(*name, diagnostic(text));
+    }
+}
+
+#[test]
+fn one_run_reports_every_problem() {
+    let (_, text) = WHOLE[WHOLE.len() - 1];
+    let count = read(text).err().map(|c| c.count());
+    assert_eq!(count, Some(5));
+}
+
+const FULL: &str = r#"
+name = "all-of-it"
+seed = 3
+device = "cpu"
+[model]
+config = "config.json"
+tokenizer = "../tok"
+task = "sequence-classification"
+[data]
+train = "train.tsv"
+validation = { split = 0.25 }
+test = "test.jsonl"
+columns = { text = "q", text_pair = "a", label = "kind" }
+extra_columns = ["weight"]
+labels = ["no", "yes"]
+max_length = 64
+limit_per_label = 10
+workers = 2
+preprocess = ["length-filter"]
+[strategy]
+freeze = "embeddings.**"
+train_top_layers = 2
+reinitialize = [{ layers = ["classifier.**", "pooler.**"], scheme = "normal", std = 0.1 }, { layers = "x", scheme = "zeros" }]
+[[strategy.policy]]
+plugin = "p.wasm"
+config = { every_epochs = 2, nested = { a = [1, 2.5, "x"] } }
+limits = { deadline_ms = 5 }
+[loss]
+plugin = "focal.wasm"
+[training]
+max_steps = 100
+optimizer = { learning_rate = 1e-3, epsilon = 1e-12 }
+lr_scheduler = { name = "cosine", warmup_steps = 7 }
+max_grad_norm = 0
+checkpoint = { every_steps = 20, keep = 1 }
+[evaluation]
+every = { steps = 50 }
+metrics = ["accuracy", "report.wasm", { plugin = "m.wasm", config = { k = 3 } }]
+best = { metric = "accuracy", mode = "max" }
+early_stopping = { patience = 2 }
+[export]
+directory = "out"
+"#;
+
+const PAIRS: &str = "[model]\nbase = \"b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.jsonl\"\n\
+    columns = { prompt = \"q\", completion = \"a\", label = \"kind\" }\nlimit_per_label = 3\n";
+
+#[test]
+fn a_resolved_recipe_reads_back_as_itself() {
+    for text in [SOUND, FULL, PAIRS] {
+        let recipe = read(text).unwrap_or_else(|c| panic!("{}", c.render(false, None)));
+        let written = resolved::resolved(&recipe);
+        let again = read(&written).unwrap_or_else(|c| panic!("{}\n{written}", c.render(false, None)));
+        assert_eq!(resolved::resolved(&again), written);
+    }
+}
+
+#[test]
+fn a_resolved_recipe_shows_every_value_a_run_uses() {
+    insta::assert_snapshot!("resolved_with_all_defaults", resolved::resolved(&read(SOUND).unwrap()));
+    insta::assert_snapshot!("resolved_with_everything_set", resolved::resolved(&read(FULL).unwrap()));
+}
+
+#[test]
+fn a_recipe_without_a_name_is_named_after_its_file_and_reads_back() {
+    for (stem, name) in [
+        ("my recipe (2)", "my-recipe-2"),
+        ("lr=2e-4", "lr-2e-4"),
+        ("..hidden", "hidden"),
+        ("(((", "run"),
+        ("überblick", "überblick"),
+    ] {
+        let text = Text { name: "recipe.toml".into(), text: Arc::from(SOUND) };
+        let recipe = Recipe::parse(text, Path::new("/here"), stem).unwrap();
+        assert_eq!(recipe.name, name);
+        assert_eq!(read(&resolved::resolved(&recipe)).unwrap().name, name);
+    }
+}
+
+#[test]
+fn paths_are_relative_to_the_recipe() {
+    let recipe = read(FULL).unwrap();
+    assert_eq!(recipe.model.tokenizer.as_path(), Path::new("/tok"));
+    assert_eq!(recipe.data.train.as_path(), Path::new("/here/train.tsv"));
+}
+
+#[test]
+fn every_ready_recipe_is_sound() {
+    for embedded in super::embedded::RECIPES {
+        let text = Text { name: embedded.name.into(), text: Arc::from(embedded.text) };
+        if let Err(diagnostic) = Recipe::parse(text, Path::new("/here"), embedded.name) {
+            panic!("{}", diagnostic.render(false, None));
+        }
+        assert!(!embedded.about().is_empty(), "{} begins with a comment that says what it is for", embedded.name);
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_at_all_makes_the_reader_fail_other_than_by_a_diagnostic(text in "\\PC*") {
+        if let Err(diagnostic) = read(&text) {
+            proptest::prop_assert!(!diagnostic.render(false, Some(80)).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_recipe_with_a_stretch_torn_out_or_put_in_twice_is_read_or_complained_about(from in 0..FULL.len(), length in 0_usize..60, twice: bool) {
+        let to = (from + length).min(FULL.len());
+        let text = if twice { format!("{}{}", &FULL[..to], &FULL[from..]) } else { format!("{}{}", &FULL[..from], &FULL[to..]) };
+        match read(&text) {
+            Ok(recipe) => proptest::prop_assert!(read(&resolved::resolved(&recipe)).is_ok()),
+            Err(diagnostic) => proptest::prop_assert!(diagnostic.count() >= 1 && diagnostic.render(true, None).contains("recipe.toml")),
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! From a recipe to everything a run needs, checked: files, roles, tokenizer,
+//! labels, model, data. The order is that of the price of finding out: what can
+//! be seen at a glance is reported first, all of it together.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use retune_data::{DataReport, DataSpec, Prepared, SplitName, Tokenization, label_set, prepare, prepare_source};
+use retune_roles::{Example, Tokenizer};
+use retune_tensor::Device;
+use retune_tensor::device::DeviceChoice;
+use retune_train::model::{Base, LoadReport, Model, may_replace};
+
+use crate::Reporter;
+use crate::machine;
+use crate::roles::RunRoles;
+use crate::{locate, settings};
+use retune_recipe::diagnostic::{Diagnostic, Result, nearest_path};
+use retune_recipe::{At, BaseRef, Recipe, Validation};
+
+/// What a run is made of.
+pub struct Assembly {
+    /// Where it computes.
+    pub device: Device,
+    /// Origin plays what.
+    pub roles: RunRoles,
+    /// Text to tokens.
+    pub tokenizer: Arc<Tokenization>,
+    /// What the data room is to do.
+    pub data: DataSpec,
+}
+
+impl Assembly {
+    /// Everything a run needs but the model and the rows.
+    pub fn new(recipe: &Recipe) -> Result<Self> {
+        let mut in_the_way = missing_files(recipe);
+        in_the_way.extend(recipe.export.as_ref().and_then(|directory| lost_by_export(recipe, directory)));
+        Self::from_parts(recipe, in_the_way, &recipe.model.tokenizer)
+    }
+
+    /// What it takes to use the trained model in `model`: neither its base nor the rows it learnt from.
+    pub fn of_model(recipe: &Recipe, model: &Path) -> Result<Self> {
+        let own = model.join("tokenizer.json").is_file();
+        Self::from_parts(recipe, Vec::new(), if own { model } else { &recipe.model.tokenizer })
+    }
+
+    fn from_parts(recipe: &Recipe, files: Vec<Diagnostic>, tokenizer: &Path) -> Result<Self> {
+        let cache = machine::cache_directory();
+        let roles = RunRoles::resolve(recipe, cache.as_deref());
+        let roles = match (Diagnostic::all(files), roles) {
+            (None, roles) => roles?,
+            (Some(files), Ok(_)) => return Err(files),
+            (Some(files), Err(roles)) => {
+                return Err(
+                    Diagnostic::all(vec![files, roles]).unwrap_or_else(|| Diagnostic::new("the recipe cannot be used"))
+                );
+            }
+        };
+        let tokenizer = Tokenization::open(tokenizer).map_err(|e| locate::data(recipe, e))?;
+        let device = device(recipe)?;
+        Ok(Self { device, roles, tokenizer: Arc::new(tokenizer), data: settings::data(recipe, cache) })
+    }
+
+    /// The model a run starts from, and what its files had to say.
+    pub fn base(&self, recipe: &Recipe) -> Result<(Model, LoadReport)> {
+        let labels = label_set(&self.data).map_err(|e| locate::data(recipe, e))?;
+        self.load(recipe, &settings::base(recipe), labels)
+    }
+
+    /// A model from `base`, known to fit tokenizer and lengths.
+    pub fn load(&self, recipe: &Recipe, base: &Base, labels: Vec<String>) -> Result<(Model, LoadReport)> {
+        let task = settings::task(recipe, labels);
+        let (mut model, report) =
+            Model::load(base, &task, recipe.seed, &self.device).map_err(|e| locate::model(recipe, &e))?;
+        model.settle_padding(&recipe.model.tokenizer).map_err(|e| locate::model(recipe, &e))?;
+        let config = model.config();
+        self.tokenizer.check_fits(config.vocab_size).map_err(|e| locate::data(recipe, e))?;
+        self.data.check_positions(config.max_position_embeddings).map_err(|e| locate::data(recipe, e))?;
+        Ok((model, report))
+    }
+
+    /// All splits.
+    pub fn prepare(&self, recipe: &Recipe, console: &mut dyn Reporter) -> Result<Prepared> {
+        let stages = self.roles.stages(&self.lent_tokenizer());
+        let prepared = prepare(&self.data, &stages, &self.tokenizer, &mut |at| console.data(at));
+        console.clear();
+        prepared.map_err(|e| locate::data(recipe, e))
+    }
+
+    /// One file, as rows with these labels, and the account of it.
+    pub fn prepare_file(
+        &self,
+        recipe: &Recipe,
+        path: PathBuf,
+        labels: &[String],
+        console: &mut dyn Reporter,
+    ) -> Result<(Vec<Example>, DataReport)> {
+        let stages = self.roles.stages(&self.lent_tokenizer());
+        let labels = (!labels.is_empty()).then_some(labels);
+        let source = retune_data::Source { path, format: self.data.train.format };
+        let prepared =
+            prepare_source(&self.data, SplitName::Test, &source, labels, &stages, &self.tokenizer, &mut |at| {
+                console.data(at)
+            });
+        console.clear();
+        prepared.map_err(|e| locate::data(recipe, e))
+    }
+
+    fn lent_tokenizer(&self) -> Arc<dyn Tokenizer> {
+        self.tokenizer.clone()
+    }
+}
+
+fn device(recipe: &Recipe) -> Result<Device> {
+    // The reader has refused what is no device.
+    let choice: DeviceChoice = recipe.device.parse().unwrap_or(DeviceChoice::Auto);
+    choice.resolve().map_err(|e| {
+        let diagnostic = recipe.diagnostic(e.summary(), recipe.device.span(), "asked for here");
+        let diagnostic = e.details().iter().fold(diagnostic, |diagnostic, detail| diagnostic.help(detail.clone()));
+        diagnostic.help("`retune doctor` shows what this machine has; device = \"cpu\" always works")
+    })
+}
+
+/// Every file and folder the recipe names that is not there.
+fn missing_files(recipe: &Recipe) -> Vec<Diagnostic> {
+    let mut diagnostics = Vec::new();
+    let mut check = |key: &str, path: &At<PathBuf>, wants: Wants| {
+        if let Some(problem) = wants.problem(path) {
+            let shown = path.display();
+            let diagnostic = recipe.diagnostic(format!("{key}: `{shown}` {problem}"), path.span(), "named here");
+            let help = if path.exists() { None } else { nearest_path(path) };
+            let diagnostic = diagnostic.help_some(help).help("paths are relative to the recipe's folder");
+            // Written as elsewhere one writes the name of a model on a hub.
+            let hub =
+                (key == "model.base").then(|| "retune downloads nothing: get the model's folder first".to_owned());
+            diagnostics.push(diagnostic.help_some(hub));
+        }
+    };
+    match &recipe.model.base {
+        BaseRef::Directory(path) => check("model.base", path, Wants::Folder),
+        BaseRef::Config(path) => check("model.config", path, Wants::File),
+    }
+    let same = recipe.model.tokenizer.as_path() == recipe.model.base.path().as_path();
+    if !same {
+        check("model.tokenizer", &recipe.model.tokenizer, Wants::Folder);
+    }
+    check("data.train", &recipe.data.train, Wants::File);
+    if let Validation::File(path) = &recipe.data.validation {
+        check("data.validation", path, Wants::File);
+    }
+    if let Some(path) = &recipe.data.test {
+        check("data.test", path, Wants::File);
+    }
+    diagnostics
+}
+
+/// Why the result may not go to `directory`: something there would be lost.
+fn lost_by_export(recipe: &Recipe, directory: &At<PathBuf>) -> Option<Diagnostic> {
+    let same = |other: &Path| match (directory.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => false,
+    };
+    let starts_from = [recipe.model.base.path().as_path(), recipe.model.tokenizer.as_path()];
+    let (message, help) = if starts_from.into_iter().any(same) {
+        let message = format!("export.directory: `{}` is what the run starts from", directory.display());
+        (message, "a run never changes its base: choose a folder that does not exist yet".to_owned())
+    } else {
+        let error = may_replace(directory).err()?;
+        (format!("export.directory: {error}"), "the run directory has the model too, in `model`".to_owned())
+    };
+    Some(recipe.diagnostic(message, directory.span(), "given here").help(help))
+}
+
+#[derive(Clone, Copy)]
+enum Wants {
+    File,
+    Folder,
+}
+
+impl Wants {
+    fn problem(self, path: &Path) -> Option<&'static str> {
+        match self {
+            _ if !path.exists() => Some("does not exist"),
+            Self::File if !path.is_file() => Some("is a folder, not a file"),
+            Self::Folder if !path.is_dir() => Some("is a file, not a folder"),
+            _ => None,
+        }
+    }
+}

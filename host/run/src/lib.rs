@@ -1,0 +1,46 @@
+//! A run: from a recipe to a trained model, with everything written down.
+//!
+//! [`run`](crate::run()) goes the whole way: it finds and checks files, plugins and data
+//! ([`assembly`]), holds a run directory ([`run_dir`]), trains, exports, measures, and leaves a
+//! manifest, an event log and a report. The command line is one caller; this is another:
+//!
+//! ```no_run
+//! use std::path::Path;
+//!
+//! use retune_recipe::Recipe;
+//! use retune_run::{RunOptions, RunOutcome, Silent, run};
+//!
+//! # fn main() -> retune_recipe::diagnostic::Result<()> {
+//! let recipe = Recipe::load(Path::new("recipe.toml"))?;
+//! let options = RunOptions { measure: true, ..RunOptions::default() };
+//! match run(&recipe, &options, &mut Silent)? {
+//!     RunOutcome::Planned(plan) => print!("{}", plan.page()),
+//!     RunOutcome::Finished(summary) => println!("the model is in {}", summary.model.display()),
+//!     RunOutcome::Interrupted(how_to_go_on) => println!("{how_to_go_on}"),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
+pub mod assembly;
+pub mod events;
+pub mod interrupt;
+pub mod locate;
+pub mod machine;
+pub mod manifest;
+pub mod observer;
+pub mod plan;
+pub mod report;
+mod reporter;
+mod resolve;
+pub mod roles;
+mod run;
+pub mod run_dir;
+pub mod settings;
+pub mod summary;
+pub mod words;
+
+pub use reporter::{Reporter, Silent};
+pub use run::{RunOptions, RunOutcome, run, tell_account};

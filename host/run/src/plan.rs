@@ -1,0 +1,203 @@
+//! What a run will do, before it does it: `retune run --dry-run`.
+//!
+//! Everything shown is resolved (files found, plugins loaded, data counted); only
+//! the memory is an estimate, an upper bound for batches of the longest rows.
+
+use retune_data::{Prepared, SplitName};
+use retune_train::Trainer;
+use retune_train::model::{Architecture, Model};
+use serde::Serialize;
+
+use crate::manifest::RoleFacts;
+use crate::words::{amount, bytes, count};
+use retune_recipe::{Every, Recipe};
+
+/// A resolved plan.
+#[derive(Clone, Debug, Serialize)]
+pub struct Plan {
+    /// Name of the recipe.
+    pub name: String,
+    /// Where it trains.
+    pub device: String,
+    /// `bert`, `llama`.
+    pub architecture: String,
+    /// Scalars.
+    pub parameters: u64,
+    /// Scalars that learn at the start.
+    pub trainable: u64,
+    /// Layers that learn at the start, and all.
+    pub layers: (usize, usize),
+    /// The label set.
+    pub labels: Vec<String>,
+    /// Splits with their rows and tokens.
+    pub splits: Vec<(String, u64, u64)>,
+    /// Origin plays what.
+    pub roles: Vec<RoleFacts>,
+    /// Optimiser steps.
+    pub steps: u64,
+    /// Rows an optimiser step.
+    pub rows_per_step: u64,
+    /// When validation happens.
+    pub evaluations: String,
+    /// Bytes, by purpose.
+    pub memory: Memory,
+}
+
+/// An upper bound for the memory of a step, in bytes.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Memory {
+    /// Weights, float32.
+    pub weights: u64,
+    /// One number a parameter that learns.
+    pub gradients: u64,
+    /// AdamW's two moments.
+    pub optimizer: u64,
+    /// What the backward pass needs of one micro-batch.
+    pub activations: u64,
+}
+
+impl Memory {
+    /// The sum.
+    pub fn total(&self) -> u64 {
+        self.weights + self.gradients + self.optimizer + self.activations
+    }
+}
+
+impl Plan {
+    /// The plan of a run that is ready to start.
+    pub fn new(
+        recipe: &Recipe,
+        device: String,
+        trainer: &Trainer<'_>,
+        prepared: &Prepared,
+        roles: Vec<RoleFacts>,
+    ) -> Self {
+        let model = trainer.model();
+        let layers = model.layers();
+        let t = &recipe.training;
+        let longest = prepared.report.split(SplitName::Train).map_or(0, |split| split.longest);
+        let (parameters, trainable) = sizes(model);
+        Self {
+            name: recipe.name.clone(),
+            device,
+            architecture: architecture(model).to_owned(),
+            parameters,
+            trainable,
+            layers: (layers.iter().filter(|l| l.trainable).count(), layers.len()),
+            labels: prepared.labels.clone(),
+            splits: prepared.report.splits.iter().map(|s| (s.split.to_string(), s.examples, s.tokens)).collect(),
+            roles,
+            steps: trainer.total_steps(),
+            rows_per_step: t.batch_size * t.gradient_accumulation_steps,
+            evaluations: match recipe.evaluation.every {
+                _ if prepared.validation.is_empty() => "none: there is no validation set".to_owned(),
+                Every::Epoch => "after each epoch".to_owned(),
+                Every::Steps(steps) => format!("every {steps} steps"),
+                Every::Never => "only around training".to_owned(),
+            },
+            memory: memory(model, t.batch_size, longest),
+        }
+    }
+
+    /// As printed.
+    pub fn page(&self) -> String {
+        let mut out = format!("{} on {}\n", self.name, self.device);
+        out.push_str(&format!(
+            "\nmodel         {}, {} parameters; {} learn at the start ({} of {} layers)\n",
+            self.architecture,
+            amount(self.parameters),
+            amount(self.trainable),
+            self.layers.0,
+            self.layers.1
+        ));
+        if !self.labels.is_empty() {
+            let shown: Vec<&str> = self.labels.iter().take(8).map(String::as_str).collect();
+            let more =
+                if self.labels.len() > 8 { format!(" and {} more", self.labels.len() - 8) } else { String::new() };
+            out.push_str(&format!("labels        {}: {}{more}\n", self.labels.len(), shown.join(", ")));
+        }
+        for (name, examples, tokens) in &self.splits {
+            out.push_str(&format!(
+                "data          {name}: {} example{}, {} tokens\n",
+                count(*examples),
+                if *examples == 1 { "" } else { "s" },
+                count(*tokens)
+            ));
+        }
+        for role in &self.roles {
+            let origin = role.plugin.as_ref().map_or("built in".to_owned(), |f| {
+                format!("plugin {}, sha256 {}", bytes(f.bytes), &f.sha256[..f.sha256.len().min(12)])
+            });
+            let line = format!("{:<12}  {} ({origin})  {}", role.role, role.name, settings(&role.config));
+            out.push_str(line.trim_end());
+            out.push('\n');
+        }
+        out.push_str(&format!(
+            "steps         {} of {} rows; evaluation {}\n",
+            count(self.steps),
+            count(self.rows_per_step),
+            self.evaluations
+        ));
+        let m = &self.memory;
+        out.push_str(&format!(
+            "memory        about {}: weights {}, gradients {}, optimiser {}, activations at most {}\n",
+            bytes(m.total()),
+            bytes(m.weights),
+            bytes(m.gradients),
+            bytes(m.optimizer),
+            bytes(m.activations)
+        ));
+        out
+    }
+}
+
+/// Settings in a line, those that are unset left out.
+fn settings(config: &serde_json::Value) -> String {
+    let set = config.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    set.map(|(key, value)| format!("{key} = {value}")).collect::<Vec<_>>().join(", ")
+}
+
+/// `bert`, `llama`.
+pub fn architecture(model: &Model) -> &'static str {
+    match model.config().architecture {
+        Architecture::Bert => "bert",
+        Architecture::Llama => "llama",
+    }
+}
+
+/// Scalars, and those that learn.
+pub fn sizes(model: &Model) -> (u64, u64) {
+    model.parameters().iter().fold((0, 0), |(all, learning), p| {
+        let size = p.numel();
+        (all + size, learning + if p.trainable { size } else { 0 })
+    })
+}
+
+/// Counts float32 tensors that a backward pass keeps. A block keeps about 17 tensors of
+/// `[batch, seq, hidden]`, 3 of `[batch, seq, intermediate]` and 3 attention maps
+/// (Korthikanti et al. 2022 count the same for half precision); blocks below the
+/// lowest one that learns keep nothing.
+fn memory(model: &Model, batch: u64, seq: u64) -> Memory {
+    let config = model.config();
+    let (parameters, trainable) = sizes(model);
+    let seq = seq.max(1);
+    let blocks = config.num_hidden_layers as u64;
+    let depth = |l: &retune_roles::Layer| u64::from(l.depth);
+    let lowest = model.layers().iter().filter(|l| l.trainable).map(depth).min().unwrap_or(0);
+    let deepest = model.layers().iter().map(depth).max().unwrap_or(1).max(1);
+    // Depths may count halves of blocks; the share above the lowest that learns is what matters.
+    let kept = blocks as f64 * (1.0 - (lowest.saturating_sub(1)) as f64 / deepest as f64).clamp(0.0, 1.0);
+    let tokens = (batch * seq) as f64;
+    let block = tokens * (17.0 * config.hidden_size as f64 + 3.0 * config.intermediate_size as f64)
+        + 3.0 * batch as f64 * config.num_attention_heads as f64 * (seq * seq) as f64;
+    let logits = match model.task() {
+        retune_train::model::Task::CausalLm => 3.0 * tokens * config.vocab_size as f64,
+        retune_train::model::Task::SequenceClassification { labels } => 3.0 * batch as f64 * labels.len() as f64,
+    };
+    Memory {
+        weights: 4 * parameters,
+        gradients: 4 * trainable,
+        optimizer: 8 * trainable,
+        activations: (4.0 * (kept * block + logits)) as u64,
+    }
+}

@@ -1,0 +1,210 @@
+//! Filling the roles of a recipe, with everything that stands in the way told at once.
+//!
+//! A plugin must be there, be a component, play the role it is given, and accept
+//! its configuration and limits; a built-in must exist and accept its settings.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use retune_roles::{RoleKind, builtin};
+use retune_sandbox::{Columns, Limits, Plugin, Sandbox};
+
+use crate::roles::{Origin, Role, limit_names};
+use retune_recipe::diagnostic::listed;
+use retune_recipe::diagnostic::{Diagnostic, Result, nearest_path};
+use retune_recipe::{Places, Recipe, RoleRef, RoleSource};
+use retune_roles::nearest::nearest;
+
+/// Fills the roles of one recipe.
+pub struct Resolver<'a> {
+    recipe: &'a Recipe,
+    cache: Option<&'a Path>,
+    /// Started with the first plugin; a run of built-ins needs none.
+    sandbox: Option<Sandbox>,
+    /// `None`: it cannot be loaded, and that has been said.
+    plugins: HashMap<PathBuf, Option<Plugin>>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl<'a> Resolver<'a> {
+    /// No role filled yet.
+    pub fn new(recipe: &'a Recipe, cache: Option<&'a Path>) -> Self {
+        Self { recipe, cache, sandbox: None, plugins: HashMap::new(), diagnostics: Vec::new() }
+    }
+
+    /// What stood in the way so far, as one.
+    pub fn diagnostic(self) -> Option<Diagnostic> {
+        Diagnostic::all(self.diagnostics)
+    }
+
+    /// Fills several roles; what cannot be filled is left out and reported.
+    pub fn all(&mut self, roles: &[RoleRef], kind: RoleKind) -> Vec<Role> {
+        roles.iter().filter_map(|role| self.one(role, kind)).collect()
+    }
+
+    /// Fills one role.
+    pub fn one(&mut self, role: &RoleRef, kind: RoleKind) -> Option<Role> {
+        match &role.source {
+            RoleSource::Plugin(path) => self.plugin(role, path, kind),
+            RoleSource::Builtin(name) => self.builtin(role, name, kind),
+        }
+    }
+
+    fn report(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+
+    fn load(&mut self, role: &RoleRef, path: &Path) -> Option<Plugin> {
+        if let Some(known) = self.plugins.get(path) {
+            return known.clone();
+        }
+        let loaded = self.try_load(role, path).map_err(|diagnostic| self.report(diagnostic)).ok();
+        self.plugins.insert(path.to_owned(), loaded.clone());
+        loaded
+    }
+
+    fn try_load(&mut self, role: &RoleRef, path: &Path) -> Result<Plugin> {
+        if !path.is_file() {
+            let what = if path.is_dir() { "is a folder, not a file" } else { "does not exist" };
+            let help = nearest_path(path)
+                .unwrap_or_else(|| "paths are relative to the recipe; build the plugin first".to_owned());
+            return Err(self
+                .recipe
+                .diagnostic(format!("the plugin `{}` {what}", path.display()), role.span(), "given here")
+                .help(help));
+        }
+        if self.sandbox.is_none() {
+            let started = Sandbox::new(self.cache).map_err(|e| Diagnostic::new(e.to_string()).help_some(e.help()))?;
+            self.sandbox = Some(started);
+        }
+        let sandbox = self.sandbox.as_ref().ok_or_else(|| Diagnostic::new("the sandbox did not start"))?;
+        sandbox
+            .load(path)
+            .map_err(|e| self.recipe.diagnostic(e.to_string(), role.span(), "given here").help_some(e.help()))
+    }
+
+    fn plugin(&mut self, role: &RoleRef, path: &Path, kind: RoleKind) -> Option<Role> {
+        let plugin = self.load(role, path)?;
+        if !plugin.roles().contains(&kind) {
+            let plays: Vec<String> = plugin.roles().iter().map(ToString::to_string).collect();
+            let other = plugin.roles().first().map(|r| format!("use it under {}", section(*r)));
+            self.report(
+                self.recipe
+                    .diagnostic(
+                        format!("`{}` is no {kind}", plugin.name()),
+                        role.span(),
+                        format!("its roles: {}", plays.join(", ")),
+                    )
+                    .help_some(other),
+            );
+            return None;
+        }
+        let config = match plugin.resolve_config_for(&role.config, &columns(self.recipe)) {
+            Ok(config) => config,
+            Err(error) => {
+                let span = place(&role.places, &error.path).or_else(|| role.span());
+                self.report(
+                    self.recipe
+                        .diagnostic(format!("`{}.config` of {}: {error}", role.path, plugin.name()), span, "here")
+                        .help_some(error.help.clone())
+                        .help(format!("`retune plugin inspect {}` lists its settings", path.display())),
+                );
+                return None;
+            }
+        };
+        let limits = self.limits(role)?;
+        Some(Role { path: role.path.clone(), kind, config, origin: Origin::Plugin { plugin, limits } })
+    }
+
+    fn limits(&mut self, role: &RoleRef) -> Option<Limits> {
+        match serde_json::from_value(role.limits.clone()) {
+            Ok(limits) => Some(limits),
+            Err(error) => {
+                let names = limit_names();
+                let wrong = role.limits.as_object().and_then(|o| o.keys().find(|k| !names.contains(k)));
+                let span = wrong
+                    .and_then(|key| role.limit_places.get(&format!("/{key}")))
+                    .or_else(|| role.limit_places.get(""))
+                    .cloned();
+                let (message, label) = match wrong {
+                    Some(key) => {
+                        let near = nearest(key, names.iter().map(String::as_str))
+                            .map_or("not a limit".to_owned(), |n| format!("did you mean `{n}`?"));
+                        (format!("unknown limit `{key}` in `{}.limits`", role.path), near)
+                    }
+                    None => (format!("`{}.limits`: {error}", role.path), "here".to_owned()),
+                };
+                let known = listed(names.iter().map(String::as_str));
+                self.report(
+                    self.recipe.diagnostic(message, span, label).help(format!("the limits are whole numbers: {known}")),
+                );
+                None
+            }
+        }
+    }
+
+    fn builtin(&mut self, role: &RoleRef, name: &str, kind: RoleKind) -> Option<Role> {
+        let names = builtin::names(kind);
+        if !names.contains(&name) {
+            let label = nearest(name, names.iter().copied())
+                .map_or("there is none".to_owned(), |near| format!("did you mean `{near}`?"));
+            self.report(
+                self.recipe
+                    .diagnostic(format!("there is no built-in {kind} `{name}`"), role.span(), label)
+                    .help(format!("built in: {}", listed(names.iter().copied())))
+                    .help("a plugin is named by its file: plugin = \"file.wasm\""),
+            );
+            return None;
+        }
+        let task = *self.recipe.model.task;
+        let made = match kind {
+            RoleKind::Preprocessor => builtin::preprocessor(name, &role.config).map(drop),
+            RoleKind::Loss => builtin::loss(name, &role.config, task).map(drop),
+            RoleKind::Policy => builtin::policy(name, &role.config).map(drop),
+            RoleKind::Metric => builtin::metric(name, &role.config, task).map(drop),
+        };
+        if let Err(refusal) = made {
+            let named = role
+                .places
+                .iter()
+                .find(|(pointer, _)| pointer.len() > 1 && refusal.message.contains(&format!("`{}`", &pointer[1..])));
+            let span =
+                named.map(|(_, span)| span.clone()).or_else(|| role.places.get("").cloned()).or_else(|| role.span());
+            self.report(self.recipe.diagnostic(format!("`{}`: {refusal}", role.path), span, "here"));
+            return None;
+        }
+        Some(Role {
+            path: role.path.clone(),
+            kind,
+            config: role.config.clone(),
+            origin: Origin::Builtin(name.to_owned()),
+        })
+    }
+}
+
+/// The columns that the recipe's model reads, and its label.
+fn columns(recipe: &Recipe) -> Columns {
+    let columns = &recipe.data.columns;
+    let inputs = match &columns.completion {
+        Some(completion) => columns.prompt.iter().chain([completion]).map(|name| name.to_string()).collect(),
+        None => [&columns.text].into_iter().chain(&columns.text_pair).map(|name| name.to_string()).collect(),
+    };
+    Columns { inputs, label: columns.label.as_ref().map(|name| name.to_string()) }
+}
+
+/// The deepest part of `path` that stands in the recipe.
+fn place(places: &Places, path: &[String]) -> Option<std::ops::Range<usize>> {
+    (0..=path.len())
+        .rev()
+        .find_map(|depth| places.get(&path[..depth].iter().map(|part| format!("/{part}")).collect::<String>()))
+        .cloned()
+}
+
+fn section(kind: RoleKind) -> &'static str {
+    match kind {
+        RoleKind::Preprocessor => "[[data.preprocess]]",
+        RoleKind::Loss => "[loss]",
+        RoleKind::Policy => "[[strategy.policy]]",
+        RoleKind::Metric => "evaluation.metrics",
+    }
+}
