@@ -122,6 +122,7 @@ impl Sequence {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::single_range_in_vec_init, reason = "a list of one range is meant")]
     use super::*;
 
     fn sequence(ids: &[u32], learnt: &[Range<u32>]) -> Sequence {

@@ -89,6 +89,7 @@ pub fn add(digest: &mut Digest, example: &Example) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::single_range_in_vec_init, reason = "a list of one range is meant")]
     use super::*;
     use crate::Sequence;
 

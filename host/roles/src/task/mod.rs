@@ -136,6 +136,7 @@ impl Task {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::single_range_in_vec_init, reason = "a list of one range is meant")]
     use super::*;
     use crate::{Sequence, Target};
 

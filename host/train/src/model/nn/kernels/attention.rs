@@ -59,7 +59,7 @@ struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    fn from_row(self, row: usize) -> Matrix<'a> {
+    fn rows_from(self, row: usize) -> Matrix<'a> {
         Matrix { data: &self.data[row * self.stride..], stride: self.stride }
     }
 }
@@ -212,7 +212,7 @@ impl Piece<'_> {
                 unsafe {
                     multiply::<FMA, false>(
                         Left { data: scratch.scores.as_ptr(), row: line, column: 1 },
-                        Right { data: v.from_row(keys.start).data.as_ptr(), row: v.stride, panel: LANES },
+                        Right { data: v.rows_from(keys.start).data.as_ptr(), row: v.stride, panel: LANES },
                         (target, out.stride),
                         [queries.len(), keys.len(), width],
                     );
@@ -237,7 +237,7 @@ impl Piece<'_> {
             for (queries, keys) in self.blocks(length) {
                 let line = keys.len().next_multiple_of(LANES);
                 self.probabilities::<FMA>(q, head, &queries, &keys, length, scratch, false);
-                let (q, grad) = (q.from_row(queries.start), grad.from_row(queries.start));
+                let (q, grad) = (q.rows_from(queries.start), grad.rows_from(queries.start));
                 let panel = keys.start / LANES * width * LANES;
                 scratch.slopes.resize(queries.len() * line, 0.0);
                 // SAFETY: as in `forward`; `key_grad` and `value_grad` are `[length, width]`.
@@ -268,7 +268,7 @@ impl Piece<'_> {
                     );
                     multiply::<FMA, false>(
                         Left { data: scratch.slopes.as_ptr(), row: line, column: 1 },
-                        Right { data: k.from_row(keys.start).data.as_ptr(), row: k.stride, panel: LANES },
+                        Right { data: k.rows_from(keys.start).data.as_ptr(), row: k.stride, panel: LANES },
                         (targets[0].head(span.start + queries.start, head, width), targets[0].stride),
                         [queries.len(), keys.len(), width],
                     );
@@ -302,7 +302,7 @@ impl Piece<'_> {
         let line = keys.len().next_multiple_of(LANES);
         let Scratch { keys: turned, scores, capped, mask, .. } = scratch;
         scores.resize(queries.len() * line, 0.0);
-        let q = q.from_row(queries.start);
+        let q = q.rows_from(queries.start);
         // SAFETY: `turned` has every panel of the span, `scores` a multiple of `LANES` columns.
         unsafe {
             multiply::<FMA, false>(
