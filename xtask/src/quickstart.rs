@@ -31,8 +31,8 @@ pub fn run(workspace: &Workspace) -> Result<(), Failed> {
     let recipe = format!("{FOLDER}.toml");
     if !workspace.retune("debug").is_file() {
         eprintln!(
-            "The first time, retune and the libraries below it are compiled: some 350 crates, about ten minutes on two \
-             cores. After that, only what has changed.\n"
+            "The first time, retune and the libraries below it are compiled, which takes 15 to 30 minutes on two cores. After \
+             that, only what has changed.\n"
         );
     }
     eprintln!("1 of 3: the plugins of {recipe}, to WebAssembly");
