@@ -10,8 +10,8 @@
 //! on `logits [batch, seq, vocab]` with `labels [batch, seq]`; a label of -100 carries no loss.
 //! With ε = 0 this is cross-entropy.
 //!
-//! Price: two passes over the logits in place of one. In training the second keeps a tensor of their
-//! size for the backward pass; in evaluation both work in chunks.
+//! Price: two scores of each row, each with three numbers kept for the backward pass; over the lazy logits of a
+//! language model the head runs once for each.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
