@@ -1,8 +1,9 @@
-//! Rows to tensors: one padded micro-batch.
+//! Rows to tensors: one micro-batch.
 //!
-//! Rows are padded on the right to the longest of the batch and never beyond, so a
-//! step costs what its rows need. Padding is masked out of attention and carries no
-//! label and no weight, so a row's results do not depend on its neighbours.
+//! Token ids and segments are flat lists of real tokens; the [`Layout`] says which row each
+//! belongs to, and a row's results do not depend on its neighbours. `labels` of a language model
+//! and `weights` are padded on the right to the longest row, as the roles read them; padding
+//! carries no label and no weight.
 
 use burn::tensor::{Int, Tensor};
 use retune_roles::{Example, IGNORE_INDEX, Sequence, Target, TaskKind};
@@ -11,7 +12,7 @@ use retune_tensor::{AnyTensor, Device, from_float32, from_int64};
 use super::layout::indices;
 use super::{Architecture, Layout, ModelConfig, ModelError};
 
-/// A padded micro-batch on a device.
+/// A micro-batch on a device.
 #[derive(Clone, Debug)]
 pub struct Input {
     keys: Vec<String>,
@@ -29,7 +30,7 @@ pub struct Input {
 }
 
 impl Input {
-    /// Pads `examples` to the longest of them.
+    /// Puts `examples` one after the other.
     ///
     /// Labels are there when every row has one of the same kind: `[batch]` for
     /// classes; for a causal language model `[batch, seq]`, the next token where it is learnt,

@@ -245,7 +245,7 @@ impl Model {
         Ok(taken.into_iter().collect())
     }
 
-    /// Puts rows into one padded micro-batch; see [`Input::from_examples`].
+    /// Puts rows into one micro-batch; see [`Input::from_examples`].
     ///
     /// # Errors
     /// Names the row that does not fit the model.
