@@ -24,6 +24,7 @@ pub mod preprocessor;
 pub mod progress;
 pub mod rows;
 pub mod task;
+pub mod text;
 pub mod tokenizer;
 
 pub use batch::{Batch, InputSpec};

@@ -1,6 +1,7 @@
 //! Between the contract's records and the roles' types, where both directions are
 //! plain: errors, progress, names, input lists.
 
+use retune_roles::text::shortened;
 use retune_roles::{ErrorKind, InputSpec, Progress, Refusal};
 
 use crate::bindings::host::{batch, types};
@@ -10,19 +11,6 @@ pub(crate) const NAME: usize = 128;
 
 /// Longest sentence a guest may put into a message.
 pub(crate) const SENTENCE: usize = 1_000;
-
-/// At most `limit` characters of `text`, control characters made visible.
-pub(crate) fn shortened(text: &str, limit: usize) -> String {
-    let mut shown: String = text
-        .chars()
-        .take(limit)
-        .map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c })
-        .collect();
-    if text.chars().nth(limit).is_some() {
-        shown.push('…');
-    }
-    shown
-}
 
 /// A guest's error.
 pub(crate) fn refusal(error: types::Error) -> Refusal {
@@ -98,13 +86,6 @@ pub(crate) fn rows(keys: &[String]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_guests_text_is_cut_and_made_printable() {
-        assert_eq!(shortened("a\x1b[31mred", 100), "a\u{fffd}[31mred");
-        assert_eq!(shortened("größer", 3), "grö…");
-        assert_eq!(shortened("gr", 2), "gr");
-    }
 
     #[test]
     fn names_are_there_short_and_unique() {

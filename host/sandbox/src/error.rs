@@ -117,28 +117,6 @@ fn neighbour(missing: &Path) -> Option<PathBuf> {
     Some(folder.join(near))
 }
 
-/// A configuration that breaks the plugin's schema.
-///
-/// `Display` is one sentence that names the key.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{message}")]
-pub struct ConfigError {
-    /// The keys that lead to the culprit, outermost first; list items by number.
-    /// For an unknown key, the key itself is last.
-    pub path: Vec<String>,
-    /// What is wrong: "unknown key `gama`".
-    pub message: String,
-    /// The nearest key, or the allowed values.
-    pub help: Option<String>,
-}
-
-impl ConfigError {
-    /// The path as people write it: `schedule.steps[2]`.
-    pub fn shown_path(&self) -> String {
-        crate::schema::shown(&self.path)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

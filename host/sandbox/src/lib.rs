@@ -51,8 +51,6 @@ mod policy;
 mod preprocessor;
 mod roles;
 mod sandbox;
-mod schema;
-mod schema_bounds;
 mod state;
 mod tensor_host;
 mod tokenizer_host;
@@ -62,7 +60,8 @@ mod wasi;
 mod wasi_host;
 
 pub use columns::Columns;
-pub use error::{ConfigError, LoadError};
+pub use error::LoadError;
 pub use limits::Limits;
 pub use plugin::{Plugin, Setup};
+pub use retune_schema::ConfigError;
 pub use sandbox::Sandbox;

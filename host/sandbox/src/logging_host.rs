@@ -1,11 +1,11 @@
 //! The contract's `logging` interface: a guest's lines become events of the host's log.
 
+use retune_roles::text::shortened;
 use tracing::Level as Shown;
 use tracing::level_filters::LevelFilter;
 use wasmtime::Result;
 
 use crate::bindings::host::logging::{self, Level};
-use crate::convert::shortened;
 use crate::state::{LOG_LINES, State};
 
 /// Longest message, in characters.

@@ -1,10 +1,11 @@
 //! A component as a [`Metric`].
 
+use retune_roles::text::shortened;
 use retune_roles::{Batch, Failure, InputSpec, Metric, Result, RoleKind, ValueSpec};
 use retune_tensor::Device;
 
 use crate::bindings::guest::{metric, tensor_metric};
-use crate::convert::{self, check_names, shortened};
+use crate::convert::{self, check_names};
 use crate::instance::Instance;
 use crate::plugin::{Plugin, Setup};
 

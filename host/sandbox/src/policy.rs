@@ -1,5 +1,6 @@
 //! A component as a [`Policy`]. What it decides is checked in [`checked`].
 
+use retune_roles::text::shortened;
 use retune_roles::{
     Action, Change, Event, InitScheme, Layer, LayerStats, Policy, PolicyContract, Result, RoleKind, Trigger,
 };
@@ -7,7 +8,7 @@ use retune_tensor::Device;
 
 use crate::bindings::guest::policy as contract;
 use crate::checkpoint::Checkpoint;
-use crate::convert::{self, SENTENCE, shortened};
+use crate::convert::{self, SENTENCE};
 use crate::instance::Instance;
 use crate::plugin::{Plugin, Setup};
 

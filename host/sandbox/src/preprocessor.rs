@@ -4,13 +4,14 @@
 //! by row in a fresh instance, so that the message names the row. Price: the time
 //! of one more batch, once, before the run ends.
 
+use retune_roles::text::shortened;
 use retune_roles::{
     BatchResult, Failure, Output, Preprocessor, PreprocessorContract, Rejection, Result, RoleKind, Sample, Value,
 };
 use retune_tensor::Device;
 
 use crate::bindings::guest::preprocessor as contract;
-use crate::convert::{self, check_names};
+use crate::convert::check_names;
 use crate::instance::Instance;
 use crate::plugin::{Plugin, Setup};
 
@@ -154,7 +155,7 @@ fn checked(
         let code = &rejection.reason;
         let short = !code.is_empty() && code.chars().count() <= CODE && !code.chars().any(char::is_control);
         if !short {
-            let shown = convert::shortened(code, CODE);
+            let shown = shortened(code, CODE);
             let reason = format!("a rejection's reason is a short code like `too-long`, got `{shown}`");
             return Err((reason, Some(index)));
         }

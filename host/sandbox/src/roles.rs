@@ -1,15 +1,15 @@
 //! A plugin put to use: its settings, and its roles.
 
+use retune_roles::text::shortened;
 use retune_roles::{Loss, Metric, Policy, Preprocessor, Result, Stage};
+use retune_schema::ConfigError;
 use retune_tensor::Device;
 use serde_json::Value;
 
 use crate::columns::Columns;
-use crate::convert::shortened;
-use crate::error::ConfigError;
 use crate::instance::Instance;
 use crate::plugin::{Plugin, Setup};
-use crate::{loss, metric, policy, preprocessor, schema};
+use crate::{loss, metric, policy, preprocessor};
 
 /// Longest schema, in bytes.
 const SCHEMA: usize = 256 << 10;
@@ -35,7 +35,7 @@ impl Plugin {
             return Err(wrong(format!("it is longer than {} KiB", SCHEMA >> 10)));
         }
         let schema = serde_json::from_str(&text).map_err(|e| wrong(shortened(&e.to_string(), 300)))?;
-        schema::compile(&schema).map_err(wrong)?;
+        retune_schema::compile(&schema).map_err(wrong)?;
         Ok(schema)
     }
 
@@ -59,7 +59,7 @@ impl Plugin {
             message: failure.to_string(),
             help: failure.details().help.clone(),
         })?;
-        schema::resolve(&schema, &columns.fill(&schema, given))
+        retune_schema::resolve(&schema, &columns.fill(&schema, given))
     }
 }
 

@@ -46,7 +46,7 @@ impl Sandbox {
         recognise(path, &bytes)?;
         let component = Component::new(&self.engine, &bytes).map_err(|error| LoadError::NotAComponent {
             path: path.to_owned(),
-            reason: crate::convert::shortened(&error.root_cause().to_string(), 300),
+            reason: retune_roles::text::shortened(&error.root_cause().to_string(), 300),
             help: "the file is damaged, or made by a toolchain that is newer than this host",
         })?;
         Plugin::new(path, &bytes, &self.engine, &component, &self.linker)

@@ -1,9 +1,10 @@
 //! A trap in words: what happened, where in the guest, what to do.
 
+use retune_roles::text::shortened;
 use wasmtime::{FrameInfo, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
-use crate::convert::{SENTENCE, shortened};
+use crate::convert::SENTENCE;
 use crate::limits::{Limits, Refused};
 use crate::state::State;
 use crate::violation::Violation;

@@ -1,0 +1,234 @@
+//! Configurations checked against a JSON Schema.
+//!
+//! [`resolve`] fills defaults in first, validates everything, and tells the first
+//! error as people write configurations: the key, what was expected, the nearest
+//! key there is. A schema that comes from a plugin is not believed either: it may
+//! not refer outside itself, its patterns run in linear time, and what it costs is
+//! bounded (`bounds`).
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
+mod bounds;
+mod config_error;
+mod defaults;
+mod words;
+
+pub use config_error::ConfigError;
+
+use jsonschema::{Draft, PatternOptions, Validator};
+use retune_roles::text::shortened;
+use serde_json::{Map, Value};
+
+use crate::bounds::{Budget, Depth, Endless};
+
+/// What to do about a schema that grows as it is followed.
+const ENDLESS: &str = "this is a fault of the plugin: tell its author; a key that refers to the schema it stands in \
+                       may have no default, and few keys or alternatives may refer to the same definition";
+
+/// Compiles `schema`; gives the reason when it is none.
+///
+/// # Errors
+/// Why `schema` is not a JSON Schema that can be used here, in one sentence.
+pub fn compile(schema: &Value) -> Result<Validator, String> {
+    if !schema.is_object() && !schema.is_boolean() {
+        return Err("it is neither an object nor true or false".into());
+    }
+    bounds::check(schema).map_err(|reason| shortened(&reason, 300))?;
+    let patterns = PatternOptions::regex().size_limit(bounds::PATTERN).dfa_size_limit(bounds::PATTERN);
+    // The contract's draft: in an older one, other keywords would say where a reference begins.
+    jsonschema::options()
+        .with_draft(Draft::Draft202012)
+        .with_pattern_options(patterns)
+        .build(schema)
+        .map_err(|error| shortened(&error.to_string(), 300))
+}
+
+/// `given` with defaults filled in, when it is valid; `null` is an empty configuration.
+///
+/// # Errors
+/// The key that is wrong, or, with an empty path, why the schema cannot be used.
+pub fn resolve(schema: &Value, given: &Value) -> Result<Value, ConfigError> {
+    let validator = compile(schema).map_err(|reason| ConfigError {
+        path: Vec::new(),
+        message: format!("the plugin's own schema is not valid: {reason}"),
+        help: None,
+    })?;
+    let mut config = if given.is_null() { Value::Object(Map::new()) } else { given.clone() };
+    let mut budget = Budget::of(&config);
+    defaults::fill(schema, schema, &mut config, Depth::START, &mut budget)
+        .and_then(|()| bounds::weigh(schema, schema, &config, &mut Budget::of(&config)))
+        .map_err(|Endless| ConfigError {
+            path: Vec::new(),
+            message: "the plugin's schema expands without end".into(),
+            help: Some(ENDLESS.into()),
+        })?;
+    match validator.iter_errors(&config).max_by_key(words::weight) {
+        None => Ok(config),
+        Some(error) => Err(words::tell(schema, &error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn schema() -> Value {
+        json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["field"],
+            "properties": {
+                "field": {"type": "string", "description": "The column to read."},
+                "gamma": {"type": "number", "minimum": 0, "default": 2.0},
+                "mode": {"enum": ["exact", "near"], "default": "exact"},
+                "form": {"oneOf": [{"const": "nfc"}, {"const": "nfkc"}], "default": "nfc"},
+                "bounds": {"$ref": "#/$defs/Bounds", "default": {}},
+                "extra": {"anyOf": [{"$ref": "#/$defs/Bounds"}, {"type": "null"}]},
+                "rules": {"type": "array", "items": {"$ref": "#/$defs/Bounds"}, "default": []}
+            },
+            "$defs": {
+                "Bounds": {
+                    "type": "object",
+                    "additionalProperties": false,
+                    "properties": {
+                        "min_chars": {"type": "integer", "minimum": 0, "default": 1},
+                        "max_chars": {"type": ["integer", "null"], "default": null}
+                    }
+                }
+            }
+        })
+    }
+
+    fn told(config: Value) -> String {
+        let error = resolve(&schema(), &config).unwrap_err();
+        format!("{} | {} | {}", error.shown_path(), error.message, error.help.unwrap_or_default())
+    }
+
+    #[test]
+    fn defaults_are_filled_at_every_depth() {
+        let resolved = resolve(&schema(), &json!({"field": "t", "rules": [{"min_chars": 3}], "extra": {}})).unwrap();
+        assert_eq!(
+            resolved,
+            json!({
+                "field": "t", "gamma": 2.0, "mode": "exact", "form": "nfc",
+                "bounds": {"min_chars": 1, "max_chars": null},
+                "extra": {"min_chars": 1, "max_chars": null},
+                "rules": [{"min_chars": 3, "max_chars": null}]
+            })
+        );
+    }
+
+    #[test]
+    fn no_configuration_is_an_empty_one() {
+        let schema = json!({"type": "object", "properties": {"gamma": {"type": "number", "default": 2}}});
+        assert_eq!(resolve(&schema, &Value::Null).unwrap(), json!({"gamma": 2}));
+    }
+
+    #[test]
+    fn each_wrong_key_is_told_with_its_path_and_the_next_step() {
+        let cases = [
+            json!({"field": "t", "gama": 1}),
+            json!({"feld": "t"}),
+            json!({"gamma": 1}),
+            json!({"field": "t", "gamma": -1}),
+            json!({"field": "t", "gamma": "two"}),
+            json!({"field": "t", "mode": "exakt"}),
+            json!({"field": "t", "form": "nfd"}),
+            json!({"field": "t", "bounds": {"min_char": 1}}),
+            json!({"field": "t", "rules": [{}, {"max_chars": 1.5}]}),
+            json!({"field": "t", "zzz": 1}),
+            json!([1, 2]),
+        ];
+        let lines: Vec<String> = cases.into_iter().map(told).collect();
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn a_plugin_without_settings_says_so() {
+        let schema = json!({"type": "object", "properties": {}, "additionalProperties": false});
+        let error = resolve(&schema, &json!({"gamma": 1})).unwrap_err();
+        assert_eq!(error.help.as_deref(), Some("this plugin takes no configuration"));
+    }
+
+    #[test]
+    fn a_schema_that_points_outside_itself_or_is_none_is_not_valid() {
+        let outside = json!({"$ref": "http://example.com/schema.json"});
+        assert!(resolve(&outside, &json!({})).unwrap_err().message.contains("not valid"));
+        assert!(compile(&json!("string")).is_err());
+    }
+
+    /// `levels` definitions, each of which names the next one twice under `keyword`.
+    fn doubling(keyword: &str, levels: usize) -> Value {
+        let level = |n: usize| {
+            let next = json!({"$ref": format!("#/$defs/{}", n + 1)});
+            (n.to_string(), json!({keyword: [next.clone(), next]}))
+        };
+        let mut definitions: Map<String, Value> = (0..levels).map(level).collect();
+        definitions.insert(levels.to_string(), json!({"type": "string"}));
+        json!({"$ref": "#/$defs/0", "$defs": definitions})
+    }
+
+    #[test]
+    fn a_schema_without_end_is_refused_before_it_takes_memory_or_time() {
+        let whole = json!({"$ref": "#", "default": {}});
+        let long = json!({"default": vec![0; 10_000]});
+        let borrowed: Map<String, Value> =
+            (0..1_000).map(|n| (n.to_string(), json!({"$ref": "#/$defs/long"}))).collect();
+        let either = json!({"properties": {"a": {"$ref": "#"}}});
+        let schemas = [
+            json!({"$ref": "#"}),
+            json!({"type": "object", "properties": {"a": whole, "b": whole}}),
+            json!({"allOf": [{"$ref": "#"}, {"$ref": "#"}, {"$ref": "#"}]}),
+            json!({"properties": borrowed, "$defs": {"long": long}}),
+            // What only the validator would walk.
+            doubling("allOf", 30),
+            doubling("oneOf", 30),
+            json!({"not": doubling("anyOf", 30)["$defs"]["0"], "$defs": doubling("anyOf", 30)["$defs"]}),
+            json!({"properties": {"a": {"$ref": "#", "default": {}}}, "oneOf": [either, either, either]}),
+            json!({"unevaluatedProperties": false, "anyOf": doubling("anyOf", 30)["$defs"]["0"]["anyOf"],
+                "$defs": doubling("anyOf", 30)["$defs"]}),
+        ];
+        for schema in schemas {
+            let error = resolve(&schema, &Value::Null).unwrap_err();
+            assert!(error.message.ends_with("expands without end"), "{}: {schema}", error.message);
+        }
+        // As deep, and not as broad.
+        assert!(resolve(&doubling("allOf", 10), &Value::Null).unwrap_err().message.contains("expected a string"));
+    }
+
+    #[test]
+    fn a_pattern_that_compiles_to_megabytes_is_refused() {
+        let schema = json!({"properties": {"a": {"pattern": "^(?:\\w{1,900} ){1,900}$"}}});
+        assert!(compile(&schema).unwrap_err().ends_with("is not a \"regex\""), "{:?}", compile(&schema));
+        assert!(compile(&json!({"properties": {"a": {"pattern": "^[\\w-]{1,64}$"}}})).is_ok());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_was_resolved_resolves_to_itself(
+            gamma in proptest::option::of(0.0..9.0f64),
+            near in proptest::option::of(proptest::bool::ANY),
+            rules in proptest::option::of(proptest::collection::vec(proptest::option::of(0..9u32), 0..4)),
+        ) {
+            let mut given = json!({"field": "t"});
+            if let Some(gamma) = gamma {
+                given["gamma"] = json!(gamma);
+            }
+            if let Some(near) = near {
+                given["mode"] = json!(if near { "near" } else { "exact" });
+            }
+            if let Some(rules) = rules {
+                given["rules"] = rules.iter().map(|least| least.map_or(json!({}), |n| json!({"min_chars": n}))).collect();
+            }
+            let resolved = resolve(&schema(), &given).unwrap();
+            proptest::prop_assert_eq!(resolve(&schema(), &resolved).unwrap(), resolved.clone());
+            for (key, value) in given.as_object().unwrap() {
+                if key != "rules" {
+                    proptest::prop_assert_eq!(&resolved[key], value);
+                }
+            }
+        }
+    }
+}
