@@ -95,6 +95,14 @@ pub enum DataError {
         /// File and line where the row begins.
         place: String,
     },
+    /// A quoted field of a CSV file that goes over several lines and does not end with its quote.
+    #[error("{place} opens a quote that goes on to line {line}, where text follows the quote that closes it")]
+    QuoteInside {
+        /// File and line where the row begins.
+        place: String,
+        /// The line of the closing quote.
+        line: u64,
+    },
     /// A line that is not JSON.
     #[error("{place} is not valid JSON: {reason}")]
     BadJson {
@@ -247,6 +255,32 @@ pub enum DataError {
         path: PathBuf,
         /// Why.
         reason: String,
+    },
+    /// The tokenizer's class puts a token around every text that the vocabulary does not have.
+    #[error("the tokenizer's class {class} needs its {role}, {}", token.as_ref().map_or("and its files give none".to_owned(), |token| format!("and `{token}` is not in the vocabulary")))]
+    TokenizerLacksToken {
+        /// The class, without `Fast`.
+        class: String,
+        /// `cls_token`, `sep_token`.
+        role: String,
+        /// Its text, when the files or the class give one.
+        token: Option<String>,
+    },
+    /// The file says nothing of special tokens, and the class adds some that are not known here.
+    #[error("tokenizer.json has no post-processor, and {class} adds special tokens of its own to every text")]
+    TokenizerWithoutTemplate {
+        /// The class, without `Fast`.
+        class: String,
+    },
+    /// An option of tokenizer_config.json that changes how text is cut and cannot be honoured.
+    #[error("tokenizer_config.json has `{option}` = {value}, and the normalizer of tokenizer.json does otherwise")]
+    TokenizerOption {
+        /// The class, without `Fast`.
+        class: String,
+        /// The option.
+        option: String,
+        /// Its value.
+        value: String,
     },
     /// The tokenizer makes ids that the model has no embedding for.
     #[error(

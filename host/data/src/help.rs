@@ -21,7 +21,7 @@ impl DataError {
             Self::RaggedRow { .. } => {
                 "a comma, a quote or a line break inside a field needs \"quotes around the field\"".to_owned()
             }
-            Self::OpenQuote { .. } => "close the quote, or write \"\" for a quote inside a quoted field".to_owned(),
+            Self::OpenQuote { .. } | Self::QuoteInside { .. } => "close the quote, or write \"\" for a quote inside a quoted field".to_owned(),
             Self::NotAnObject { found: "an array", .. } => {
                 "a .jsonl file has one object on each line; jq makes lines of an array: jq -c '.[]' FILE".to_owned()
             }
@@ -73,6 +73,14 @@ impl DataError {
                 list(others)
             ),
             Self::TokenizerBroken { .. } => "fetch the file again, or save it anew from transformers".to_owned(),
+            Self::TokenizerLacksToken { role, .. } => format!(
+                "set {role} in tokenizer_config.json; tokenizer_class = \"PreTrainedTokenizerFast\" there takes tokenizer.json as it is"
+            ),
+            Self::TokenizerWithoutTemplate { .. } | Self::TokenizerOption { .. } => {
+                "save it anew from transformers, which writes tokenizer.json whole: \
+                 AutoTokenizer.from_pretrained(dir).save_pretrained(dir)"
+                    .to_owned()
+            }
             Self::TokenizerDoesNotFit { .. } => {
                 "take the tokenizer and the model from the same checkpoint, or add embeddings to the model".to_owned()
             }

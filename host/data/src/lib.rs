@@ -37,11 +37,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 pub mod cache;
+mod delimited;
 mod encoding;
 pub mod error;
 pub mod examples;
 mod help;
 pub mod labels;
+mod lines;
 mod load;
 pub mod overlap;
 mod parallel;
@@ -59,6 +61,7 @@ pub mod summary;
 mod testing;
 pub mod tokenization;
 pub mod tokenize;
+mod tokenizer_class;
 
 pub use error::DataError;
 pub use prepare::{DataProgress, Prepared, label_set, prepare, prepare_source};

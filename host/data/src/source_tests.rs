@@ -87,6 +87,14 @@ fn tabs_separate_in_tsv() {
 }
 
 #[test]
+fn a_quote_at_the_beginning_of_a_tsv_field_swallows_no_rows() {
+    let tsv = b"text\tlabel\nit was good\tpos\n\"great card, he said\tpos\nvery bad\tneg\nfine\tpos\n\"poor\" my card\tneg\nbad\tneg\n";
+    let records = rows("t.tsv", tsv).unwrap();
+    assert_eq!(keys(&records), ["t.tsv:2", "t.tsv:3", "t.tsv:4", "t.tsv:5", "t.tsv:6", "t.tsv:7"]);
+    assert_eq!(texts(&records)[1..5], ["\"great card, he said", "very bad", "fine", "\"poor\" my card"]);
+}
+
+#[test]
 fn each_broken_file_has_its_own_message() {
     let all = [
         message("empty.csv", b""),

@@ -3,9 +3,8 @@
 //! `tokenizer.json` says how text is cut; `tokenizer_config.json` and
 //! `special_tokens_map.json` say which tokens start, end and pad. Padding and truncation saved
 //! in `tokenizer.json` are switched off: they describe the run that saved it, and would
-//! pad every text to its length. The order of the sources is that of `transformers` 5: a config with
-//! `added_tokens_decoder` stands alone; without, the special tokens map goes before the config;
-//! last comes what the tokenizer's class has by itself.
+//! pad every text to its length. What the tokenizer's class makes of the file is
+//! [`TokenizerClass`](crate::tokenizer_class).
 
 use std::path::{Path, PathBuf};
 
@@ -13,9 +12,10 @@ use retune_roles::{Encoding, ErrorKind, Message, Refusal};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokenizers::utils::truncation::{TruncationDirection, TruncationParams};
-use tokenizers::{NormalizerWrapper, PostProcessor, Tokenizer};
+use tokenizers::{PostProcessor, Tokenizer};
 
 use crate::error::plain_io;
+use crate::tokenizer_class::TokenizerClass;
 use crate::{DataError, Result};
 
 /// A tokenizer and what it calls its special tokens.
@@ -76,14 +76,13 @@ impl Tokenization {
         let config = read("tokenizer_config.json")?;
         let map = read("special_tokens_map.json")?;
         // The model's config.json decides the class where the tokenizer's own does not say it.
-        let class = class_name(&config, directory);
-        hash_part(&mut hash, "class", class.as_bytes());
+        let class = TokenizerClass::new(&config, &map, directory);
+        hash_part(&mut hash, "class", class.name.as_bytes());
         let digest = retune_roles::digest::hex(&hash.finalize());
 
-        follow_class(&mut tokenizer, &class, &config)?;
-        let mut warnings = Vec::new();
+        let mut warnings = class.complete(&mut tokenizer)?;
         let mut special = |role: &str| -> Option<u32> {
-            let text = special_token(role, &config, &map, &class)?;
+            let text = class.special_token(role)?;
             let id = tokenizer.token_to_id(&text);
             if id.is_none() {
                 warnings.push(format!(
@@ -173,68 +172,6 @@ fn missing(directory: &Path) -> DataError {
         .map(str::to_owned)
         .collect();
     DataError::TokenizerMissing { directory: directory.to_owned(), others }
-}
-
-/// The tokenizer's class without `Fast`: as configured, or by the kind of model.
-fn class_name(config: &Value, directory: &Path) -> String {
-    if let Some(class) = config.get("tokenizer_class").and_then(Value::as_str) {
-        return class.trim_end_matches("Fast").to_owned();
-    }
-    let model: Value = std::fs::read(directory.join("config.json"))
-        .ok()
-        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-        .unwrap_or_default();
-    match model.get("model_type").and_then(Value::as_str) {
-        Some("bert") => "BertTokenizer",
-        Some("gpt2") => "GPT2Tokenizer",
-        Some("llama") => "LlamaTokenizer",
-        Some("roberta") => "RobertaTokenizer",
-        _ => "PreTrainedTokenizer",
-    }
-    .to_owned()
-}
-
-/// BERT's class takes lower-casing from the config, even against `tokenizer.json`.
-fn follow_class(tokenizer: &mut Tokenizer, class: &str, config: &Value) -> Result<()> {
-    let lowercase = config.get("do_lower_case").and_then(Value::as_bool);
-    if let (
-        Some(lowercase),
-        "BertTokenizer" | "DistilBertTokenizer",
-        Some(NormalizerWrapper::BertNormalizer(normalizer)),
-    ) = (lowercase, class, tokenizer.get_normalizer())
-        && normalizer.lowercase != lowercase
-    {
-        let mut normalizer = *normalizer;
-        normalizer.lowercase = lowercase;
-        tokenizer.with_normalizer(Some(normalizer)).map_err(|e| DataError::TokenizerBroken {
-            path: PathBuf::from("tokenizer_config.json"),
-            reason: e.to_string(),
-        })?;
-    }
-    Ok(())
-}
-
-/// The text of a special token, from wherever `transformers` would take it.
-fn special_token(role: &str, config: &Value, map: &Value, class: &str) -> Option<String> {
-    let text = |value: &Value| match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Object(token) => token.get("content").and_then(Value::as_str).map(str::to_owned),
-        _ => None,
-    };
-    let map = if config.get("added_tokens_decoder").is_some() { &Value::Null } else { map };
-    if let Some(value) = map.get(role).or_else(|| config.get(role)) {
-        // Present and null means: there is none.
-        return text(value);
-    }
-    let own = match (class, role) {
-        ("BertTokenizer" | "DistilBertTokenizer", "pad_token") => "[PAD]",
-        ("GPT2Tokenizer", "bos_token" | "eos_token") => "<|endoftext|>",
-        ("LlamaTokenizer" | "RobertaTokenizer", "bos_token") => "<s>",
-        ("LlamaTokenizer" | "RobertaTokenizer", "eos_token") => "</s>",
-        ("RobertaTokenizer", "pad_token") => "<pad>",
-        _ => return None,
-    };
-    Some(own.to_owned())
 }
 
 impl retune_roles::Tokenizer for Tokenization {
