@@ -165,7 +165,8 @@ mod tests {
     fn in_tsv_a_quote_that_begins_a_text_is_a_character() {
         let text =
             "good\tpos\n\"great card, he said\tpos\nbad\tneg\n\"poor\" my card\tneg\nsaid \"fine\"\tpos\n\"\tneg\n";
-        let rows = ["good|pos", "\"great card, he said|pos", "bad|neg", "\"poor\" my card|neg", "said \"fine\"|pos", "\"|neg"];
+        let rows =
+            ["good|pos", "\"great card, he said|pos", "bad|neg", "\"poor\" my card|neg", "said \"fine\"|pos", "\"|neg"];
         assert_eq!(texts(Delimiter::Tab, text), rows);
         assert_eq!(texts(Delimiter::Tab, "\"\"\tx\n\"a \"\"b\"\" c\"\tx\n"), ["|x", "a \"b\" c|x"]);
     }

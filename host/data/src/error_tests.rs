@@ -140,6 +140,8 @@ fn every_error_says_what_where_and_what_next() {
         a comma, a quote or a line break inside a field needs "quotes around the field"
     train.csv:17 opens a quote that is never closed
         close the quote, or write "" for a quote inside a quoted field
+    train.csv:17 opens a quote that goes on to line 21, where text follows the quote that closes it
+        close the quote, or write "" for a quote inside a quoted field
     train.csv:17 is not valid JSON: trailing comma at column 9
         a .jsonl file has one complete JSON object on each line
     train.csv:17 holds an array, and a row is an object like {"text": "…"}
@@ -184,6 +186,14 @@ fn every_error_says_what_where_and_what_next() {
         found `vocab.txt`; transformers makes a tokenizer.json of it: AutoTokenizer.from_pretrained(dir).save_pretrained(dir)
     model/tokenizer.json is not a usable tokenizer file: EOF
         fetch the file again, or save it anew from transformers
+    the tokenizer's class BertTokenizer needs its cls_token, and `[CLS]` is not in the vocabulary
+        set cls_token in tokenizer_config.json; tokenizer_class = "PreTrainedTokenizerFast" there takes tokenizer.json as it is
+    the tokenizer's class RobertaTokenizer needs its sep_token, and its files give none
+        set sep_token in tokenizer_config.json; tokenizer_class = "PreTrainedTokenizerFast" there takes tokenizer.json as it is
+    tokenizer.json has no post-processor, and XLNetTokenizer adds special tokens of its own to every text
+        save it anew from transformers, which writes tokenizer.json whole: AutoTokenizer.from_pretrained(dir).save_pretrained(dir)
+    tokenizer_config.json has `strip_accents` = false, and the normalizer of tokenizer.json does otherwise
+        save it anew from transformers, which writes tokenizer.json whole: AutoTokenizer.from_pretrained(dir).save_pretrained(dir)
     the tokenizer does not fit the model: its token `[MASK]` has id 30522, and the model has 30522 embeddings (ids 0 to 30521)
         take the tokenizer and the model from the same checkpoint, or add embeddings to the model
     `data.max_length` is 2, and the tokenizer's special tokens alone take 2

@@ -42,6 +42,7 @@ mod encoding;
 pub mod error;
 pub mod examples;
 mod help;
+mod label_check;
 pub mod labels;
 mod lines;
 mod load;

@@ -155,12 +155,7 @@ fn header(fields: Vec<String>, place: &str) -> Result<Vec<String>> {
     Ok(header)
 }
 
-fn read_delimited(
-    delimiter: Delimiter,
-    lines: &mut Lines,
-    header: &[String],
-    file: &str,
-) -> Result<Option<Record>> {
+fn read_delimited(delimiter: Delimiter, lines: &mut Lines, header: &[String], file: &str) -> Result<Option<Record>> {
     let Some(Fields { line, fields }) = delimiter.read_row(lines)? else { return Ok(None) };
     if fields.len() != header.len() {
         return Err(DataError::RaggedRow { place: place(file, line), expected: header.len(), found: fields.len() });

@@ -3,7 +3,7 @@
 //! A plain description without behaviour besides [`DataSpec::check`], which finds the values
 //! that can never work before a file is opened.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use retune_roles::TaskKind;
 use serde::{Deserialize, Serialize};
@@ -170,20 +170,22 @@ impl Source {
         self.path.file_name().map_or_else(|| self.path.display().to_string(), |n| n.to_string_lossy().into_owned())
     }
 
+    /// Another file whose rows mean the same: its format is the one its name says, and that of this file where the
+    /// name says none, or no more than plain text.
+    pub fn beside(&self, path: PathBuf) -> Self {
+        let format = match Format::of_name(&path) {
+            None => self.format,
+            Some(Format::Text) if matches!(self.format, Some(Format::Text | Format::Lines)) => self.format,
+            Some(_) => None,
+        };
+        Self { path, format }
+    }
+
     /// The format given, or the one the ending stands for: `.csv`, `.tsv`, `.jsonl`,
     /// `.ndjson` and `.json`, `.txt`.
     pub fn resolved_format(&self) -> Result<Format> {
-        if let Some(format) = self.format {
-            return Ok(format);
-        }
-        let ending = self.path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
-        match ending.as_deref() {
-            Some("csv") => Ok(Format::Csv),
-            Some("tsv") => Ok(Format::Tsv),
-            Some("jsonl" | "ndjson" | "json") => Ok(Format::Jsonl),
-            Some("txt" | "text") => Ok(Format::Text),
-            _ => Err(DataError::FormatUnknown { path: self.path.clone() }),
-        }
+        let known = self.format.or_else(|| Format::of_name(&self.path));
+        known.ok_or_else(|| DataError::FormatUnknown { path: self.path.clone() })
     }
 }
 
@@ -201,6 +203,34 @@ pub enum Format {
     Text,
     /// Plain text: every line that is not blank is a row, in the field `text`.
     Lines,
+}
+
+impl Format {
+    /// The names of all formats, as recipes and the command line spell them.
+    pub const NAMES: [(&'static str, Self); 5] =
+        [("csv", Self::Csv), ("tsv", Self::Tsv), ("jsonl", Self::Jsonl), ("text", Self::Text), ("lines", Self::Lines)];
+
+    fn of_name(path: &Path) -> Option<Self> {
+        match path.extension()?.to_string_lossy().to_ascii_lowercase().as_str() {
+            "csv" => Some(Self::Csv),
+            "tsv" => Some(Self::Tsv),
+            "jsonl" | "ndjson" | "json" => Some(Self::Jsonl),
+            "txt" | "text" => Some(Self::Text),
+            _ => None,
+        }
+    }
+}
+
+impl std::str::FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let known = Self::NAMES.iter().find(|(name, _)| *name == text);
+        known.map(|(_, format)| *format).ok_or_else(|| {
+            let names: Vec<&str> = Self::NAMES.iter().map(|(name, _)| *name).collect();
+            format!("expected one of {}", names.join(", "))
+        })
+    }
 }
 
 /// Where validation rows come from.
@@ -270,5 +300,26 @@ impl std::fmt::Display for SplitName {
             Self::Validation => "validation",
             Self::Test => "test",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_beside_another_has_the_format_its_own_name_says() {
+        let beside =
+            |format, name: &str| Source { path: "train.csv".into(), format }.beside(name.into()).resolved_format().ok();
+        assert_eq!(beside(Some(Format::Csv), "x.jsonl"), Some(Format::Jsonl));
+        assert_eq!(beside(Some(Format::Jsonl), "x.TSV"), Some(Format::Tsv));
+        assert_eq!(
+            beside(Some(Format::Lines), "x.txt"),
+            Some(Format::Lines),
+            "a name does not tell lines from passages"
+        );
+        assert_eq!(beside(Some(Format::Csv), "x.txt"), Some(Format::Text));
+        assert_eq!(beside(Some(Format::Tsv), "x.data"), Some(Format::Tsv));
+        assert_eq!(beside(None, "x.data"), None);
     }
 }

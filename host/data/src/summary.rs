@@ -3,6 +3,7 @@
 use retune_roles::TaskKind;
 
 use crate::examples::{Examples, targets};
+use crate::label_check;
 use crate::overlap::Repeats;
 use crate::report::{CacheUse, DataReport, LabelCount, SplitReport, histogram};
 use crate::row::Row;
@@ -64,6 +65,9 @@ pub fn warnings(report: &DataReport, spec: &DataSpec, repeats: &Repeats, seams: 
                 idle.keys.first().map_or("", String::as_str),
             ));
         }
+    }
+    if spec.labels.is_none() && report.split(SplitName::Train).is_some() {
+        said.extend(label_check::check(&label_counts(report)));
     }
     for overlap in &report.overlaps {
         let (row, other) = overlap.examples.first().cloned().unwrap_or_default();
@@ -135,6 +139,18 @@ pub fn warnings(report: &DataReport, spec: &DataSpec, repeats: &Repeats, seams: 
         });
     }
     said
+}
+
+/// Rows of each label over all splits.
+fn label_counts(report: &DataReport) -> Vec<LabelCount> {
+    let mut counts: Vec<LabelCount> =
+        report.labels.iter().map(|label| LabelCount { label: label.clone(), count: 0 }).collect();
+    for split in &report.splits {
+        for (all, own) in counts.iter_mut().zip(&split.labels) {
+            all.count += own.count;
+        }
+    }
+    counts
 }
 
 fn of_rows(count: u64, split: SplitName) -> String {

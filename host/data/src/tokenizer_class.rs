@@ -161,11 +161,12 @@ impl<'a> TokenizerClass<'a> {
             self.flag("strip_accents"),
             lower.unwrap_or(true),
         );
-        let model: WordPiece = serde_json::from_value(serde_json::json!({
+        let model = serde_json::json!({
             "type": "WordPiece", "unk_token": self.special_token("unk_token").unwrap_or_else(|| "[UNK]".to_owned()),
             "continuing_subword_prefix": "##", "max_input_chars_per_word": 100, "vocab": tokenizer.get_vocab(false),
-        }))
-        .map_err(|e| self.broken(&e.to_string()))?;
+        });
+        // By way of text: the crate reads a model from nothing else without a second hash map type.
+        let model: WordPiece = serde_json::from_str(&model.to_string()).map_err(|e| self.broken(&e.to_string()))?;
         let single = format!("{}:0 $A:0 {}:0", cls.0, sep.0);
         let template = TemplateProcessing::builder()
             .try_single(single.as_str())
@@ -203,7 +204,9 @@ impl<'a> TokenizerClass<'a> {
         let known = token.as_deref().and_then(|text| tokenizer.token_to_id(text));
         match (token, known) {
             (Some(token), Some(id)) => Ok((token, id)),
-            (token, _) => Err(DataError::TokenizerLacksToken { class: self.name.clone(), role: role.to_owned(), token }),
+            (token, _) => {
+                Err(DataError::TokenizerLacksToken { class: self.name.clone(), role: role.to_owned(), token })
+            }
         }
     }
 
@@ -292,7 +295,9 @@ impl<'a> TokenizerClass<'a> {
                 .normalized(set("normalized"));
             tokenizer.add_tokens([added]).map_err(|e| self.broken(&e.to_string()))?;
             if tokenizer.token_to_id(text) != Some(id) {
-                return Err(self.broken(&format!("added_tokens_decoder gives `{text}` the id {id}, which is not the next one")));
+                return Err(
+                    self.broken(&format!("added_tokens_decoder gives `{text}` the id {id}, which is not the next one"))
+                );
             }
         }
         let roles = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];

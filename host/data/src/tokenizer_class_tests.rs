@@ -120,6 +120,7 @@ fn a_byte_level_tokenizer_follows_the_options_its_class_reads() {
     assert!(!plain.0.contains('Ġ') && spaced.0.starts_with('Ġ'), "{plain:?} {spaced:?}");
     let split = first(json!({"tokenizer_class": "PreTrainedTokenizerFast", "split_special_tokens": true}));
     assert!(plain.0.ends_with(" </s>") && split.0.ends_with("< / s >"), "{plain:?} {split:?}");
-    let ignored = first(json!({"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "</s>", "add_eos_token": true}));
+    let ignored =
+        first(json!({"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "</s>", "add_eos_token": true}));
     insta::assert_snapshot!(ignored.1, @"tokenizer_config.json has add_eos_token = true, which changes nothing: PreTrainedTokenizer takes tokenizer.json as it is");
 }

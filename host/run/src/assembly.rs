@@ -5,7 +5,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use retune_data::{DataReport, DataSpec, Prepared, SplitName, Tokenization, label_set, prepare, prepare_source};
+use retune_data::{
+    DataReport, DataSpec, Prepared, Source, SplitName, Tokenization, label_set, prepare, prepare_source,
+};
 use retune_roles::{Example, Tokenizer};
 use retune_tensor::Device;
 use retune_tensor::device::DeviceChoice;
@@ -91,15 +93,14 @@ impl Assembly {
     pub fn prepare_file(
         &self,
         recipe: &Recipe,
-        path: PathBuf,
+        source: &Source,
         labels: &[String],
         console: &mut dyn Reporter,
     ) -> Result<(Vec<Example>, DataReport)> {
         let stages = self.roles.stages(&self.lent_tokenizer());
         let labels = (!labels.is_empty()).then_some(labels);
-        let source = retune_data::Source { path, format: self.data.train.format };
         let prepared =
-            prepare_source(&self.data, SplitName::Test, &source, labels, &stages, &self.tokenizer, &mut |at| {
+            prepare_source(&self.data, SplitName::Test, source, labels, &stages, &self.tokenizer, &mut |at| {
                 console.data(at)
             });
         console.clear();

@@ -387,6 +387,12 @@ pub fn tell_account(report: &DataReport, console: &dyn Reporter) {
         let cached = if matches!(source.cache, retune_data::CacheUse::Hit { .. }) { " (from the cache)" } else { "" };
         console.line(&format!("data      {}: {} of {} rows{cached}{lost}", source.split, source.rows, source.read));
     }
+    if !report.labels.is_empty() {
+        let shown: Vec<&str> = report.labels.iter().take(8).map(String::as_str).collect();
+        let more = report.labels.len() - shown.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        console.line(&format!("labels    {}: {}{more}", report.labels.len(), shown.join(", ")));
+    }
     for warning in &report.warnings {
         console.line(&format!("warning   {warning}"));
     }

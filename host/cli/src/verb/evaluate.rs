@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use retune_data::{Format, Source};
 use retune_train::evaluate;
 use retune_train::model::{Base, Task, task_of_checkpoint};
 use serde_json::{Map, Value as Json, json};
@@ -28,6 +29,9 @@ pub struct Args {
     /// The rows [default: the recipe's test file, else its validation file]
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
+    /// How the rows of --data are written: csv, tsv, jsonl, text, lines [default: told by the file's name]
+    #[arg(long, value_name = "FORMAT", requires = "data")]
+    format: Option<Format>,
     /// Print JSON on standard output
     #[arg(long)]
     json: bool,
@@ -39,6 +43,7 @@ pub struct Args {
 /// Runs the verb.
 pub fn run(args: Args) -> Result<ExitCode> {
     let (recipe, model, run_dir) = opened(&args.run, args.model)?;
+    let given = args.data.is_some();
     let data = match args.data.or_else(|| own_data(&recipe)) {
         Some(data) => data,
         None => {
@@ -53,7 +58,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
     }
     let labels = labels_of(&recipe, &model)?;
     let (model, _) = assembly.load(&recipe, &Base::Directory(model), labels.clone())?;
-    let (rows, account) = assembly.prepare_file(&recipe, data.clone(), &labels, &mut console)?;
+    let train = &assembly.data.train;
+    let source = match args.format {
+        None if given => train.beside(data.clone()),
+        format => Source { path: data.clone(), format: format.or(train.format) },
+    };
+    let (rows, account) = assembly.prepare_file(&recipe, &source, &labels, &mut console)?;
     tell_account(&account, &console);
     let mut loss = assembly.roles.loss(&assembly.device)?;
     let mut metrics = assembly.roles.metrics(&assembly.device)?;
