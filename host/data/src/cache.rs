@@ -4,7 +4,7 @@
 //! `retune-rows` and a version, the SHA-256 of what follows, a JSON head, and the rows. It is
 //! written under a temporary name, synced and renamed, so that it is there whole or not at all. One that
 //! is damaged all the same (checksum, key or shape do not hold) is told apart from one
-//! that is absent, and made again. Price: about five bytes a token on disk.
+//! that is absent, and made again. Price: about five bytes per token on disk.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

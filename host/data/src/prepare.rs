@@ -28,7 +28,7 @@ pub struct Prepared {
     pub train: Vec<Example>,
     /// What decides when to stop; empty when the spec asks for none.
     pub validation: Vec<Example>,
-    /// What is opened once, at the end.
+    /// Evaluated once, at the end.
     pub test: Option<Vec<Example>>,
     /// The label set in the order of the class indices; empty for a causal language model.
     pub labels: Vec<String>,

@@ -197,7 +197,7 @@ pub enum Format {
     Csv,
     /// Tab-separated with a header.
     Tsv,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Jsonl,
     /// Plain text: passages separated by blank lines, a row each, in the field `text`.
     Text,
@@ -289,7 +289,7 @@ pub enum SplitName {
     Train,
     /// What decides when to stop and which weights are best.
     Validation,
-    /// What is opened once, at the end.
+    /// Evaluated once, at the end.
     Test,
 }
 

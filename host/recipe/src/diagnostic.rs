@@ -180,7 +180,7 @@ impl From<Failure> for Diagnostic {
         let details = failure.details();
         diagnostic.0.frames = details.backtrace.clone();
         let own_fault = (!details.backtrace.is_empty())
-            .then(|| "the plugin has to be mended; the frames above say where".to_owned());
+            .then(|| "the plugin must be fixed; the frames above say where".to_owned());
         diagnostic.help_some(details.help.clone().or(own_fault))
     }
 }

@@ -31,7 +31,7 @@ pub fn find(name: &str) -> Option<&'static Embedded> {
     RECIPES.iter().find(|r| r.name == name)
 }
 
-/// What to do when `path` is no file but names a ready recipe.
+/// What to do when `path` is not a file but names a ready recipe.
 pub fn hint(path: &Path) -> Option<String> {
     let name = path.to_string_lossy();
     let recipe = find(name.strip_suffix(".toml").unwrap_or(&name))?;

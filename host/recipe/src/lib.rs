@@ -40,7 +40,7 @@ pub struct Recipe {
     pub text: Text,
     /// Names the run.
     pub name: String,
-    /// Everything random follows from it.
+    /// Seed for all randomness.
     pub seed: u64,
     /// `auto`, `cpu`, `cuda:0`.
     pub device: At<String>,
@@ -106,7 +106,7 @@ pub struct Data {
     pub extra_columns: Vec<At<String>>,
     /// The label set, when given.
     pub labels: Option<At<Vec<At<String>>>>,
-    /// Tokens a row.
+    /// Tokens per row.
     pub max_length: At<u64>,
     /// Whether documents are joined and cut into blocks.
     pub blocks: bool,
@@ -147,7 +147,7 @@ pub enum Validation {
 /// The section `strategy`.
 #[derive(Clone, Debug, Default)]
 pub struct Strategy {
-    /// Whether only some parameters learn.
+    /// Whether only some parameters are trainable.
     pub partial: bool,
     /// Globs that do not learn.
     pub freeze: Vec<At<String>>,
@@ -188,9 +188,9 @@ pub struct Training {
     pub epochs: u32,
     /// Stops earlier.
     pub max_steps: Option<u64>,
-    /// Rows a micro-batch.
+    /// Rows per micro-batch.
     pub batch_size: u64,
-    /// Micro-batches a step.
+    /// Micro-batches per step.
     pub gradient_accumulation_steps: u64,
     /// Peak learning rate.
     pub learning_rate: f64,
@@ -243,7 +243,7 @@ pub enum Warmup {
 pub struct Evaluation {
     /// When.
     pub every: Every,
-    /// Rows a batch.
+    /// Rows per batch.
     pub batch_size: u64,
     /// What to measure.
     pub metrics: Vec<RoleRef>,

@@ -32,7 +32,7 @@ const fn key(
 /// The table, in the order a recipe is written.
 pub const KEYS: &[Key] = &[
     key("", "name", "string", "the file's name", "Names the run directory."),
-    key("", "seed", "whole number", "42", "Everything random follows from it."),
+    key("", "seed", "whole number", "42", "Seed for all randomness."),
     key(
         "",
         "device",
@@ -65,18 +65,18 @@ pub const KEYS: &[Key] = &[
         "none",
         "Chooses the best model; a split is drawn from `train` by the seed.",
     ),
-    key("data", "test", "file", "none", "Opened once, after training, by the best model."),
+    key("data", "test", "file", "none", "Evaluated once, after training, with the best model."),
     key(
         "data",
         "format",
         "csv | tsv | jsonl | text | lines",
         "by extension",
-        "How the files are written; text: passages between blank lines, lines: one a line.",
+        "How the files are written; text: passages between blank lines, lines: one per line.",
     ),
     key("data", "columns", "table", "text, label", "Which columns hold what."),
     key("data", "extra_columns", "list of strings", "[]", "Numeric columns that roles see as `column.<name>`."),
     key("data", "labels", "list of strings", "those found in `train`", "The label set, in the model's order."),
-    key("data", "max_length", "whole number", "128", "Tokens a row; longer rows are cut and counted."),
+    key("data", "max_length", "whole number", "128", "Tokens per row; longer rows are cut and counted."),
     key(
         "data",
         "layout",
@@ -110,7 +110,7 @@ pub const KEYS: &[Key] = &[
         "method",
         "full | partial",
         "full, or partial when a key here says so",
-        "Whether all parameters learn.",
+        "Whether all parameters are trainable.",
     ),
     key("strategy", "freeze", "list of globs", "[]", "Parameters that do not learn."),
     key("strategy", "train_top_layers", "whole number", "none", "Only the top so many blocks and the head learn."),
@@ -133,7 +133,7 @@ pub const KEYS: &[Key] = &[
         "none",
         "Stops after so many optimiser steps, and plans the schedule for them.",
     ),
-    key("training", "batch_size", "whole number", "16", "Rows a micro-batch."),
+    key("training", "batch_size", "whole number", "16", "Rows per micro-batch."),
     key(
         "training",
         "gradient_accumulation_steps",

@@ -39,7 +39,7 @@ pub trait Loss {
     /// when a required one cannot be had; no others are computed.
     fn wants(&self) -> &[InputSpec];
 
-    /// Called once a micro-batch, in training (tracked tensors) and in
+    /// Called once per micro-batch, in training (tracked tensors) and in
     /// validation (untracked ones). What an instance with state remembers of a
     /// validation in the course of a run is taken back after it.
     fn compute(&mut self, batch: &Batch, at: &Progress) -> Result<LossOutput>;

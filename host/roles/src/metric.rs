@@ -31,7 +31,7 @@ pub trait Metric {
     /// Adds another instance's state to this one.
     fn merge(&mut self, snapshot: &[u8]) -> Result<()>;
     /// The values, named as in `describe` (further ones may follow, for example
-    /// one a class). NaN means "undefined on this data".
+    /// one per class). NaN means "undefined on this data".
     fn compute(&mut self) -> Result<Vec<(String, f64)>>;
     /// Back to the state before the first batch.
     fn reset(&mut self) -> Result<()>;

@@ -123,7 +123,7 @@ pub struct Stage {
     pub name: String,
     /// Digest over code, settings and seed: equal fingerprints, equal outputs.
     pub fingerprint: String,
-    /// Makes an instance; called once a worker thread.
+    /// Makes an instance; called once per worker thread.
     #[allow(clippy::type_complexity, reason = "one factory, named by its field")]
     pub make: Box<dyn Fn() -> Result<Box<dyn Preprocessor>> + Send + Sync>,
 }

@@ -24,7 +24,7 @@ use retune_recipe::{At, BaseRef, Recipe, Validation};
 pub struct Assembly {
     /// Where it computes.
     pub device: Device,
-    /// Origin plays what.
+    /// What plays which role.
     pub roles: RunRoles,
     /// Text to tokens.
     pub tokenizer: Arc<Tokenization>,
@@ -113,7 +113,7 @@ impl Assembly {
 }
 
 fn device(recipe: &Recipe) -> Result<Device> {
-    // The reader has refused what is no device.
+    // The reader has refused what is not a device.
     let choice: DeviceChoice = recipe.device.parse().unwrap_or(DeviceChoice::Auto);
     choice.resolve().map_err(|e| {
         let diagnostic = recipe.diagnostic(e.summary(), recipe.device.span(), "asked for here");

@@ -1,4 +1,4 @@
-//! The event log, `events.jsonl`: every number ever printed, one JSON object a line.
+//! The event log, `events.jsonl`: every number ever printed, one JSON object per line.
 //!
 //! The trainer's events and the host's own share the file and the key `event`;
 //! `time` is seconds since 1970. A line is on disk before the next event is taken,

@@ -26,7 +26,7 @@ pub struct Manifest {
     pub retune: String,
     /// When the run began, seconds since 1970.
     pub started: f64,
-    /// Everything random follows from it.
+    /// Seed for all randomness.
     pub seed: u64,
     /// `sequence-classification`, `causal-lm`.
     pub task: String,
@@ -66,7 +66,7 @@ pub struct ModelFacts {
     pub architecture: String,
     /// Scalars.
     pub parameters: u64,
-    /// Scalars that learn at the start.
+    /// Trainable scalars at the start.
     pub trainable: u64,
     /// Parameters that the base does not have, drawn from the seed.
     pub new: Vec<String>,

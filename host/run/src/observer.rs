@@ -1,4 +1,4 @@
-//! Origin watches a run: writes every event down, shows progress, listens for Ctrl-C.
+//! Watches a run: writes every event down, shows progress, stops it at Ctrl-C.
 
 use std::ops::ControlFlow;
 

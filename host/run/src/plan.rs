@@ -23,19 +23,19 @@ pub struct Plan {
     pub architecture: String,
     /// Scalars.
     pub parameters: u64,
-    /// Scalars that learn at the start.
+    /// Trainable scalars at the start.
     pub trainable: u64,
-    /// Layers that learn at the start, and all.
+    /// Trainable layers at the start, and all.
     pub layers: (usize, usize),
     /// The label set.
     pub labels: Vec<String>,
     /// Splits with their rows and tokens.
     pub splits: Vec<(String, u64, u64)>,
-    /// Origin plays what.
+    /// What plays which role.
     pub roles: Vec<RoleFacts>,
     /// Optimiser steps.
     pub steps: u64,
-    /// Rows an optimiser step.
+    /// Rows per optimiser step.
     pub rows_per_step: u64,
     /// When validation happens.
     pub evaluations: String,
@@ -48,7 +48,7 @@ pub struct Plan {
 pub struct Memory {
     /// Weights, float32.
     pub weights: u64,
-    /// One number a parameter that learns.
+    /// One number per trainable parameter.
     pub gradients: u64,
     /// AdamW's two moments.
     pub optimizer: u64,
@@ -103,7 +103,7 @@ impl Plan {
     pub fn page(&self) -> String {
         let mut out = format!("{} on {}\n", self.name, self.device);
         out.push_str(&format!(
-            "\nmodel         {}, {} parameters; {} learn at the start ({} of {} layers)\n",
+            "\nmodel         {}, {} parameters, {} trainable at the start ({} of {} layers)\n",
             self.architecture,
             amount(self.parameters),
             amount(self.trainable),
@@ -165,7 +165,7 @@ pub fn architecture(model: &Model) -> &'static str {
     }
 }
 
-/// Scalars, and those that learn.
+/// Scalars, and the trainable ones.
 pub fn sizes(model: &Model) -> (u64, u64) {
     model.parameters().iter().fold((0, 0), |(all, learning), p| {
         let size = p.numel();

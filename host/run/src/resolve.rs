@@ -91,7 +91,7 @@ impl<'a> Resolver<'a> {
             self.report(
                 self.recipe
                     .diagnostic(
-                        format!("`{}` is no {kind}", plugin.name()),
+                        format!("`{}` is not a {kind}", plugin.name()),
                         role.span(),
                         format!("its roles: {}", plays.join(", ")),
                     )

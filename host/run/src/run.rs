@@ -35,12 +35,12 @@ pub struct RunOptions {
     pub resume: bool,
     /// Stop before the first step and show the plan.
     pub dry_run: bool,
-    /// Measure before and after, and open the test set.
+    /// Evaluate before and after training, and on the test set.
     pub measure: bool,
 }
 
 /// How it came out.
-#[allow(clippy::large_enum_variant, reason = "made once a process")]
+#[allow(clippy::large_enum_variant, reason = "made once per process")]
 pub enum RunOutcome {
     /// Shown, not run.
     Planned(Plan),
@@ -263,7 +263,7 @@ impl Stages<'_> {
     }
 }
 
-#[allow(clippy::large_enum_variant, reason = "made once a process")]
+#[allow(clippy::large_enum_variant, reason = "made once per process")]
 enum Trained {
     Ended(Outcome),
     Stopped(Diagnostic),
@@ -305,7 +305,7 @@ fn manifest(
     })
 }
 
-/// A plugin that was mended or swapped since the run began is allowed, and never silent.
+/// A plugin that was changed since the run began is allowed, and never silent.
 fn tell_changed_plugins(
     run_dir: &RunDir,
     roles: Vec<RoleFacts>,

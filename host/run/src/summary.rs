@@ -29,7 +29,7 @@ pub struct Summary {
     pub before: Option<Measure>,
     /// After training, on the same rows.
     pub after: Option<Measure>,
-    /// On the test set, opened once.
+    /// On the test set, evaluated once per run.
     pub test: Option<Measure>,
     /// Where the model is.
     pub model: PathBuf,

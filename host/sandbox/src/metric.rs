@@ -9,7 +9,7 @@ use crate::convert::{self, check_names};
 use crate::instance::Instance;
 use crate::plugin::{Plugin, Setup};
 
-/// Most values, one a class included.
+/// Most values, one per class included.
 const VALUES: usize = 10_000;
 
 /// Largest snapshot, in bytes; workers exchange them.

@@ -210,7 +210,7 @@ impl Plugin {
             self.who(),
             role,
             "start-up",
-            format!("it is no {role}: its exports make it a {}", roles.join(", ")),
+            format!("it is not a {role}: its exports make it a {}", roles.join(", ")),
         )
         .help(format!("name it in the recipe as what it is, or choose a plugin that exports `{role}`"))
     }

@@ -68,7 +68,7 @@ impl Plugin {
     /// An instance in the data path.
     ///
     /// # Errors
-    /// When it is no preprocessor, traps, refuses its configuration, or describes
+    /// When it is not a preprocessor, traps, refuses its configuration, or describes
     /// itself against the contract. So for the other roles.
     pub fn preprocessor(&self, setup: &Setup) -> Result<Box<dyn Preprocessor>> {
         Ok(Box::new(preprocessor::Plugged::start(self, setup)?))

@@ -31,7 +31,7 @@ use crate::wasi::{self, Printed};
 /// it, however small it is. Bounds the length of a graph that a guest can record.
 const OVERHEAD: u64 = 1 << 10;
 
-/// Log lines a plugin may write in one call.
+/// Log lines that a plugin may write in one call.
 pub(crate) const LOG_LINES: u32 = 200;
 
 /// What an instance has done so far.

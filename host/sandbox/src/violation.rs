@@ -7,7 +7,7 @@ use std::fmt;
 pub(crate) struct Violation {
     /// One sentence without a full stop: `tensor.add: ...`.
     pub reason: String,
-    /// What to do next, where there is more to say than "mend the plugin".
+    /// What to do next, where there is more to say than "fix the plugin".
     pub help: Option<String>,
 }
 

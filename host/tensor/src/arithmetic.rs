@@ -63,7 +63,7 @@ impl AnyTensor {
     }
 }
 
-/// One line an operation: name, its spelling in messages, burn's functions, what it gives.
+/// One line per operation: name, its spelling in messages, burn's functions, what it gives.
 macro_rules! binary {
     ($($name:ident $op:literal $float:ident $int:ident $doc:literal;)+) => {
         impl AnyTensor {

@@ -3,7 +3,7 @@
 //! Price: `gather`, `index_select`, `scatter_add` and `one_hot` check that every
 //! index lies inside its dimension, which copies the index (not the values) to
 //! the host. On the CPU that is a fraction of the operation; on a GPU it waits
-//! for the device once a call, because a kernel would read out of bounds
+//! for the device once per call, because a kernel would read out of bounds
 //! silently.
 //!
 //! Booleans are chosen as bytes: flex's operations would give bytes back.

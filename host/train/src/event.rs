@@ -1,7 +1,7 @@
 //! What a run tells about itself, as it goes.
 //!
 //! Events are facts, in order, each a JSON object with the key `event`; the event
-//! log is one a line. Numbers that depend on the clock (`seconds`, rates) are
+//! log is one per line. Numbers that depend on the clock (`seconds`, rates) are
 //! there for people and decide nothing.
 
 use std::ops::ControlFlow;

@@ -36,7 +36,7 @@ pub struct TrainSpec {
     pub max_grad_norm: Option<f64>,
     /// Use the dropout that the model's configuration names. Default true.
     pub dropout: bool,
-    /// Which parameters learn from the start.
+    /// Which parameters are trainable at the start.
     pub strategy: Strategy,
     /// When to look at the validation set, and what follows from it.
     pub evaluation: EvaluationSpec,

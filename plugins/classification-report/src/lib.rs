@@ -11,7 +11,7 @@
 //! ([`Confusion`]), of which all values are functions. Works on `logits [batch, classes]`,
 //! `labels [batch]`, and on tokens with -100 left out.
 //!
-//! Price: each batch comes back from the device as one number a row, or one a cell of the
+//! Price: each batch comes back from the device as one number per row, or one per cell of the
 //! confusion matrix where those are fewer.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]

@@ -84,7 +84,7 @@
 //! What cannot be: clocks, files, network, environment. The random seed that `new`
 //! is given is the only source of chance. Panics trap: the host ends the run
 //! with the line of the panic, and the last checkpoint stays. Return an
-//! [`Error`] for what a user can mend.
+//! [`Error`] for what a user can fix.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 #![cfg_attr(

@@ -49,7 +49,7 @@ pub trait Loss: Sized {
     /// The settings in the recipe; `()` for none.
     type Config: DeserializeOwned + JsonSchema;
 
-    /// Makes the loss, once a run. Tensors made here stay for the whole run.
+    /// Makes the loss, once per run. Tensors made here stay for the whole run.
     ///
     /// # Errors
     /// When the configuration cannot be used.

@@ -128,7 +128,7 @@ pub trait Policy: Sized {
     /// The settings in the recipe; `()` for none.
     type Config: DeserializeOwned + JsonSchema;
 
-    /// Makes the policy, once a run.
+    /// Makes the policy, once per run.
     ///
     /// # Errors
     /// When the configuration cannot be used.

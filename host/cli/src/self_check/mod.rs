@@ -26,7 +26,7 @@ impl Finding {
         Self { name: name.into(), value, unit, at_most: Some(bound) }
     }
 
-    /// Whether the bound is kept. A value that is no number keeps none.
+    /// Whether the bound is kept. A value that is not a number keeps none.
     pub fn holds(&self) -> bool {
         self.at_most.map_or(self.value.is_finite(), |bound| self.value <= bound)
     }

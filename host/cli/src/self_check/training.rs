@@ -20,7 +20,7 @@ use retune_recipe::diagnostic::{Diagnostic, Result};
 /// Steps before anything is measured: kernels are compiled, pools filled.
 const WARMUP: u64 = 3;
 
-/// Seconds and tokens a second of one training step of the model that `config` describes.
+/// Seconds and tokens per second of one training step of the model that `config` describes.
 pub fn step(config: &Path, batch: usize, seq: usize, steps: u64, device: &Device) -> Result<Vec<Finding>> {
     let mut seconds = Vec::new();
     let mut losses = Vec::new();

@@ -33,25 +33,25 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Carries out a recipe: prepare, train, evaluate, test, export, report
+    /// Run a recipe: prepare, train, evaluate, test, export, report
     Run(run::Args),
-    /// Trains and exports, without measuring before, after or on the test set
+    /// Train and export only, without evaluating before, after or on the test set
     Train(run::Args),
-    /// Reads and preprocesses the data, and accounts for every row
+    /// Read and preprocess the data, and account for every row
     Prepare(prepare::Args),
-    /// Measures a trained model on a file
+    /// Evaluate a trained model on a file
     Evaluate(evaluate::Args),
-    /// Labels texts with a trained model
+    /// Label texts with a trained model
     Predict(predict::Args),
-    /// Makes the report of a run again
+    /// Rebuild the report of a run
     Report(report::Args),
-    /// Looks into plugins
+    /// Inspect plugins
     Plugin(plugin::Args),
-    /// Ready recipes, the reference of keys, a check
+    /// List, show and check recipes
     Recipe(recipe::Args),
-    /// Shows what this machine can do, and what is missing for more
+    /// Show what this machine can do, and what is missing for more
     Doctor(doctor::Args),
-    /// Checks arithmetic, parity, a training step and memory on a device
+    /// Check arithmetic, parity, a training step and memory on a device
     #[command(hide = true)]
     SelfCheck(self_check::Args),
 }
@@ -83,5 +83,55 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    /// Every page of `--help`, one after the other.
+    fn help(command: &mut clap::Command, out: &mut String) {
+        out.push_str(&command.render_long_help().to_string());
+        for verb in command.get_subcommands_mut() {
+            help(verb, out);
+        }
+    }
+
+    /// "one a line" for "one per line" and its like are read twice by everybody but those who wrote them.
+    #[test]
+    fn what_a_user_reads_is_in_the_words_of_the_field() {
+        let mut pages = String::new();
+        help(&mut Cli::command(), &mut pages);
+        for recipe in retune_recipe::embedded::RECIPES {
+            pages.push_str(recipe.text);
+        }
+        for page in [
+            include_str!("../../../../README.md"),
+            include_str!("../../../../sdk/rust/README.md"),
+            include_str!("../../../../wit/README.md"),
+            include_str!("../../../../plugins/classification-report/README.md"),
+            include_str!("../../../../plugins/dedup/README.md"),
+            include_str!("../../../../plugins/gradual-unfreezing/README.md"),
+            include_str!("../../../../plugins/perplexity/README.md"),
+            include_str!("../../../../plugins/text-clean/README.md"),
+        ] {
+            pages.push_str(page);
+        }
+        for unclear in [
+            " a micro-batch.",
+            "one a ",
+            "object a ",
+            "once a ",
+            "numbers a ",
+            "parameters learn",
+            "mended",
+            "is no ",
+            "opened once",
+            "Looks into",
+            "Everything random",
+        ] {
+            assert!(!pages.contains(unclear), "`{unclear}` in {}", around(&pages, unclear));
+        }
+    }
+
+    /// The line of `text` that holds `part`.
+    fn around<'a>(text: &'a str, part: &str) -> &'a str {
+        text.lines().find(|line| line.contains(part)).unwrap_or_default()
     }
 }

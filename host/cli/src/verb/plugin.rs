@@ -21,7 +21,7 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Shows roles, settings, imports, size and digest of a component
+    /// Show roles, settings, imports, size and digest of a component
     Inspect {
         /// The component
         plugin: PathBuf,

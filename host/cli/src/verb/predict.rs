@@ -27,13 +27,13 @@ use retune_run::{locate, manifest, settings};
 pub struct Args {
     /// A run directory (its preprocessors apply, those that compare rows excepted), or a Hugging Face directory
     model: PathBuf,
-    /// The texts [default: one a line from standard input]; of a model that reads pairs, two with a tab between
+    /// The texts [default: one per line of standard input]; of a model that reads pairs, two with a tab between
     #[arg(value_name = "TEXT", conflicts_with = "file")]
     texts: Vec<String>,
-    /// Read the texts from a file, one a line
+    /// Read the texts from a file, one per line
     #[arg(long, short, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Print one JSON object a text, with the probability of every label
+    /// Print one JSON object per text, with the probability of every label
     #[arg(long)]
     json: bool,
     /// Where to compute: auto, cpu, cuda:0
@@ -96,7 +96,7 @@ fn texts(args: &Args) -> Result<Vec<String>> {
         None => {
             let mut stdin = std::io::stdin();
             if stdin.is_terminal() {
-                Console::new(false).line("reading texts from standard input, one a line; end with Ctrl-D");
+                Console::new(false).line("reading texts from standard input, one per line; end with Ctrl-D");
             }
             let mut text = String::new();
             stdin.read_to_string(&mut text).map_err(|e| Diagnostic::new("cannot read standard input").because(e))?;
@@ -106,7 +106,7 @@ fn texts(args: &Args) -> Result<Vec<String>> {
     let lines: Vec<String> = text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
     if lines.is_empty() {
         return Err(Diagnostic::new("there is no text to predict")
-            .help("give it as an argument, by --file, or on standard input, one a line"));
+            .help("give it as an argument, by --file, or on standard input, one per line"));
     }
     Ok(lines)
 }
@@ -183,7 +183,7 @@ impl Reader {
         }
     }
 
-    /// One answer a text, in order; none for a text that is dropped before the model.
+    /// One answer per text, in order; none for a text that is dropped before the model.
     fn answer(&self, model: &Model, texts: &[String]) -> Result<Vec<Option<Prediction>>> {
         let cannot = |e: std::io::Error| Diagnostic::new("cannot write a temporary file").because(e);
         let folder = tempfile::tempdir().map_err(cannot)?;

@@ -22,19 +22,19 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Names the recipes inside this binary
+    /// List the recipes inside this binary
     List,
-    /// Prints one of them, to be saved and edited
+    /// Print one of them, to be saved and edited
     Show {
         /// A name from `retune recipe list`
         name: String,
     },
-    /// Prints every key of a recipe, its type, default and meaning
+    /// Print every key of a recipe, its type, default and meaning
     Keys {
         /// Only this section: `training`, `data.columns`, `role`
         section: Option<String>,
     },
-    /// Reads a recipe and prints it with every default filled in
+    /// Read a recipe and print it with every default filled in
     Check {
         /// The recipe
         recipe: PathBuf,

@@ -20,7 +20,7 @@ pub struct Args {
     /// Where the run goes [default: runs/<name>-<n>]
     #[arg(long, short, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// Go on from the last checkpoint of the newest run of this name, or of the one in --output
+    /// Resume from the last checkpoint of the newest run of this name, or of the one in --output
     #[arg(long, conflicts_with = "dry_run")]
     resume: bool,
     /// Check everything, show the plan, train nothing

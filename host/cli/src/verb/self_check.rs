@@ -18,7 +18,7 @@ pub struct Args {
     /// Where to run: `cpu`, `cuda:0`
     #[arg(long, default_value = "auto")]
     device: String,
-    /// Print one JSON object a line in place of a table
+    /// Print one JSON object per line instead of a table
     #[arg(long)]
     json: bool,
     /// Folders with a model and the logits that transformers gave for it
@@ -30,7 +30,7 @@ pub struct Args {
     /// Rows of that step
     #[arg(long, default_value_t = 8)]
     batch: usize,
-    /// Tokens a row of that step
+    /// Tokens per row of that step
     #[arg(long, default_value_t = 256)]
     seq: usize,
     /// Timed steps

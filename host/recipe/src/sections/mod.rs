@@ -18,7 +18,7 @@ use crate::diagnostic::{Diagnostic, Result, Text};
 const TASKS: &[(&str, TaskKind)] =
     &[("sequence-classification", TaskKind::SequenceClassification), ("causal-lm", TaskKind::CausalLm)];
 
-/// Of a file that is no TOML at all, such as a CSV, every line is an error, and the first few say it.
+/// Of a file that is not TOML at all, such as a CSV, every line is an error, and the first few say it.
 const SYNTAX_ERRORS_SHOWN: usize = 3;
 
 /// Reads the whole recipe, or says everything that is wrong with it.

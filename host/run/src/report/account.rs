@@ -83,10 +83,10 @@ pub fn data(report: &DataReport) -> String {
     out
 }
 
-/// Origin played what, with digests and settings.
+/// What played which role, with digests and settings.
 pub fn roles(manifest: &Manifest) -> String {
     let mut out =
-        String::from("<table><thead><tr><th>role</th><th>who</th><th>sha256</th><th>settings</th></tr></thead><tbody>");
+        String::from("<table><thead><tr><th>role</th><th>name</th><th>sha256</th><th>settings</th></tr></thead><tbody>");
     for r in &manifest.roles {
         let (origin, digest) = match &r.plugin {
             Some(file) => {

@@ -12,7 +12,7 @@ use serde_json::Value;
 pub struct History {
     /// Optimiser steps the run would take at most.
     pub total_steps: u64,
-    /// Scalars, and how many of them learn at the start.
+    /// Scalars, and how many of them are trainable at the start.
     pub parameters: (u64, u64),
     /// Steps from which the run went on after a stop.
     pub resumed_from: Vec<u64>,
@@ -20,7 +20,7 @@ pub struct History {
     pub steps: Vec<Step>,
     /// Evaluations during training, in order.
     pub evaluations: Vec<Evaluation>,
-    /// Which layers learn, at the start and after each change.
+    /// Which layers are trainable, at the start and after each change.
     pub layers: Vec<LayerMoment>,
     /// What policies decided.
     pub changes: Vec<PolicyChange>,
@@ -70,12 +70,12 @@ pub struct Evaluation {
     pub best: bool,
 }
 
-/// Which layers learn from a step on.
+/// Which layers are trainable from a step on.
 #[derive(Clone, Debug)]
 pub struct LayerMoment {
     /// Steps taken.
     pub step: u64,
-    /// Name, whether it learns, its factor on the learning rate; in depth order.
+    /// Name, whether it is trainable, its factor on the learning rate; in depth order.
     pub layers: Vec<(String, bool, f64)>,
 }
 
@@ -84,7 +84,7 @@ pub struct LayerMoment {
 pub struct PolicyChange {
     /// Steps taken.
     pub step: u64,
-    /// Origin.
+    /// Which policy.
     pub policy: String,
     /// The glob.
     pub layers: String,

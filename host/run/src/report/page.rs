@@ -21,7 +21,7 @@ pub fn page(manifest: &Manifest, history: &History, recipe: &str) -> String {
         section(&mut body, "Metrics on the validation set", &metrics);
     }
     section(&mut body, "Learning rate", &learning_rate(history));
-    section(&mut body, "What learned when", &layers(history));
+    section(&mut body, "Trainable layers over time", &layers(history));
     let confused = confused(manifest, history);
     if !confused.is_empty() {
         section(&mut body, "Confusion matrix", &confused);
@@ -60,7 +60,7 @@ fn head(manifest: &Manifest, history: &History) -> String {
         (None, _, _) => format!("<p class=\"banner\">The run has not ended; the last step here is {steps}.</p>"),
     };
     format!(
-        "<h1>{}</h1>\n<p class=\"lead\">{} · {} · {} of {} parameters learn at the start · {} steps{} · {}</p>\n{ended}\n",
+        "<h1>{}</h1>\n<p class=\"lead\">{} · {} · {} of {} parameters trainable at the start · {} steps{} · {}</p>\n{ended}\n",
         escape(&manifest.name),
         escape(&manifest.task),
         escape(&manifest.model.architecture),
@@ -79,7 +79,7 @@ fn result(history: &History) -> String {
     let mut names: Vec<&str> = Vec::new();
     for measured in [before, after, test].into_iter().flatten() {
         for (name, _) in &measured.values {
-            // A value a class is for the table below, not for the summary.
+            // A value per class is for the table below, not for the summary.
             if !names.contains(&name.as_str()) && !name.contains(['.', '/', '[']) {
                 names.push(name);
             }

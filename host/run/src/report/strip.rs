@@ -16,7 +16,7 @@ pub fn strip(moments: &[LayerMoment], last_step: u64) -> String {
     let end = last_step.max(1) as f64;
     let rows = first.layers.len();
     let height = rows as f64 * ROW + 28.0;
-    let mut out = open("Which layers learn at which step", height);
+    let mut out = open("Trainable layers by step", height);
     for (i, (name, _, _)) in first.layers.iter().enumerate() {
         let y = (rows - 1 - i) as f64 * ROW;
         let _ = write!(

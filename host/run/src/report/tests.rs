@@ -122,7 +122,7 @@ fn the_page_shows_what_a_run_did() {
         "Loss",
         "Metrics on the validation set",
         "Learning rate",
-        "What learned when",
+        "Trainable layers over time",
         "Confusion matrix",
         "Data",
         "Roles",

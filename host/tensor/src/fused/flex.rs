@@ -6,7 +6,7 @@
 //! block of the weight and of its gradient is read from memory once. Work is cut the
 //! same way for any number of threads, and so are the results.
 //!
-//! Price: 2 MiB for the tile, three numbers a row, and in backward one more product
+//! Price: 2 MiB for the tile, three numbers per row, and in backward one more product
 //! than a head needs that keeps its logits.
 
 use std::ops::Range;

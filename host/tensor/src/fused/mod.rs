@@ -4,7 +4,7 @@
 //! Each function equals the definition in its comment. Logits that are lazy (see
 //! [`lazy_logits`](crate::lazy_logits)) stay so: their head runs chunk by chunk over the positions
 //! that count, forward and backward, and the price is that backward computes each chunk a
-//! second time. Of logits that are there, what backward needs is three numbers a row.
+//! second time. Of logits that are there, what backward needs is three numbers per row.
 //! 16-bit floats are computed in float32, which is also what comes back.
 //!
 //! [`kl_div`] is composed from single operations. An input that is tracked goes through it in

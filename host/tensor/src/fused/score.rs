@@ -1,4 +1,4 @@
-//! One number a row of logits, with a backward pass of its own.
+//! One number per row of logits, with a backward pass of its own.
 //!
 //! Composed from single operations, `log_softmax` and `gather` keep three tensors
 //! of the size of the logits for backward and fill two more there. Here a row is

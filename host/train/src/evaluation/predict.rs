@@ -11,7 +11,7 @@ pub struct Prediction {
     pub key: String,
     /// Index of the most probable class.
     pub label: usize,
-    /// One a class; they sum to one.
+    /// One per class; they sum to one.
     pub probabilities: Vec<f64>,
 }
 

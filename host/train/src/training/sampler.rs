@@ -5,7 +5,7 @@
 //! dropped or shown twice. A worker takes a contiguous share of each window, so
 //! the union over workers does not depend on how many there are.
 //!
-//! Price: 8 bytes a row for the permutation of the current epoch.
+//! Price: 8 bytes per row for the permutation of the current epoch.
 
 use std::ops::Range;
 

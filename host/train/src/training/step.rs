@@ -12,7 +12,7 @@
 //! step, a short last window included. Dropout follows the row's place in the
 //! window, so it does not see micro-batches either.
 //!
-//! Numbers are read back once a step; a step whose loss or gradient is not finite
+//! Numbers are read back once per step; a step whose loss or gradient is not finite
 //! is refused before anything is applied.
 
 use retune_roles::{Example, Failure, Loss, LossOutput, Progress, RoleKind};

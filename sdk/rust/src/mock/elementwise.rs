@@ -165,7 +165,7 @@ impl Tensor {
     }
 }
 
-/// One line an operation.
+/// One line per operation.
 macro_rules! table {
     (float: $($name:ident = |$x:ident| $f:expr;)+) => { impl Tensor { $(
         #[track_caller]

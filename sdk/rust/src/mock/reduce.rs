@@ -203,7 +203,7 @@ impl Tensor {
     }
 }
 
-/// One line a reduction: what it wants, what it gives, what it does.
+/// One line per reduction: what it wants, what it gives, what it does.
 macro_rules! reductions {
     ($($name:ident: $wants:ident -> |$row:ident, $wide:pat_param| $f:expr;)+) => { impl Tensor { $(
         #[track_caller]
