@@ -107,12 +107,16 @@ mod tests {
             include_str!("../../../../wit/README.md"),
             include_str!("../../../../plugins/classification-report/README.md"),
             include_str!("../../../../plugins/dedup/README.md"),
+            include_str!("../../../../plugins/focal/README.md"),
             include_str!("../../../../plugins/gradual-unfreezing/README.md"),
+            include_str!("../../../../plugins/label-smoothing/README.md"),
+            include_str!("../../../../plugins/layerwise-lr/README.md"),
             include_str!("../../../../plugins/perplexity/README.md"),
             include_str!("../../../../plugins/text-clean/README.md"),
         ] {
             pages.push_str(page);
         }
+        let pages = pages.replace("here is no ", "");
         for unclear in [
             " a micro-batch.",
             "one a ",
