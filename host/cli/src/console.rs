@@ -188,7 +188,8 @@ impl Reporter for Console {
                     0 => format!("{} rows", count(*train_rows as u64)),
                     some => format!("{} rows, {} for validation", count(*train_rows as u64), count(*some as u64)),
                 };
-                let learning = format!("{} of {} parameters trainable", amount(*trainable_parameters), amount(*parameters));
+                let learning =
+                    format!("{} of {} parameters trainable", amount(*trainable_parameters), amount(*parameters));
                 self.line(&format!("train     {} steps on {rows}; {learning}", count(*total_steps)));
                 if let Some(step) = resumed_from {
                     self.line(&format!("resume    from the checkpoint of step {step}"));

@@ -179,8 +179,8 @@ impl From<Failure> for Diagnostic {
         let mut diagnostic = Self::new(failure.to_string());
         let details = failure.details();
         diagnostic.0.frames = details.backtrace.clone();
-        let own_fault = (!details.backtrace.is_empty())
-            .then(|| "the plugin must be fixed; the frames above say where".to_owned());
+        let own_fault =
+            (!details.backtrace.is_empty()).then(|| "the plugin must be fixed; the frames above say where".to_owned());
         diagnostic.help_some(details.help.clone().or(own_fault))
     }
 }

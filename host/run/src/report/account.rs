@@ -85,8 +85,9 @@ pub fn data(report: &DataReport) -> String {
 
 /// What played which role, with digests and settings.
 pub fn roles(manifest: &Manifest) -> String {
-    let mut out =
-        String::from("<table><thead><tr><th>role</th><th>name</th><th>sha256</th><th>settings</th></tr></thead><tbody>");
+    let mut out = String::from(
+        "<table><thead><tr><th>role</th><th>name</th><th>sha256</th><th>settings</th></tr></thead><tbody>",
+    );
     for r in &manifest.roles {
         let (origin, digest) = match &r.plugin {
             Some(file) => {
