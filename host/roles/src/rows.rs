@@ -31,9 +31,42 @@ pub trait Rows: Sync {
     }
 }
 
+/// So that a slice, which has no size of its own, can be lent as `&dyn Rows`.
+impl<R: Rows + ?Sized> Rows for &R {
+    fn len(&self) -> usize {
+        (**self).len()
+    }
+
+    fn length(&self, row: usize) -> usize {
+        (**self).length(row)
+    }
+
+    fn get(&self, row: usize) -> Cow<'_, Example> {
+        (**self).get(row)
+    }
+
+    fn digest(&self) -> String {
+        (**self).digest()
+    }
+}
+
 impl Rows for [Example] {
     fn len(&self) -> usize {
         <[Example]>::len(self)
+    }
+
+    fn length(&self, row: usize) -> usize {
+        self[row].tokens()
+    }
+
+    fn get(&self, row: usize) -> Cow<'_, Example> {
+        Cow::Borrowed(&self[row])
+    }
+}
+
+impl<const N: usize> Rows for [Example; N] {
+    fn len(&self) -> usize {
+        N
     }
 
     fn length(&self, row: usize) -> usize {

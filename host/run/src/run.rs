@@ -224,7 +224,7 @@ impl Stages<'_> {
         let mut metrics = self.assembly.roles.metrics(&self.assembly.device)?;
         let batch = settings::size(self.recipe.evaluation.batch_size);
         let columns = settings::extra_columns(self.recipe);
-        let measured = evaluate(model, rows, &mut *loss, &mut metrics, batch, &columns, &mut console_only);
+        let measured = evaluate(model, &rows, &mut *loss, &mut metrics, batch, &columns, &mut console_only);
         self.console.clear();
         let measured = measured.map_err(|error| {
             let diagnostic = locate::training(self.recipe, error);

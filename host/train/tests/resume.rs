@@ -58,7 +58,7 @@ fn run_on(
     stop_after: Option<usize>,
 ) -> (Result<Outcome, TrainError>, Recorder) {
     let mut recorder = Recorder { stop_after, ..Recorder::default() };
-    let mut trainer = Trainer::new(bert(0.1), full_spec(directory), full_roles(), data, validation).unwrap();
+    let mut trainer = Trainer::new(bert(0.1), full_spec(directory), full_roles(), &data, &validation).unwrap();
     trainer.resume().unwrap();
     (trainer.run(&mut recorder), recorder)
 }
@@ -306,7 +306,7 @@ fn a_checkpoint_of_other_settings_data_or_roles_is_refused_with_the_difference()
     let directory = tempfile::tempdir().unwrap();
     run_on(directory.path(), &data, &validation, None).0.unwrap();
     let refusal = |spec: TrainSpec, roles: Roles, data: &[Example]| {
-        Trainer::new(bert(0.1), spec, roles, data, &validation).unwrap().resume().unwrap_err().to_string()
+        Trainer::new(bert(0.1), spec, roles, &data, &validation).unwrap().resume().unwrap_err().to_string()
     };
     let mut other = full_spec(directory.path());
     other.optimizer.learning_rate = 1e-4;

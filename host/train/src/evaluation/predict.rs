@@ -1,8 +1,14 @@
 //! What a classifier says about rows that nobody has labelled.
 
-use retune_roles::{Example, Task};
+use std::borrow::Cow;
 
-use crate::{error::TrainError, evaluation::evaluate::largest, model::Model};
+use retune_roles::{Example, Rows, Task};
+
+use crate::{
+    error::TrainError,
+    evaluation::evaluate::{largest, longest_first},
+    model::Model,
+};
 
 /// The answer for one row.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,11 +21,12 @@ pub struct Prediction {
     pub probabilities: Vec<f64>,
 }
 
-/// Predicts the class of every row, in order, one batch at a time.
+/// Predicts the class of every row, one batch at a time, in batches of rows of about one length. The
+/// answers are in the order of the rows.
 ///
 /// # Errors
 /// When the model is not a classifier, or a row does not fit it.
-pub fn predict(model: &Model, examples: &[Example], batch_size: usize) -> Result<Vec<Prediction>, TrainError> {
+pub fn predict(model: &Model, rows: &dyn Rows, batch_size: usize) -> Result<Vec<Prediction>, TrainError> {
     let Task::SequenceClassification { labels } = model.task() else {
         return Err(TrainError::Data {
             problem: "this model continues text, it does not put rows into classes".into(),
@@ -27,19 +34,20 @@ pub fn predict(model: &Model, examples: &[Example], batch_size: usize) -> Result
         });
     };
     let weights = model.weights(false);
-    let mut predictions = Vec::with_capacity(examples.len());
-    for chunk in examples.chunks(batch_size.max(1)) {
-        let rows: Vec<&Example> = chunk.iter().collect();
-        let input = model.input(&rows)?;
+    let mut predictions: Vec<(usize, Prediction)> = Vec::with_capacity(rows.len());
+    for chunk in longest_first(rows).chunks(batch_size.max(1)) {
+        let read: Vec<Cow<'_, Example>> = chunk.iter().map(|&row| rows.get(row)).collect();
+        let examples: Vec<&Example> = read.iter().map(Cow::as_ref).collect();
+        let input = model.input(&examples)?;
         let logits = model.forward(&weights, &input, None)?.logits;
         let logits = logits.to_float32().map_err(TrainError::tensor("reading the logits"))?;
-        predictions.extend(rows.iter().zip(logits.chunks_exact(labels.len())).map(|(row, logits)| Prediction {
-            key: row.key.clone(),
-            label: largest(logits),
-            probabilities: softmax(logits),
-        }));
+        for ((&row, example), logits) in chunk.iter().zip(&examples).zip(logits.chunks_exact(labels.len())) {
+            let (key, label) = (example.key.clone(), largest(logits));
+            predictions.push((row, Prediction { key, label, probabilities: softmax(logits) }));
+        }
     }
-    Ok(predictions)
+    predictions.sort_unstable_by_key(|(row, _)| *row);
+    Ok(predictions.into_iter().map(|(_, prediction)| prediction).collect())
 }
 
 /// In float64, shifted by the largest logit.

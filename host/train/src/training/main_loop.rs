@@ -5,7 +5,7 @@
 //! is due, policies that asked for evaluations, policies that asked for epochs,
 //! the checkpoint. A checkpoint is therefore always a place between two steps.
 
-use std::{ops::ControlFlow, time::Instant};
+use std::{borrow::Cow, ops::ControlFlow, time::Instant};
 
 use retune_roles::{Example, Trigger};
 
@@ -94,7 +94,8 @@ impl Trainer<'_> {
         let began = Instant::now();
         let at = self.state.progress(self.total);
         let window = self.sampler.take(self.state.position, self.workers.rank(), self.workers.size());
-        let rows: Vec<&Example> = window.rows.iter().map(|&row| &self.train[row]).collect();
+        let read: Vec<Cow<'_, Example>> = window.rows.iter().map(|&row| self.train.get(row)).collect();
+        let rows: Vec<&Example> = read.iter().map(Cow::as_ref).collect();
         let shape = Shape {
             batch_size: self.spec.batch_size,
             dropout_seed: self.spec.dropout.then_some(self.spec.seed),

@@ -1,6 +1,6 @@
 //! What can be known to be wrong before the first step.
 
-use retune_roles::{Example, Metric, Sequence, Task, nearest::nearest};
+use retune_roles::{Example, Metric, Rows, Sequence, Task, nearest::nearest};
 
 use crate::{
     error::{TrainError, list},
@@ -8,11 +8,11 @@ use crate::{
     spec::{Mode, TrainSpec},
 };
 
-/// Refuses examples that this model cannot be trained or evaluated on, by key.
-pub(crate) fn examples(
+/// Refuses rows that this model cannot be trained or evaluated on, by key.
+pub(crate) fn rows(
     model: &Model,
-    train: &[Example],
-    validation: &[Example],
+    train: &dyn Rows,
+    validation: &dyn Rows,
     columns: &[String],
 ) -> Result<(), TrainError> {
     if train.is_empty() {
@@ -20,8 +20,10 @@ pub(crate) fn examples(
         return Err(TrainError::Data { problem: "there are no rows to train on".into(), help: Some(help.into()) });
     }
     for (what, rows) in [("training", train), ("validation", validation)] {
-        for row in rows {
-            target(model.task(), what, row)?;
+        let mut extremes = Extremes::default();
+        for number in 0..rows.len() {
+            let row = rows.get(number);
+            target(model.task(), what, &row)?;
             if row.extra.len() != columns.len() {
                 let problem = format!(
                     "{what} row {} has {} further columns, expected {}",
@@ -31,20 +33,55 @@ pub(crate) fn examples(
                 );
                 return Err(TrainError::Data { problem, help: None });
             }
+            extremes.add(number, &row);
         }
-        // The extremes stand for all rows: making a tensor of each would cost minutes on large sets.
-        let extremes = [
-            rows.iter().max_by_key(|row| row.tokens()),
-            rows.iter().min_by_key(|row| row.tokens()),
-            rows.iter().max_by_key(|row| row.sequences.iter().flat_map(|s| &s.ids).max()),
-            rows.iter().max_by_key(|row| row.sequences.iter().flat_map(|s| &s.segments).max()),
-            rows.iter().find(|row| row.sequences.len() != 1 || row.sequences.iter().any(uneven)),
-        ];
-        for row in extremes.into_iter().flatten() {
-            model.input(&[row])?;
+        for number in extremes.rows() {
+            model.input(&[&rows.get(number)])?;
         }
     }
     Ok(())
+}
+
+/// The rows that stand for all others: making a tensor of each row would cost minutes on large sets.
+#[derive(Default)]
+struct Extremes {
+    longest: Option<(usize, usize)>,
+    shortest: Option<(usize, usize)>,
+    highest_id: Option<(u32, usize)>,
+    highest_segment: Option<(u8, usize)>,
+    uneven: Option<usize>,
+}
+
+impl Extremes {
+    fn add(&mut self, number: usize, row: &Example) {
+        let tokens = row.tokens();
+        if self.longest.is_none_or(|(most, _)| tokens > most) {
+            self.longest = Some((tokens, number));
+        }
+        if self.shortest.is_none_or(|(least, _)| tokens < least) {
+            self.shortest = Some((tokens, number));
+        }
+        if let Some(&id) = row.sequences.iter().flat_map(|s| &s.ids).max()
+            && self.highest_id.is_none_or(|(highest, _)| id > highest)
+        {
+            self.highest_id = Some((id, number));
+        }
+        if let Some(&segment) = row.sequences.iter().flat_map(|s| &s.segments).max()
+            && self.highest_segment.is_none_or(|(highest, _)| segment > highest)
+        {
+            self.highest_segment = Some((segment, number));
+        }
+        if self.uneven.is_none() && (row.sequences.len() != 1 || row.sequences.iter().any(uneven)) {
+            self.uneven = Some(number);
+        }
+    }
+
+    fn rows(&self) -> impl Iterator<Item = usize> {
+        let second = |found: Option<(usize, usize)>| found.map(|(_, number)| number);
+        let [longest, shortest] = [second(self.longest), second(self.shortest)];
+        let (id, segment) = (self.highest_id.map(|(_, n)| n), self.highest_segment.map(|(_, n)| n));
+        [longest, shortest, id, segment, self.uneven].into_iter().flatten()
+    }
 }
 
 fn uneven(sequence: &Sequence) -> bool {

@@ -3,7 +3,7 @@
 //! [`Trainer::new`] makes all checks that can be made without training;
 //! [`Trainer::resume`] goes back to a checkpoint; [`Trainer::run`] trains.
 
-use retune_roles::{Example, Loss, Metric, Policy, RoleKind, Rows};
+use retune_roles::{Loss, Metric, Policy, RoleKind, Rows};
 
 use crate::{
     collate::Collation,
@@ -71,8 +71,8 @@ pub struct Trainer<'a> {
     pub(crate) loss: Box<dyn Loss>,
     pub(crate) metrics: Vec<Box<dyn Metric>>,
     pub(crate) policies: Policies,
-    pub(crate) train: &'a [Example],
-    pub(crate) validation: &'a [Example],
+    pub(crate) train: &'a dyn Rows,
+    pub(crate) validation: &'a dyn Rows,
     pub(crate) digests: RowDigests,
     pub(crate) collation: Collation,
     pub(crate) sampler: Sampler,
@@ -92,18 +92,20 @@ pub struct Trainer<'a> {
 impl<'a> Trainer<'a> {
     /// Checks everything, applies the strategy, and stands before the first step.
     ///
+    /// Rows are read when a step or an evaluation needs them; none is kept.
+    ///
     /// # Errors
     /// Whatever is wrong with settings, data, roles or patterns.
     pub fn new(
         mut model: Model,
         spec: TrainSpec,
         roles: Roles,
-        train: &'a [Example],
-        validation: &'a [Example],
+        train: &'a dyn Rows,
+        validation: &'a dyn Rows,
     ) -> Result<Self, TrainError> {
         let workers = Box::new(Alone);
         spec.check()?;
-        preflight::examples(&model, train, validation, &spec.columns)?;
+        preflight::rows(&model, train, validation, &spec.columns)?;
         let mode = preflight::best(&spec, &roles.metrics, validation.is_empty())?;
         let mut collation = Collation::new(model.task(), &spec.columns);
         collation.want(RoleKind::Loss, roles.loss.name(), roles.loss.wants())?;

@@ -155,7 +155,7 @@ pub fn train(
     validation: &[Example],
 ) -> (Result<Outcome, TrainError>, Recorder) {
     let mut recorder = Recorder::default();
-    let outcome = Trainer::new(model, spec, roles, train, validation).and_then(|trainer| trainer.run(&mut recorder));
+    let outcome = Trainer::new(model, spec, roles, &train, &validation).and_then(|trainer| trainer.run(&mut recorder));
     (outcome, recorder)
 }
 
