@@ -65,7 +65,7 @@ fn lay_out(workspace: &Workspace, binary: &Path, folder: &Path) -> Result<(), Fa
     copy(binary, &folder.join("retune"))?;
     copy(&workspace.path("tests/reference/step_torch.py"), &folder.join("step_torch.py"))?;
     copy(&workspace.path("xtask/gpu-check/step-gpu.json"), &folder.join("step-gpu.json"))?;
-    copy(&workspace.path("host/recipes/continued-pretraining/config.json"), &folder.join("step-cpu.json"))?;
+    copy(&workspace.path("host/recipes/pretraining/config.json"), &folder.join("step-cpu.json"))?;
     for plugin in PLUGINS {
         let file = format!("target/plugins/{plugin}.wasm");
         copy(&workspace.path(&file), &folder.join(&file))?;

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use retune_roles::TaskKind;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{DataError, Result};
@@ -190,7 +191,7 @@ impl Source {
 }
 
 /// How a file holds rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
     /// Comma-separated with a header (RFC 4180 quoting).
@@ -269,7 +270,7 @@ impl Default for Columns {
 }
 
 /// How token streams become examples.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {
     /// A row is an example, cut at `max_length`.

@@ -1,290 +1,109 @@
 //! A recipe: the TOML file that describes a run, typed and checked.
 //!
-//! Strict: an unknown key, a wrong type, an impossible value each become a
-//! diagnostic with file, line and what is allowed, all of them together. Paths are
-//! relative to the recipe's folder and absolute afterwards. What a recipe leaves
-//! out is filled in here and nowhere else, so [`resolved`] shows every value a
-//! run used, and running that file gives the same run.
+//! The [sections] are plain structs; a field's doc comment, type, bounds and default are
+//! the only description of a key, and everything else is made from them: the [JSON
+//! Schema](schema), the [table of keys](reference), parsing, and the [resolved] form.
+//!
+//! Strict: an unknown key, a wrong type, an impossible value each become a diagnostic
+//! with file, line and what is allowed, all of them together. Reading goes
+//! through these steps: texts become values with places (`layers`, `written`), values are
+//! checked against the schema (`check`), paths become absolute (`normal`), defaults that
+//! depend on other keys are filled in (`derived`), and rules between keys are checked
+//! (`rules`). So [`resolved`] shows every value a run used, and running that
+//! file gives the same run.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
-pub mod at;
+mod check;
+mod derived;
 pub mod diagnostic;
 pub mod embedded;
-pub mod reader;
+mod foreign;
+mod layers;
+mod normal;
+pub mod place;
+mod problems;
+pub mod reference;
 pub mod resolved;
-pub mod roles;
+mod rules;
 pub mod schema;
 pub mod sections;
 #[cfg(test)]
 mod tests;
-pub mod value;
+mod written;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use retune_data::Format;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use smart_default::SmartDefault;
 
-pub use at::At;
-pub use roles::{RoleRef, RoleSource};
-pub use value::Places;
-
-use retune_roles::TaskKind;
+pub use retune_data::{Format, Layout};
+pub use sections::{
+    BaseRef, Best, Checkpoint, Columns, Data, EarlyStopping, Evaluation, Every, Export, Globs, LrScheduler, Method,
+    Mode, Model, Optimizer, OptimizerName, Reinitialize, RoleRef, RoleSource, SchedulerName, Scheme, Strategy,
+    Training, Validation,
+};
 
 use crate::diagnostic::{Diagnostic, Result, Text, unreadable};
+use crate::layers::Layers;
+use crate::place::{Place, Places, Source, child, deepest, pointer};
 
-/// A whole recipe.
-#[derive(Clone, Debug)]
+/// Describes a run: what it starts from, what it learns from, how.
+#[derive(Clone, Debug, SmartDefault, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct Recipe {
-    /// The file, to point into.
-    pub text: Text,
-    /// Names the run.
+    /// Recipes whose keys are read first; what stands in this file wins. Relative to this file.
+    #[schemars(schema_with = "sections::files", extend("x-default" = "none"))]
+    #[serde(skip_serializing)]
+    include: Globs,
+    /// Names the run directory.
+    #[schemars(extend("x-default" = "the file's name"))]
     pub name: String,
     /// Seed for all randomness.
+    #[default(42)]
     pub seed: u64,
-    /// `auto`, `cpu`, `cuda:0`.
-    pub device: At<String>,
+    /// Where to train; auto takes the first GPU that works, else the CPU.
+    #[default("auto")]
+    #[schemars(extend(
+        "pattern" = "^(auto|cpu|cuda(:[0-9]+)?)$",
+        "x-kind" = "auto | cpu | cuda:N",
+        "x-form" = "not a device",
+        "x-write" = "`auto`, `cpu`, `cuda:0`, `cuda:1`, …"
+    ))]
+    pub device: String,
     /// What to start from.
+    #[schemars(extend("x-required" = true, "x-write" = "add [model] with `base` (a Hugging Face directory) and `task`"))]
     pub model: Model,
     /// What to learn from.
+    #[schemars(extend("x-required" = true, "x-write" = "add [data] with `train` (a csv, jsonl or txt file)"))]
     pub data: Data,
-    /// What learns.
+    /// Which parameters are trained.
     pub strategy: Strategy,
-    /// The loss; none means the task's own.
+    /// What is minimised.
+    #[schemars(extend("x-default" = "cross-entropy"))]
     pub loss: Option<RoleRef>,
     /// How long, how fast.
     pub training: Training,
-    /// How good.
+    /// How good it is, and when to stop.
     pub evaluation: Evaluation,
-    /// Where a second copy of the result goes.
-    pub export: Option<At<PathBuf>>,
-}
-
-/// The section `model`.
-#[derive(Clone, Debug)]
-pub struct Model {
-    /// A directory with weights, or a config.json alone.
-    pub base: BaseRef,
-    /// Where tokenizer.json is.
-    pub tokenizer: At<PathBuf>,
-    /// What it is to do.
-    pub task: At<TaskKind>,
-}
-
-/// What the model starts from.
-#[derive(Clone, Debug)]
-pub enum BaseRef {
-    /// A Hugging Face directory.
-    Directory(At<PathBuf>),
-    /// A config.json; weights from the seed.
-    Config(At<PathBuf>),
-}
-
-impl BaseRef {
-    /// The path with its place.
-    pub fn path(&self) -> &At<PathBuf> {
-        match self {
-            Self::Directory(path) | Self::Config(path) => path,
-        }
-    }
-}
-
-/// The section `data`.
-#[derive(Clone, Debug)]
-pub struct Data {
-    /// The training file.
-    pub train: At<PathBuf>,
-    /// What chooses the model.
-    pub validation: Validation,
-    /// What judges the chosen one.
-    pub test: Option<At<PathBuf>>,
-    /// How the files are written; none means by extension.
-    pub format: Option<Format>,
-    /// Which column holds what.
-    pub columns: Columns,
-    /// Numeric columns for roles.
-    pub extra_columns: Vec<At<String>>,
-    /// The label set, when given.
-    pub labels: Option<At<Vec<At<String>>>>,
-    /// Tokens per row.
-    pub max_length: At<u64>,
-    /// Whether documents are joined and cut into blocks.
-    pub blocks: bool,
-    /// First so many rows of each label.
-    pub limit_per_label: Option<u64>,
-    /// Threads; none means all cores.
-    pub workers: Option<u64>,
-    /// Preprocessors, in order.
-    pub preprocess: Vec<RoleRef>,
-}
-
-/// Which column holds what.
-#[derive(Clone, Debug)]
-pub struct Columns {
-    /// The text.
-    pub text: At<String>,
-    /// The second text of a pair.
-    pub text_pair: Option<At<String>>,
-    /// The label; none for causal-lm, unless a limit counts by it.
-    pub label: Option<At<String>>,
-    /// Shown, not learnt.
-    pub prompt: Option<At<String>>,
-    /// Learnt, in place of the text.
-    pub completion: Option<At<String>>,
-}
-
-/// Where the validation set comes from.
-#[derive(Clone, Debug)]
-pub enum Validation {
-    /// There is none.
-    None,
-    /// This share of the training set.
-    Split(f64),
-    /// Its own file.
-    File(At<PathBuf>),
-}
-
-/// The section `strategy`.
-#[derive(Clone, Debug, Default)]
-pub struct Strategy {
-    /// Whether only some parameters are trainable.
-    pub partial: bool,
-    /// Globs that do not learn.
-    pub freeze: Vec<At<String>>,
-    /// Only the top so many blocks learn.
-    pub train_top_layers: Option<At<u32>>,
-    /// What starts anew.
-    pub reinitialize: Vec<Reinitialize>,
-    /// Freezing policies.
-    pub policy: Vec<RoleRef>,
-}
-
-/// Parameters that start anew.
-#[derive(Clone, Debug)]
-pub struct Reinitialize {
-    /// Globs.
-    pub layers: Vec<At<String>>,
-    /// How to draw them.
-    pub scheme: Scheme,
-}
-
-/// How to draw new parameters.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Scheme {
-    /// Normal with this standard deviation.
-    Normal(f64),
-    /// All zero.
-    Zeros,
-    /// Glorot and Bengio 2010.
-    XavierUniform,
-    /// He et al. 2015.
-    KaimingUniform,
-}
-
-/// The section `training`.
-#[derive(Clone, Debug)]
-pub struct Training {
-    /// Passes over the data.
-    pub epochs: u32,
-    /// Stops earlier.
-    pub max_steps: Option<u64>,
-    /// Rows per micro-batch.
-    pub batch_size: u64,
-    /// Micro-batches per step.
-    pub gradient_accumulation_steps: u64,
-    /// Peak learning rate.
-    pub learning_rate: f64,
-    /// Decoupled weight decay.
-    pub weight_decay: f64,
-    /// AdamW's first decay.
-    pub beta1: f64,
-    /// AdamW's second decay.
-    pub beta2: f64,
-    /// AdamW's epsilon.
-    pub epsilon: f64,
-    /// Shape of the schedule.
-    pub scheduler: Scheduler,
-    /// Length of the warm-up.
-    pub warmup: Warmup,
-    /// Zero means no clipping.
-    pub max_grad_norm: f64,
-    /// Whether dropout applies.
-    pub dropout: bool,
-    /// Steps between checkpoints; none means each epoch.
-    pub checkpoint_every_steps: Option<u64>,
-    /// How many stay.
-    pub checkpoint_keep: u64,
-    /// Steps between progress lines.
-    pub logging_steps: u64,
-}
-
-/// Shape of the learning rate after warm-up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scheduler {
-    /// Down to zero in a line.
-    Linear,
-    /// Half a cosine.
-    Cosine,
-    /// Stays.
-    Constant,
-}
-
-/// Length of the warm-up.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Warmup {
-    /// Optimiser steps.
-    Steps(u64),
-    /// A share of all steps.
-    Ratio(f64),
-}
-
-/// The section `evaluation`.
-#[derive(Clone, Debug)]
-pub struct Evaluation {
-    /// When.
-    pub every: Every,
-    /// Rows per batch.
-    pub batch_size: u64,
-    /// What to measure.
-    pub metrics: Vec<RoleRef>,
-    /// What chooses the model; none means the lowest loss.
-    pub best: Option<Best>,
-    /// When to stop.
-    pub early_stopping: Option<EarlyStopping>,
-}
-
-/// When to evaluate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Every {
-    /// After each epoch.
-    Epoch,
-    /// After so many steps.
-    Steps(u64),
-    /// Only at the end.
-    Never,
-}
-
-/// What chooses the model.
-#[derive(Clone, Debug)]
-pub struct Best {
-    /// A metric's value, or `loss`.
-    pub metric: At<String>,
-    /// Whether higher is better; none leaves it to the metric.
-    pub maximize: Option<bool>,
-}
-
-/// When to stop.
-#[derive(Clone, Copy, Debug)]
-pub struct EarlyStopping {
-    /// Evaluations without improvement.
-    pub patience: u64,
-    /// What counts as one.
-    pub min_delta: f64,
+    /// A second copy of the result.
+    pub export: Option<Export>,
+    #[serde(skip)]
+    sources: Vec<Source>,
+    #[serde(skip)]
+    places: Places,
 }
 
 impl Recipe {
     /// Reads and checks the recipe at `path`.
     pub fn load(path: &Path) -> Result<Self> {
+        Self::load_with(path, &[])
+    }
+
+    /// As [`Recipe::load`], with the keys of `sets` (`training.epochs=1`) set on top.
+    pub fn load_with(path: &Path, sets: &[String]) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|error| {
             let diagnostic = match error.kind() {
                 std::io::ErrorKind::InvalidData => Diagnostic::new(format!("`{}` is not UTF-8 text", path.display())),
@@ -297,22 +116,105 @@ impl Recipe {
         let folder = path.parent().unwrap_or(Path::new(""));
         let folder = std::path::absolute(folder_or_here(folder)).map_err(|e| unreadable(folder, &e))?;
         let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-        Self::parse(Text { name: path.display().to_string(), text: Arc::from(text) }, &folder, &stem)
+        Self::parse_with(Text { name: path.display().to_string(), text: Arc::from(text) }, &folder, &stem, sets)
     }
 
     /// Checks a recipe's text; paths are relative to `folder`.
     pub fn parse(text: Text, folder: &Path, stem: &str) -> Result<Self> {
-        sections::recipe(text, folder, stem)
+        Self::parse_with(text, folder, stem, &[])
     }
 
-    /// A diagnostic that points at `span` of this recipe.
+    /// As [`Recipe::parse`], with the keys of `sets` (`training.epochs=1`) set on top.
+    pub fn parse_with(text: Text, folder: &Path, stem: &str, sets: &[String]) -> Result<Self> {
+        let mut layers = Layers::default();
+        let own: Vec<_> = Path::new(&text.name).canonicalize().into_iter().collect();
+        layers.file(text, folder, &own);
+        for argument in sets {
+            layers.set(argument, folder);
+        }
+        Self::read(layers, stem)
+    }
+
+    /// Checks what the texts of a recipe say together.
+    fn read(layers: Layers, stem: &str) -> Result<Self> {
+        let Layers { mut written, sources, mut problems } = layers;
+        if problems.is_empty() {
+            check::check(&mut written, &mut problems);
+            normal::normalise(&mut written, &sources, &mut problems);
+            derived::derive(&mut written.values, stem);
+            match serde_json::from_value::<Self>(written.values.into()) {
+                Ok(mut recipe) => {
+                    recipe.places = written.places;
+                    recipe.name_roles();
+                    rules::check(&recipe, &mut problems);
+                    if problems.is_empty() {
+                        recipe.sources = sources;
+                        return Ok(recipe);
+                    }
+                }
+                Err(error) if problems.is_empty() => {
+                    return Err(Diagnostic::new("the recipe cannot be read").because(error));
+                }
+                Err(_) => {}
+            }
+        }
+        let unknown = || Diagnostic::new(format!("`{stem}` cannot be read"));
+        Err(problems.into_diagnostic(&sources).unwrap_or_else(unknown))
+    }
+
+    /// Tells each role by which key it is named.
+    fn name_roles(&mut self) {
+        if let Some(loss) = &mut self.loss {
+            loss.path = "loss".to_owned();
+        }
+        let lists = [
+            ("data.preprocess", &mut self.data.preprocess),
+            ("strategy.policy", &mut self.strategy.policy),
+            ("evaluation.metrics", &mut self.evaluation.metrics),
+        ];
+        for (key, roles) in lists {
+            for (i, role) in roles.iter_mut().enumerate() {
+                role.path = format!("{key}[{i}]");
+            }
+        }
+    }
+
+    /// Every role it names.
+    pub fn roles(&self) -> impl Iterator<Item = &RoleRef> {
+        let lists = [&self.data.preprocess, &self.strategy.policy, &self.evaluation.metrics];
+        self.loss.iter().chain(lists.into_iter().flatten())
+    }
+
+    /// Where `key` (`data.preprocess[0].plugin`) stands, when it was written.
+    pub fn place(&self, key: &str) -> Option<&Place> {
+        self.places.get(&pointer(key))
+    }
+
+    /// Where `key` stands, or the deepest part of it that was written.
+    pub fn nearest_place(&self, key: &str) -> Option<&Place> {
+        deepest(&self.places, &pointer(key))
+    }
+
+    /// Where the part of a role's settings at `path` stands, or the deepest part of it that was
+    /// written; `table` is `config` or `limits`.
+    pub fn setting_place(&self, role: &RoleRef, table: &str, path: &[String]) -> Option<&Place> {
+        let table = format!("{}/{table}", pointer(&role.path));
+        deepest(&self.places, &path.iter().fold(table, |pointer, key| child(&pointer, key)))
+    }
+
+    /// A diagnostic that points at the value at `place`; `label` says what it is.
     pub fn diagnostic(
         &self,
         message: impl Into<String>,
-        span: Option<std::ops::Range<usize>>,
+        place: Option<&Place>,
         label: impl Into<String>,
     ) -> Diagnostic {
-        Diagnostic::new(message).at_some(&self.text, span, label)
+        let source = place.and_then(|place| Some((self.sources.get(place.source)?, place)));
+        let diagnostic = Diagnostic::new(message);
+        match source {
+            Some((source, place)) => diagnostic.at(&source.text, place.value.clone(), label),
+            None => diagnostic,
+        }
     }
 }
 

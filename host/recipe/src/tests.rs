@@ -221,8 +221,8 @@ fn a_recipe_without_a_name_is_named_after_its_file_and_reads_back() {
 #[test]
 fn paths_are_relative_to_the_recipe() {
     let recipe = read(FULL).unwrap();
-    assert_eq!(recipe.model.tokenizer.as_path(), Path::new("/tok"));
-    assert_eq!(recipe.data.train.as_path(), Path::new("/here/train.tsv"));
+    assert_eq!(recipe.model.tokenizer, Path::new("/tok"));
+    assert_eq!(recipe.data.train, Path::new("/here/train.tsv"));
 }
 
 #[test]
@@ -253,4 +253,197 @@ proptest::proptest! {
             Err(diagnostic) => proptest::prop_assert!(diagnostic.count() >= 1 && diagnostic.render(true, None).contains("recipe.toml")),
         }
     }
+}
+
+fn read_with(text: &str, sets: &[&str]) -> Result<Recipe> {
+    let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+    let text = Text { name: "recipe.toml".into(), text: Arc::from(text) };
+    Recipe::parse_with(text, Path::new("/here"), "recipe", &sets)
+}
+
+#[test]
+fn what_is_set_on_the_command_line_wins_and_is_read_like_the_file() {
+    let sets = [
+        "training.epochs=7",
+        "training.optimizer.learning_rate = 1e-3",
+        "model.task=causal-lm",
+        "data.train=other.txt",
+        "evaluation.metrics=[\"perplexity\"]",
+        "evaluation.every={ steps = 10 }",
+        "data.validation.split=0.25",
+    ];
+    let recipe = read_with(SOUND, &sets).unwrap();
+    assert_eq!((recipe.training.epochs, recipe.training.optimizer.learning_rate), (7, 1e-3));
+    assert_eq!(recipe.data.train, Path::new("/here/other.txt"));
+    let written = resolved::resolved(&recipe);
+    assert_eq!(resolved::resolved(&read(&written).unwrap()), written, "the resolved recipe has what was set");
+    assert!(written.contains("every = { steps = 10 }") && written.contains("layout = \"blocks\""), "{written}");
+}
+
+#[test]
+fn an_item_of_a_list_is_set_by_its_number() {
+    let recipe = read_with(FULL, &["strategy.policy[0].config.every_epochs=5", "data.labels[1]=maybe"]).unwrap();
+    assert_eq!(recipe.strategy.policy[0].config["every_epochs"], 5);
+    assert_eq!(recipe.strategy.policy[0].config["nested"]["a"][2], "x", "its neighbours stay");
+    assert_eq!(recipe.data.labels.as_deref(), Some(&["no".to_owned(), "maybe".to_owned()][..]));
+}
+
+#[test]
+fn one_of_two_ways_to_say_it_replaces_the_other() {
+    let recipe =
+        read_with(FULL, &["model.base=model", "loss.builtin=cross-entropy", "training.lr_scheduler.warmup_ratio=0.5"]);
+    let recipe = recipe.unwrap();
+    assert_eq!(recipe.model.start().path(), Path::new("/here/model"));
+    assert_eq!(recipe.loss.as_ref().unwrap().plugin(), None);
+    assert_eq!(recipe.training.lr_scheduler.warmup_steps, None);
+}
+
+#[test]
+fn a_mistake_on_the_command_line_is_shown_there() {
+    let wrong = [
+        "training.epochs=zero",
+        "training.epoch=1",
+        "training.epochs",
+        "evaluation.metrics[3].config.k=1",
+        "training.lr=1e-3",
+        "device=tpu",
+    ];
+    let shown: Vec<String> =
+        wrong.iter().map(|set| read_with(SOUND, &[set]).err().unwrap().render(false, None)).collect();
+    insta::assert_snapshot!("set_on_the_command_line", shown.join("\n"));
+}
+
+#[test]
+fn keys_of_other_systems_lead_to_ours() {
+    let wrong = [
+        "[training]\nper_device_eval_batch_size = 8",
+        "[training]\nper_device_train_batch_size = 8",
+        "[training]\nbf16 = true",
+        "adapter = \"lora\"",
+        "[training]\nmetric_for_best_model = \"accuracy\"",
+        "[training]\nearly_stopping_patience = 3",
+        "[training]\nload_best_model_at_end = true",
+        "[data]\nmax_seq_length = 128",
+    ];
+    let shown: Vec<String> = wrong
+        .iter()
+        .map(|lines| {
+            // Before the sections, a section of its own, or within one that is there.
+            let text = match lines.strip_prefix("[data]\n") {
+                Some(key) => format!("{SOUND}{key}\n"),
+                None if lines.starts_with('[') => format!("{SOUND}{lines}\n"),
+                None => format!("{lines}\n{SOUND}"),
+            };
+            diagnostic(&text)
+        })
+        .collect();
+    insta::assert_snapshot!("keys_of_other_systems", shown.join("\n"));
+}
+
+#[test]
+fn the_reference_page_and_the_schema_in_the_checkout_are_those_of_this_code() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../recipes");
+    let made = [
+        ("REFERENCE.md", super::reference::page()),
+        ("recipe.schema.json", format!("{:#}\n", super::schema::schema())),
+    ];
+    for (name, text) in made {
+        let path = folder.join(name);
+        if std::fs::read_to_string(&path).ok().as_ref() != Some(&text) {
+            // As snapshots are: `INSTA_UPDATE=always cargo test` writes them.
+            if std::env::var_os("INSTA_UPDATE").is_some_and(|update| update == "always") {
+                std::fs::write(&path, text).unwrap();
+            } else {
+                panic!(
+                    "{} is not what this code makes; INSTA_UPDATE=always cargo test -p retune-recipe",
+                    path.display()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_schema_alone_takes_every_ready_recipe_and_refuses_what_is_misspelt() {
+    let validator = retune_schema::compile(super::schema::schema()).unwrap();
+    let json = |text: &str| serde_json::to_value(toml::from_str::<toml::Table>(text).unwrap()).unwrap();
+    for embedded in super::embedded::RECIPES {
+        let errors: Vec<_> = validator.iter_errors(&json(embedded.text)).map(|e| e.to_string()).collect();
+        assert!(errors.is_empty(), "{}: {errors:?}", embedded.name);
+    }
+    for (name, lines) in WRONG.iter().filter(|(name, _)| name.starts_with("unknown_")) {
+        assert!(!validator.is_valid(&json(&format!("{}\n{lines}\n", SOUND.trim()))), "{name}");
+    }
+}
+
+#[test]
+fn every_key_has_a_sentence() {
+    for section in super::reference::sections() {
+        for key in &section.keys {
+            assert!(key.about.ends_with('.') && key.about.len() > 5, "{}.{}: {:?}", section.name, key.name, key.about);
+        }
+    }
+}
+
+mod one_line {
+    //! A new key is a field with its doc comment, and nothing else.
+
+    use schemars::JsonSchema;
+    use serde::{Deserialize, Serialize};
+    use smart_default::SmartDefault;
+
+    #[derive(Clone, Debug, SmartDefault, Serialize, Deserialize, JsonSchema)]
+    #[serde(default, deny_unknown_fields)]
+    struct Section {
+        /// Averages the weights of the last so many steps.
+        #[default(8)]
+        #[schemars(range(min = 1))]
+        average_steps: u64,
+    }
+
+    #[test]
+    fn a_field_with_its_doc_comment_is_a_key_with_type_bounds_default_and_sentence() {
+        let mut schema = serde_json::to_value(schemars::schema_for!(Section)).unwrap();
+        super::super::schema::tidy(&mut schema);
+        let key = super::super::reference::key_of("average_steps", &schema["properties"]["average_steps"], false, "");
+        assert_eq!(
+            (key.kind.as_str(), key.default.as_str(), key.about.as_str()),
+            ("whole number, at least 1", "8", "Averages the weights of the last so many steps.")
+        );
+        let validator = retune_schema::compile(&schema).unwrap();
+        for (value, sound) in [("0", false), ("\"x\"", false), ("3", true)] {
+            let given = serde_json::from_str(&format!("{{\"average_steps\": {value}}}")).unwrap();
+            assert_eq!(retune_schema::faults(&schema, &validator, &given).is_empty(), sound, "{value}");
+        }
+        assert_eq!(serde_json::from_str::<Section>("{}").unwrap().average_steps, 8);
+    }
+}
+
+#[test]
+fn a_recipe_includes_others_and_wins_over_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    write("team/base.toml", "seed = 1\n[training]\nepochs = 9\nbatch_size = 4\n[loss]\nplugin = \"focal.wasm\"\n");
+    write("team/team.toml", "include = [\"base.toml\"]\nseed = 2\n[training]\nbatch_size = 8\n");
+    let path = write("recipe.toml", &format!("include = \"team/team.toml\"\nseed = 3\n{SOUND}"));
+    let recipe = Recipe::load(&path).unwrap();
+    assert_eq!((recipe.seed, recipe.training.epochs, recipe.training.batch_size), (3, 9, 8));
+    assert_eq!(recipe.loss.as_ref().unwrap().plugin(), Some(&*folder.path().join("team/focal.wasm")));
+    assert!(!resolved::resolved(&recipe).contains("include"), "the resolved recipe stands alone");
+
+    let shown = |path: &Path| {
+        let here = folder.path().display().to_string();
+        Recipe::load(path).err().unwrap().render(false, None).replace(&here, "…")
+    };
+    write("team/base.toml", "include = \"../recipe.toml\"\n");
+    insta::assert_snapshot!("an_include_that_closes_a_circle", shown(&path));
+    write("team/base.toml", "[training]\nepoch = 9\n");
+    insta::assert_snapshot!("a_mistake_in_an_included_file", shown(&path));
+    write("recipe.toml", &format!("include = [\"team/tem.toml\"]\n{SOUND}"));
+    insta::assert_snapshot!("an_include_that_is_not_there", shown(&path));
 }

@@ -2,7 +2,7 @@
 //! labels, model, data. The order is that of the price of finding out: what can
 //! be seen at a glance is reported first, all of it together.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use retune_data::{
@@ -18,7 +18,7 @@ use crate::machine;
 use crate::roles::RunRoles;
 use crate::{locate, settings};
 use retune_recipe::diagnostic::{Diagnostic, Result, nearest_path};
-use retune_recipe::{At, BaseRef, Recipe, Validation};
+use retune_recipe::{BaseRef, Recipe};
 
 /// What a run is made of.
 pub struct Assembly {
@@ -36,7 +36,7 @@ impl Assembly {
     /// Everything a run needs but the model and the rows.
     pub fn new(recipe: &Recipe) -> Result<Self> {
         let mut in_the_way = missing_files(recipe);
-        in_the_way.extend(recipe.export.as_ref().and_then(|directory| lost_by_export(recipe, directory)));
+        in_the_way.extend(recipe.export.as_ref().and_then(|export| lost_by_export(recipe, &export.directory)));
         Self::from_parts(recipe, in_the_way, &recipe.model.tokenizer)
     }
 
@@ -116,7 +116,7 @@ fn device(recipe: &Recipe) -> Result<Device> {
     // The reader has refused what is not a device.
     let choice: DeviceChoice = recipe.device.parse().unwrap_or(DeviceChoice::Auto);
     choice.resolve().map_err(|e| {
-        let diagnostic = recipe.diagnostic(e.summary(), recipe.device.span(), "asked for here");
+        let diagnostic = recipe.diagnostic(e.summary(), recipe.place("device"), "asked for here");
         let diagnostic = e.details().iter().fold(diagnostic, |diagnostic, detail| diagnostic.help(detail.clone()));
         diagnostic.help("`retune doctor` shows what this machine has; device = \"cpu\" always works")
     })
@@ -125,10 +125,10 @@ fn device(recipe: &Recipe) -> Result<Device> {
 /// Every file and folder the recipe names that is not there.
 fn missing_files(recipe: &Recipe) -> Vec<Diagnostic> {
     let mut diagnostics = Vec::new();
-    let mut check = |key: &str, path: &At<PathBuf>, wants: Wants| {
+    let mut check = |key: &str, path: &Path, wants: Wants| {
         if let Some(problem) = wants.problem(path) {
             let shown = path.display();
-            let diagnostic = recipe.diagnostic(format!("{key}: `{shown}` {problem}"), path.span(), "named here");
+            let diagnostic = recipe.diagnostic(format!("{key}: `{shown}` {problem}"), recipe.place(key), "named here");
             let help = if path.exists() { None } else { nearest_path(path) };
             let diagnostic = diagnostic.help_some(help).help("paths are relative to the recipe's folder");
             // Written as elsewhere one writes the name of a model on a hub.
@@ -137,16 +137,16 @@ fn missing_files(recipe: &Recipe) -> Vec<Diagnostic> {
             diagnostics.push(diagnostic.help_some(hub));
         }
     };
-    match &recipe.model.base {
+    match recipe.model.start() {
         BaseRef::Directory(path) => check("model.base", path, Wants::Folder),
         BaseRef::Config(path) => check("model.config", path, Wants::File),
     }
-    let same = recipe.model.tokenizer.as_path() == recipe.model.base.path().as_path();
+    let same = recipe.model.tokenizer == recipe.model.start().path();
     if !same {
         check("model.tokenizer", &recipe.model.tokenizer, Wants::Folder);
     }
     check("data.train", &recipe.data.train, Wants::File);
-    if let Validation::File(path) = &recipe.data.validation {
+    if let Some(path) = recipe.data.validation_file() {
         check("data.validation", path, Wants::File);
     }
     if let Some(path) = &recipe.data.test {
@@ -156,12 +156,12 @@ fn missing_files(recipe: &Recipe) -> Vec<Diagnostic> {
 }
 
 /// Why the result may not go to `directory`: something there would be lost.
-fn lost_by_export(recipe: &Recipe, directory: &At<PathBuf>) -> Option<Diagnostic> {
+fn lost_by_export(recipe: &Recipe, directory: &Path) -> Option<Diagnostic> {
     let same = |other: &Path| match (directory.canonicalize(), other.canonicalize()) {
         (Ok(one), Ok(other)) => one == other,
         _ => false,
     };
-    let starts_from = [recipe.model.base.path().as_path(), recipe.model.tokenizer.as_path()];
+    let starts_from = [recipe.model.start().path(), &recipe.model.tokenizer];
     let (message, help) = if starts_from.into_iter().any(same) {
         let message = format!("export.directory: `{}` is what the run starts from", directory.display());
         (message, "a run never changes its base: choose a folder that does not exist yet".to_owned())
@@ -169,7 +169,7 @@ fn lost_by_export(recipe: &Recipe, directory: &At<PathBuf>) -> Option<Diagnostic
         let error = may_replace(directory).err()?;
         (format!("export.directory: {error}"), "the run directory has the model too, in `model`".to_owned())
     };
-    Some(recipe.diagnostic(message, directory.span(), "given here").help(help))
+    Some(recipe.diagnostic(message, recipe.place("export.directory"), "given here").help(help))
 }
 
 #[derive(Clone, Copy)]

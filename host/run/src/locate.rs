@@ -1,27 +1,18 @@
 //! The rooms' errors as diagnostics, pointed at the line of the recipe they come from.
 
-use std::ops::Range;
 use std::path::Path;
 
 use retune_data::DataError;
 use retune_train::TrainError;
 use retune_train::model::ModelError;
 
+use retune_recipe::Recipe;
 use retune_recipe::diagnostic::Diagnostic;
-use retune_recipe::{At, Recipe, Validation};
+use retune_recipe::place::Place;
 
 /// What the data room says.
 pub fn data(recipe: &Recipe, error: DataError) -> Diagnostic {
     let help = error.help();
-    let columns = &recipe.data.columns;
-    let column = |purpose: &str| match purpose {
-        "data.columns.text" => columns.text.span(),
-        "data.columns.text_pair" => span(&columns.text_pair),
-        "data.columns.label" => span(&columns.label),
-        "data.columns.prompt" => span(&columns.prompt),
-        "data.columns.completion" => span(&columns.completion),
-        _ => None,
-    };
     let (place, label) = match &error {
         DataError::Stage(failure) => return Diagnostic::from(failure.clone()),
         DataError::FileMissing { path, .. }
@@ -31,17 +22,19 @@ pub fn data(recipe: &Recipe, error: DataError) -> Diagnostic {
         | DataError::NoRows { path } => (file(recipe, path), "this file"),
         DataError::ColumnMissing { purpose, .. }
         | DataError::ValueMissing { purpose, .. }
-        | DataError::ValueKind { purpose, .. } => (column(purpose), "this column"),
-        DataError::MaxLengthTooLong { .. } | DataError::NoRoom { .. } => (recipe.data.max_length.span(), "this length"),
-        DataError::LabelUnknown { .. } | DataError::LabelTwice { .. } => {
-            (recipe.data.labels.as_ref().and_then(At::span), "the label set")
+        | DataError::ValueKind { purpose, .. } => (recipe.place(purpose), "this column"),
+        DataError::MaxLengthTooLong { .. } | DataError::NoRoom { .. } => {
+            (recipe.place("data.max_length"), "this length")
         }
+        DataError::LabelUnknown { .. } | DataError::LabelTwice { .. } => (recipe.place("data.labels"), "the label set"),
         DataError::TooFewLabels { .. } => {
-            (recipe.data.labels.as_ref().and_then(At::span).or_else(|| span(&columns.label)), "these labels")
+            (recipe.place("data.labels").or_else(|| recipe.place("data.columns.label")), "these labels")
         }
         DataError::TokenizerMissing { .. }
         | DataError::TokenizerBroken { .. }
-        | DataError::TokenizerDoesNotFit { .. } => (recipe.model.tokenizer.span(), "the tokenizer"),
+        | DataError::TokenizerDoesNotFit { .. } => {
+            (recipe.place("model.tokenizer").or_else(|| recipe.place("model.base")), "the tokenizer")
+        }
         _ => (None, ""),
     };
     recipe.diagnostic(error.to_string(), place, label).help_some(help)
@@ -58,7 +51,7 @@ pub fn model(recipe: &Recipe, error: &ModelError) -> Diagnostic {
         }
         _ => None,
     };
-    recipe.diagnostic(error.to_string(), recipe.model.base.path().span(), "the base model").help_some(help)
+    recipe.diagnostic(error.to_string(), recipe.place(recipe.model.start().key()), "the base model").help_some(help)
 }
 
 /// What the training room says.
@@ -72,44 +65,43 @@ pub fn training(recipe: &Recipe, error: TrainError) -> Diagnostic {
     let (place, label) = match &error {
         TrainError::Pattern { pattern, .. } => (glob(recipe, pattern), "matches nothing"),
         TrainError::Field { field, .. } if field.starts_with("evaluation.best") => {
-            (recipe.evaluation.best.as_ref().and_then(|b| b.metric.span()), "this value")
+            (recipe.place("evaluation.best.metric"), "this value")
         }
         TrainError::Field { field, .. } if field.starts_with("strategy.train_top_layers") => {
-            (recipe.strategy.train_top_layers.as_ref().and_then(At::span), "here")
+            (recipe.place("strategy.train_top_layers"), "here")
         }
-        TrainError::NothingLearns { .. } => (recipe.strategy.freeze.first().and_then(At::span), "frozen here"),
+        TrainError::NothingLearns { .. } => {
+            (recipe.place("strategy.freeze[0]").or_else(|| recipe.place("strategy.freeze")), "frozen here")
+        }
         TrainError::Want { role: retune_roles::RoleKind::Loss, .. } => {
-            (recipe.loss.as_ref().and_then(|l| l.span()), "this loss")
+            (recipe.nearest_place("loss.plugin"), "this loss")
         }
         _ => (None, ""),
     };
     recipe.diagnostic(error.to_string(), place, label).help_some(help)
 }
 
-fn span<T>(value: &Option<At<T>>) -> Option<Range<usize>> {
-    value.as_ref().and_then(At::span)
-}
-
 /// Where a file is named.
-fn file(recipe: &Recipe, path: &Path) -> Option<Range<usize>> {
-    let validation = match &recipe.data.validation {
-        Validation::File(file) => Some(file),
-        Validation::None | Validation::Split(_) => None,
-    };
-    [Some(&recipe.data.train), validation, recipe.data.test.as_ref()]
-        .into_iter()
-        .flatten()
-        .find(|file| file.as_path() == path)
-        .and_then(At::span)
+fn file<'a>(recipe: &'a Recipe, path: &Path) -> Option<&'a Place> {
+    let data = &recipe.data;
+    let files = [
+        ("data.train", Some(&*data.train)),
+        ("data.validation", data.validation_file()),
+        ("data.test", data.test.as_deref()),
+    ];
+    files.into_iter().find(|(_, file)| *file == Some(path)).and_then(|(key, _)| recipe.place(key))
 }
 
 /// Where a glob stands.
-fn glob(recipe: &Recipe, pattern: &str) -> Option<Range<usize>> {
+fn glob<'a>(recipe: &'a Recipe, pattern: &str) -> Option<&'a Place> {
     let strategy = &recipe.strategy;
-    strategy
-        .freeze
+    let reset = strategy
+        .reinitialize
         .iter()
-        .chain(strategy.reinitialize.iter().flat_map(|r| &r.layers))
-        .find(|glob| glob.as_str() == pattern)
-        .and_then(At::span)
+        .enumerate()
+        .map(|(i, r)| (format!("strategy.reinitialize[{i}].layers"), &r.layers));
+    std::iter::once(("strategy.freeze".to_owned(), &strategy.freeze))
+        .chain(reset)
+        .find_map(|(key, globs)| Some((key, globs.iter().position(|glob| glob == pattern)?)))
+        .and_then(|(key, item)| recipe.nearest_place(&format!("{key}[{item}]")))
 }

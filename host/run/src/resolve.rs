@@ -12,7 +12,8 @@ use retune_sandbox::{Columns, Limits, Plugin, Sandbox};
 use crate::roles::{Origin, Role, limit_names};
 use retune_recipe::diagnostic::listed;
 use retune_recipe::diagnostic::{Diagnostic, Result, nearest_path};
-use retune_recipe::{Places, Recipe, RoleRef, RoleSource};
+use retune_recipe::place::Place;
+use retune_recipe::{Recipe, RoleRef, RoleSource};
 use retune_roles::nearest::nearest;
 
 /// Fills the roles of one recipe.
@@ -50,6 +51,11 @@ impl<'a> Resolver<'a> {
         }
     }
 
+    /// Where the role is named.
+    fn named(&self, role: &RoleRef) -> Option<&'a Place> {
+        self.recipe.nearest_place(&role.key())
+    }
+
     fn report(&mut self, diagnostic: Diagnostic) {
         self.diagnostics.push(diagnostic);
     }
@@ -70,7 +76,7 @@ impl<'a> Resolver<'a> {
                 .unwrap_or_else(|| "paths are relative to the recipe; build the plugin first".to_owned());
             return Err(self
                 .recipe
-                .diagnostic(format!("the plugin `{}` {what}", path.display()), role.span(), "given here")
+                .diagnostic(format!("the plugin `{}` {what}", path.display()), self.named(role), "given here")
                 .help(help));
         }
         if self.sandbox.is_none() {
@@ -80,7 +86,7 @@ impl<'a> Resolver<'a> {
         let sandbox = self.sandbox.as_ref().ok_or_else(|| Diagnostic::new("the sandbox did not start"))?;
         sandbox
             .load(path)
-            .map_err(|e| self.recipe.diagnostic(e.to_string(), role.span(), "given here").help_some(e.help()))
+            .map_err(|e| self.recipe.diagnostic(e.to_string(), self.named(role), "given here").help_some(e.help()))
     }
 
     fn plugin(&mut self, role: &RoleRef, path: &Path, kind: RoleKind) -> Option<Role> {
@@ -92,7 +98,7 @@ impl<'a> Resolver<'a> {
                 self.recipe
                     .diagnostic(
                         format!("`{}` is not a {kind}", plugin.name()),
-                        role.span(),
+                        self.named(role),
                         format!("its roles: {}", plays.join(", ")),
                     )
                     .help_some(other),
@@ -101,14 +107,16 @@ impl<'a> Resolver<'a> {
         }
         let config = match plugin.resolve_config_for(&role.config, &columns(self.recipe)) {
             Ok(config) => config,
-            Err(error) => {
-                let span = place(&role.places, &error.path).or_else(|| role.span());
-                self.report(
-                    self.recipe
-                        .diagnostic(format!("`{}.config` of {}: {error}", role.path, plugin.name()), span, "here")
-                        .help_some(error.help.clone())
-                        .help(format!("`retune plugin inspect {}` lists its settings", path.display())),
-                );
+            Err(errors) => {
+                for error in errors {
+                    let place = self.recipe.setting_place(role, "config", &error.path);
+                    self.report(
+                        self.recipe
+                            .diagnostic(format!("`{}.config` of {}: {error}", role.path, plugin.name()), place, "here")
+                            .help_some(error.help())
+                            .help(format!("`retune plugin inspect {}` lists its settings", path.display())),
+                    );
+                }
                 return None;
             }
         };
@@ -122,10 +130,8 @@ impl<'a> Resolver<'a> {
             Err(error) => {
                 let names = limit_names();
                 let wrong = role.limits.as_object().and_then(|o| o.keys().find(|k| !names.contains(k)));
-                let span = wrong
-                    .and_then(|key| role.limit_places.get(&format!("/{key}")))
-                    .or_else(|| role.limit_places.get(""))
-                    .cloned();
+                let key: Vec<String> = wrong.into_iter().cloned().collect();
+                let span = self.recipe.setting_place(role, "limits", &key);
                 let (message, label) = match wrong {
                     Some(key) => {
                         let near = nearest(key, names.iter().map(String::as_str))
@@ -150,13 +156,13 @@ impl<'a> Resolver<'a> {
                 .map_or("there is none".to_owned(), |near| format!("did you mean `{near}`?"));
             self.report(
                 self.recipe
-                    .diagnostic(format!("there is no built-in {kind} `{name}`"), role.span(), label)
+                    .diagnostic(format!("there is no built-in {kind} `{name}`"), self.named(role), label)
                     .help(format!("built in: {}", listed(names.iter().copied())))
                     .help("a plugin is named by its file: plugin = \"file.wasm\""),
             );
             return None;
         }
-        let task = *self.recipe.model.task;
+        let task = self.recipe.model.task;
         let made = match kind {
             RoleKind::Preprocessor => builtin::preprocessor(name, &role.config).map(drop),
             RoleKind::Loss => builtin::loss(name, &role.config, task).map(drop),
@@ -164,13 +170,10 @@ impl<'a> Resolver<'a> {
             RoleKind::Metric => builtin::metric(name, &role.config, task).map(drop),
         };
         if let Err(refusal) = made {
-            let named = role
-                .places
-                .iter()
-                .find(|(pointer, _)| pointer.len() > 1 && refusal.message.contains(&format!("`{}`", &pointer[1..])));
-            let span =
-                named.map(|(_, span)| span.clone()).or_else(|| role.places.get("").cloned()).or_else(|| role.span());
-            self.report(self.recipe.diagnostic(format!("`{}`: {refusal}", role.path), span, "here"));
+            let keys = role.config.as_object().into_iter().flat_map(|config| config.keys());
+            let named = keys.filter(|key| refusal.message.contains(&format!("`{key}`"))).take(1).cloned();
+            let place = self.recipe.setting_place(role, "config", &named.collect::<Vec<_>>());
+            self.report(self.recipe.diagnostic(format!("`{}`: {refusal}", role.path), place, "here"));
             return None;
         }
         Some(Role {
@@ -186,18 +189,10 @@ impl<'a> Resolver<'a> {
 fn columns(recipe: &Recipe) -> Columns {
     let columns = &recipe.data.columns;
     let inputs = match &columns.completion {
-        Some(completion) => columns.prompt.iter().chain([completion]).map(|name| name.to_string()).collect(),
-        None => [&columns.text].into_iter().chain(&columns.text_pair).map(|name| name.to_string()).collect(),
+        Some(completion) => columns.prompt.iter().chain([completion]).cloned().collect(),
+        None => columns.text.iter().chain(&columns.text_pair).cloned().collect(),
     };
-    Columns { inputs, label: columns.label.as_ref().map(|name| name.to_string()) }
-}
-
-/// The deepest part of `path` that stands in the recipe.
-fn place(places: &Places, path: &[String]) -> Option<std::ops::Range<usize>> {
-    (0..=path.len())
-        .rev()
-        .find_map(|depth| places.get(&path[..depth].iter().map(|part| format!("/{part}")).collect::<String>()))
-        .cloned()
+    Columns { inputs, label: columns.label.clone() }
 }
 
 fn section(kind: RoleKind) -> &'static str {

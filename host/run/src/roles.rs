@@ -67,14 +67,14 @@ impl RunRoles {
     pub fn resolve(recipe: &Recipe, cache: Option<&Path>) -> Result<Self> {
         let mut resolver = Resolver::new(recipe, cache);
         let preprocess = resolver.all(&recipe.data.preprocess, RoleKind::Preprocessor);
-        let own = RoleRef::builtin("loss".to_owned(), retune_recipe::At::default_of("cross-entropy".to_owned()));
+        let own = RoleRef::builtin("loss", recipe.model.task.info().default_loss);
         let loss = resolver.one(recipe.loss.as_ref().unwrap_or(&own), RoleKind::Loss);
         let policies = resolver.all(&recipe.strategy.policy, RoleKind::Policy);
         let metrics = resolver.all(&recipe.evaluation.metrics, RoleKind::Metric);
         match (resolver.diagnostic(), loss) {
             (Some(diagnostic), _) => Err(diagnostic),
             (None, Some(loss)) => {
-                Ok(Self { preprocess, loss, policies, metrics, task: *recipe.model.task, seed: recipe.seed })
+                Ok(Self { preprocess, loss, policies, metrics, task: recipe.model.task, seed: recipe.seed })
             }
             (None, None) => Err(Diagnostic::new("the loss cannot be used")),
         }

@@ -243,7 +243,7 @@ impl Stages<'_> {
     fn export(&mut self, model: &Model) -> Result<()> {
         let tokenizer: &Path = &self.recipe.model.tokenizer;
         let mut places = vec![self.run_dir.model()];
-        places.extend(self.recipe.export.as_ref().map(|directory| directory.to_path_buf()));
+        places.extend(self.recipe.export.as_ref().map(|export| export.directory.clone()));
         for path in places {
             model.export(&path, Some(tokenizer)).map_err(|e| {
                 let diagnostic = Diagnostic::new(format!("the model cannot be written to `{}`", path.display()))
@@ -298,7 +298,7 @@ fn manifest(
             new,
             unused: loaded.unused,
         },
-        base: base_facts(recipe.model.base.path())?,
+        base: base_facts(recipe.model.start().path())?,
         tokenizer: prepared.report.tokenizer_digest.clone(),
         data: data_facts(prepared),
         roles: assembly.roles.facts(),
@@ -328,7 +328,7 @@ fn tell_changed_plugins(
 /// Refuses to go on with other rows, another tokenizer or another base than the run began with.
 fn same_inputs(run_dir: &RunDir, recipe: &Recipe, prepared: &Prepared) -> Result<()> {
     let then = Manifest::read(&run_dir.manifest())?;
-    let now = [data_facts(prepared), base_facts(recipe.model.base.path())?];
+    let now = [data_facts(prepared), base_facts(recipe.model.start().path())?];
     for (then, now) in then.data.iter().zip(&now[0]).chain(then.base.iter().zip(&now[1])) {
         if then.sha256 != now.sha256 {
             return Err(Diagnostic::new(format!(
@@ -362,7 +362,7 @@ fn data_facts(prepared: &Prepared) -> Vec<FileFacts> {
 }
 
 fn tell_loaded(loaded: &LoadReport, recipe: &Recipe, console: &dyn Reporter) {
-    let base = recipe.model.base.path().display();
+    let base = recipe.model.start().path().display();
     if loaded.loaded == 0 {
         console.line(&format!("model     {base}: every weight drawn from seed {}", recipe.seed));
         return;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use retune_data::{Columns, DataSpec, Layout, Source, Validation as DataValidation};
+use retune_data::{Columns, DataSpec, Source, Validation as DataValidation};
 use retune_roles::Example;
 use retune_train::model::{Base, Task};
 use retune_train::{
@@ -10,36 +10,36 @@ use retune_train::{
     SchedulerName, Scheme as TrainScheme, Strategy, TrainSpec,
 };
 
-use retune_recipe::{At, BaseRef, Every, Recipe, Scheduler, Scheme, Validation, Warmup};
+use retune_recipe::{BaseRef, Every, Mode as RecipeMode, Recipe, SchedulerName as RecipeScheduler, Scheme, Validation};
 
 /// What the data room is to do.
 pub fn data(recipe: &Recipe, cache: Option<PathBuf>) -> DataSpec {
     let data = &recipe.data;
     let source = |path: &PathBuf| Source { path: path.clone(), format: data.format };
-    let name = |column: &Option<At<String>>| column.as_ref().map(|c| c.to_string());
+    let columns = data.columns.clone();
     DataSpec {
         validation: match &data.validation {
-            Validation::None => DataValidation::None,
-            Validation::Split(fraction) => DataValidation::Split { fraction: *fraction },
-            Validation::File(path) => DataValidation::File(source(path)),
+            None => DataValidation::None,
+            Some(Validation::Split { split }) => DataValidation::Split { fraction: *split },
+            Some(Validation::File(path)) => DataValidation::File(source(path)),
         },
-        test: data.test.as_deref().map(source),
+        test: data.test.as_ref().map(source),
         columns: Columns {
-            text: data.columns.text.to_string(),
-            text_pair: name(&data.columns.text_pair),
-            label: name(&data.columns.label),
-            prompt: name(&data.columns.prompt),
-            completion: name(&data.columns.completion),
+            text: columns.text.unwrap_or_else(|| "text".to_owned()),
+            text_pair: columns.text_pair,
+            label: columns.label,
+            prompt: columns.prompt,
+            completion: columns.completion,
         },
         extra_columns: extra_columns(recipe),
-        max_length: size(*data.max_length),
-        layout: if data.blocks { Layout::Blocks } else { Layout::Rows },
-        labels: data.labels.as_ref().map(|labels| labels.iter().map(|label| label.to_string()).collect()),
+        max_length: size(data.max_length),
+        layout: data.layout,
+        labels: data.labels.clone(),
         seed: recipe.seed,
         workers: data.workers.map_or(0, size),
         cache_dir: cache,
         limit_per_label: data.limit_per_label.map(size),
-        ..DataSpec::new(source(&data.train), *recipe.model.task)
+        ..DataSpec::new(source(&data.train), recipe.model.task)
     }
 }
 
@@ -50,15 +50,14 @@ pub fn training(recipe: &Recipe, checkpoints: PathBuf, validation: &[Example]) -
     let evaluates = !validation.is_empty() && e.every != Every::Never;
     let best = match &e.best {
         Some(best) => Some(Best {
-            metric: best.metric.to_string(),
-            mode: best.maximize.map(|max| if max { Mode::Max } else { Mode::Min }),
+            metric: best.metric.clone(),
+            mode: best.mode.map(|mode| match mode {
+                RecipeMode::Max => Mode::Max,
+                RecipeMode::Min => Mode::Min,
+            }),
         }),
         // Kept unless the recipe says otherwise: who evaluates wants the best, not the last.
         None => evaluates.then(|| Best { metric: "loss".to_owned(), mode: Some(Mode::Min) }),
-    };
-    let (warmup_steps, warmup_ratio) = match t.warmup {
-        Warmup::Steps(steps) => (Some(steps), None),
-        Warmup::Ratio(ratio) => (None, Some(ratio)),
     };
     TrainSpec {
         seed: recipe.seed,
@@ -67,20 +66,20 @@ pub fn training(recipe: &Recipe, checkpoints: PathBuf, validation: &[Example]) -
         batch_size: size(t.batch_size),
         gradient_accumulation_steps: size(t.gradient_accumulation_steps),
         optimizer: AdamW {
-            learning_rate: t.learning_rate,
-            weight_decay: t.weight_decay,
-            beta1: t.beta1,
-            beta2: t.beta2,
-            epsilon: t.epsilon,
+            learning_rate: t.optimizer.learning_rate,
+            weight_decay: t.optimizer.weight_decay,
+            beta1: t.optimizer.beta1,
+            beta2: t.optimizer.beta2,
+            epsilon: t.optimizer.epsilon,
         },
         lr_scheduler: LrScheduler {
-            name: match t.scheduler {
-                Scheduler::Linear => SchedulerName::Linear,
-                Scheduler::Cosine => SchedulerName::Cosine,
-                Scheduler::Constant => SchedulerName::Constant,
+            name: match t.lr_scheduler.name {
+                RecipeScheduler::Linear => SchedulerName::Linear,
+                RecipeScheduler::Cosine => SchedulerName::Cosine,
+                RecipeScheduler::Constant => SchedulerName::Constant,
             },
-            warmup_steps,
-            warmup_ratio,
+            warmup_steps: t.lr_scheduler.warmup_steps,
+            warmup_ratio: t.lr_scheduler.warmup_ratio,
         },
         max_grad_norm: (t.max_grad_norm > 0.0).then_some(t.max_grad_norm),
         dropout: t.dropout,
@@ -101,8 +100,8 @@ pub fn training(recipe: &Recipe, checkpoints: PathBuf, validation: &[Example]) -
         },
         checkpoint: CheckpointSpec {
             directory: checkpoints,
-            every_steps: t.checkpoint_every_steps,
-            keep: size(t.checkpoint_keep),
+            every_steps: t.checkpoint.every_steps,
+            keep: size(t.checkpoint.keep),
         },
         logging_steps: t.logging_steps,
         columns: extra_columns(recipe),
@@ -111,19 +110,19 @@ pub fn training(recipe: &Recipe, checkpoints: PathBuf, validation: &[Example]) -
 
 fn strategy(recipe: &Recipe) -> Strategy {
     let s = &recipe.strategy;
-    let each = s.reinitialize.iter().flat_map(|r| r.layers.iter().map(move |glob| (glob, r.scheme)));
+    let each = s.reinitialize.iter().flat_map(|r| r.layers.iter().map(move |glob| (glob, r)));
     Strategy {
-        freeze: s.freeze.iter().map(|glob| glob.to_string()).collect(),
-        train_top_layers: s.train_top_layers.as_ref().map(|top| **top),
+        freeze: s.freeze.to_vec(),
+        train_top_layers: s.train_top_layers,
         reinitialize: each
-            .map(|(glob, scheme)| {
-                let (scheme, std) = match scheme {
-                    Scheme::Normal(std) => (TrainScheme::Normal, Some(std)),
-                    Scheme::Zeros => (TrainScheme::Zeros, None),
-                    Scheme::XavierUniform => (TrainScheme::XavierUniform, None),
-                    Scheme::KaimingUniform => (TrainScheme::KaimingUniform, None),
+            .map(|(glob, new)| {
+                let scheme = match new.scheme {
+                    Scheme::Normal => TrainScheme::Normal,
+                    Scheme::Zeros => TrainScheme::Zeros,
+                    Scheme::XavierUniform => TrainScheme::XavierUniform,
+                    Scheme::KaimingUniform => TrainScheme::KaimingUniform,
                 };
-                Reinitialize { layers: glob.to_string(), scheme, std }
+                Reinitialize { layers: glob.clone(), scheme, std: new.std }
             })
             .collect(),
     }
@@ -136,7 +135,7 @@ pub fn task(recipe: &Recipe, labels: Vec<String>) -> Task {
 
 /// Where the weights come from.
 pub fn base(recipe: &Recipe) -> Base {
-    match &recipe.model.base {
+    match recipe.model.start() {
         BaseRef::Directory(path) => Base::Directory(path.to_path_buf()),
         BaseRef::Config(path) => Base::Config(path.to_path_buf()),
     }
@@ -144,7 +143,7 @@ pub fn base(recipe: &Recipe) -> Base {
 
 /// The names of the examples' further numbers.
 pub fn extra_columns(recipe: &Recipe) -> Vec<String> {
-    recipe.data.extra_columns.iter().map(|column| column.to_string()).collect()
+    recipe.data.extra_columns.clone()
 }
 
 /// A count as this machine's size.

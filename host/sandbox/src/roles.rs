@@ -46,19 +46,18 @@ impl Plugin {
     /// The first key that is wrong, with the nearest right one; or, with an empty
     /// path, why the plugin has no schema to check against.
     pub fn resolve_config(&self, given: &Value) -> std::result::Result<Value, ConfigError> {
-        self.resolve_config_for(given, &Columns::default())
+        let wrong = |mut errors: Vec<ConfigError>| errors.swap_remove(0);
+        self.resolve_config_for(given, &Columns::default()).map_err(wrong)
     }
 
     /// As [`Plugin::resolve_config`], in a run that uses these columns.
     ///
     /// # Errors
-    /// As for [`Plugin::resolve_config`].
-    pub fn resolve_config_for(&self, given: &Value, columns: &Columns) -> std::result::Result<Value, ConfigError> {
-        let schema = self.schema().map_err(|failure| ConfigError {
-            path: Vec::new(),
-            message: failure.to_string(),
-            help: failure.details().help.clone(),
-        })?;
+    /// Everything that is wrong, never nothing; otherwise as for [`Plugin::resolve_config`].
+    pub fn resolve_config_for(&self, given: &Value, columns: &Columns) -> std::result::Result<Value, Vec<ConfigError>> {
+        let schema = self
+            .schema()
+            .map_err(|failure| vec![ConfigError::whole(failure.to_string(), failure.details().help.clone())])?;
         retune_schema::resolve(&schema, &columns.fill(&schema, given))
     }
 }

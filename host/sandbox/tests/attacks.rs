@@ -202,7 +202,7 @@ fn a_wrong_key_is_told_with_the_values_there_are() {
     let plugin = plugin("hostile/kept-handle");
     let told = |config| {
         let error = plugin.resolve_config(&config).unwrap_err();
-        format!("{error}; {}", error.help.clone().unwrap_or_default())
+        format!("{error}; {}", error.help().unwrap_or_default())
     };
     let lines = [json!({ "lat": "drop" }), json!({ "late": "dropp" }), json!({}), json!({ "late": 3 })].map(told);
     assert_snapshot!(lines.join("\n"));

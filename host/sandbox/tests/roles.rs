@@ -112,10 +112,10 @@ fn settings_are_checked_against_the_plugins_own_schema() {
     let plugin = plugin("focal");
     assert_eq!(plugin.resolve_config(&json!(null)).unwrap(), json!({ "gamma": 2.0, "alpha": null }));
     let error = plugin.resolve_config(&json!({ "gama": 1.0 })).unwrap_err();
-    assert_snapshot!(format!("{error}; {}", error.help.clone().unwrap()), @"unknown key `gama`; did you mean `gamma`? The keys are `gamma`, `alpha`");
+    assert_snapshot!(format!("{error}; {}", error.help().unwrap()), @"unknown key `gama`; did you mean `gamma`? The keys are `gamma`, `alpha`");
     assert_eq!(error.path, ["gama"]);
     let error = plugin.resolve_config(&json!({ "gamma": -1.0 })).unwrap_err();
-    assert_snapshot!(error, @"`gamma` is -1.0, the least is 0");
+    assert_snapshot!(error, @"`gamma` is -1.0; it must be at least 0");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Configurations checked against a JSON Schema.
 //!
-//! [`resolve`] fills defaults in first, validates everything, and tells the first
-//! error as people write configurations: the key, what was expected, the nearest
-//! key there is. A schema that comes from a plugin is not believed either: it may
+//! [`resolve`] fills defaults in first, then validates everything; [`faults`] only
+//! validates. What is wrong comes back as [`ConfigError`]s: the path, and what was
+//! expected there. A schema that comes from a plugin is not believed either: it may
 //! not refer outside itself, its patterns run in linear time, and what it costs is
 //! bounded (`bounds`).
 
@@ -11,11 +11,15 @@
 mod bounds;
 mod config_error;
 mod defaults;
-mod words;
+pub mod describe;
+mod faults;
+pub mod navigate;
 
-pub use config_error::ConfigError;
+pub use config_error::{ConfigError, Problem, shown};
+pub use faults::{faults, range};
+pub use jsonschema::Validator;
 
-use jsonschema::{Draft, PatternOptions, Validator};
+use jsonschema::{Draft, PatternOptions};
 use retune_roles::text::shortened;
 use serde_json::{Map, Value};
 
@@ -46,26 +50,19 @@ pub fn compile(schema: &Value) -> Result<Validator, String> {
 /// `given` with defaults filled in, when it is valid; `null` is an empty configuration.
 ///
 /// # Errors
-/// The key that is wrong, or, with an empty path, why the schema cannot be used.
-pub fn resolve(schema: &Value, given: &Value) -> Result<Value, ConfigError> {
-    let validator = compile(schema).map_err(|reason| ConfigError {
-        path: Vec::new(),
-        message: format!("the plugin's own schema is not valid: {reason}"),
-        help: None,
-    })?;
+/// Everything that is wrong, the worst first; or, with an empty path, why the schema cannot be used.
+pub fn resolve(schema: &Value, given: &Value) -> Result<Value, Vec<ConfigError>> {
+    let validator = compile(schema)
+        .map_err(|reason| vec![ConfigError::whole(format!("the plugin's own schema is not valid: {reason}"), None)])?;
     let mut config = if given.is_null() { Value::Object(Map::new()) } else { given.clone() };
     let mut budget = Budget::of(&config);
     defaults::fill(schema, schema, &mut config, Depth::START, &mut budget)
         .and_then(|()| bounds::weigh(schema, schema, &config, &mut Budget::of(&config)))
-        .map_err(|Endless| ConfigError {
-            path: Vec::new(),
-            message: "the plugin's schema expands without end".into(),
-            help: Some(ENDLESS.into()),
+        .map_err(|Endless| {
+            vec![ConfigError::whole("the plugin's schema expands without end", Some(ENDLESS.to_owned()))]
         })?;
-    match validator.iter_errors(&config).max_by_key(words::weight) {
-        None => Ok(config),
-        Some(error) => Err(words::tell(schema, &error)),
-    }
+    let faults = faults(schema, &validator, &config);
+    if faults.is_empty() { Ok(config) } else { Err(faults) }
 }
 
 #[cfg(test)]
@@ -102,8 +99,10 @@ mod tests {
     }
 
     fn told(config: Value) -> String {
-        let error = resolve(&schema(), &config).unwrap_err();
-        format!("{} | {} | {}", error.shown_path(), error.message, error.help.unwrap_or_default())
+        let errors = resolve(&schema(), &config).unwrap_err();
+        let told =
+            |error: &ConfigError| format!("{} | {error} | {}", error.shown_path(), error.help().unwrap_or_default());
+        errors.iter().map(told).collect::<Vec<_>>().join("\n")
     }
 
     #[test]
@@ -140,6 +139,9 @@ mod tests {
             json!({"field": "t", "rules": [{}, {"max_chars": 1.5}]}),
             json!({"field": "t", "zzz": 1}),
             json!([1, 2]),
+            json!({"field": "t", "extra": {"min_char": 1}}),
+            json!({"field": "t", "extra": 3}),
+            json!({"field": 1, "gamma": -1, "rules": [{"zzz": 1}]}),
         ];
         let lines: Vec<String> = cases.into_iter().map(told).collect();
         insta::assert_snapshot!(lines.join("\n"));
@@ -149,13 +151,13 @@ mod tests {
     fn a_plugin_without_settings_says_so() {
         let schema = json!({"type": "object", "properties": {}, "additionalProperties": false});
         let error = resolve(&schema, &json!({"gamma": 1})).unwrap_err();
-        assert_eq!(error.help.as_deref(), Some("this plugin takes no configuration"));
+        assert_eq!(error[0].help().as_deref(), Some("this plugin takes no configuration"));
     }
 
     #[test]
     fn a_schema_that_points_outside_itself_or_is_none_is_not_valid() {
         let outside = json!({"$ref": "http://example.com/schema.json"});
-        assert!(resolve(&outside, &json!({})).unwrap_err().message.contains("not valid"));
+        assert!(resolve(&outside, &json!({})).unwrap_err()[0].to_string().contains("not valid"));
         assert!(compile(&json!("string")).is_err());
     }
 
@@ -191,11 +193,13 @@ mod tests {
                 "$defs": doubling("anyOf", 30)["$defs"]}),
         ];
         for schema in schemas {
-            let error = resolve(&schema, &Value::Null).unwrap_err();
-            assert!(error.message.ends_with("expands without end"), "{}: {schema}", error.message);
+            let error = resolve(&schema, &Value::Null).unwrap_err()[0].to_string();
+            assert!(error.ends_with("expands without end"), "{error}: {schema}");
         }
         // As deep, and not as broad.
-        assert!(resolve(&doubling("allOf", 10), &Value::Null).unwrap_err().message.contains("expected a string"));
+        assert!(
+            resolve(&doubling("allOf", 10), &Value::Null).unwrap_err()[0].to_string().contains("expected a string")
+        );
     }
 
     #[test]

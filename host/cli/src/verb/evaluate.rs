@@ -10,8 +10,8 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::console::Console;
 use crate::stdout;
+use retune_recipe::Recipe;
 use retune_recipe::diagnostic::{Diagnostic, Result};
-use retune_recipe::{Recipe, Validation};
 use retune_run::assembly::Assembly;
 use retune_run::report::svg::short;
 use retune_run::run_dir::RunDir;
@@ -114,10 +114,7 @@ fn opened(run: &Path, model: Option<PathBuf>) -> Result<(Recipe, PathBuf, Option
 }
 
 fn own_data(recipe: &Recipe) -> Option<PathBuf> {
-    recipe.data.test.as_ref().map(|path| path.to_path_buf()).or_else(|| match &recipe.data.validation {
-        Validation::File(path) => Some(path.to_path_buf()),
-        Validation::None | Validation::Split(_) => None,
-    })
+    recipe.data.test.as_deref().or_else(|| recipe.data.validation_file()).map(Path::to_path_buf)
 }
 
 /// The labels of a trained model, in its own order.

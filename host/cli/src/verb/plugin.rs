@@ -11,6 +11,7 @@ use crate::stdout;
 use retune_recipe::diagnostic::{Diagnostic, Result, unreadable};
 use retune_run::machine;
 use retune_run::words::{bytes, count};
+use retune_schema::describe::{Setting, sentence, settings};
 
 /// Arguments of `retune plugin`.
 #[derive(Debug, clap::Args)]
@@ -126,122 +127,9 @@ fn meaning(limit: &str) -> &'static str {
     }
 }
 
-/// A row of the settings table.
-struct Setting {
-    name: String,
-    kind: String,
-    default: String,
-    about: String,
-}
-
-/// The properties of a JSON Schema, nested ones dotted.
-fn settings(schema: &Json) -> Vec<Setting> {
-    let mut rows = Vec::new();
-    collect(schema, schema, "", &mut rows, 4);
-    rows
-}
-
-fn collect(root: &Json, schema: &Json, prefix: &str, rows: &mut Vec<Setting>, depth: u8) {
-    let schema = resolved(root, schema);
-    let required: Vec<&str> =
-        schema.get("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str).collect();
-    for (key, property) in schema.get("properties").and_then(Json::as_object).into_iter().flatten() {
-        let key_shown = key.replace(char::is_control, "\u{fffd}");
-        let name = if prefix.is_empty() { key_shown } else { format!("{prefix}.{key_shown}") };
-        let target = resolved(root, property);
-        let about = property
-            .get("description")
-            .or_else(|| target.get("description"))
-            .and_then(Json::as_str)
-            .unwrap_or_default();
-        let default = match property.get("default") {
-            Some(Json::Null) => "unset".to_owned(),
-            Some(value) => format!("= {value}"),
-            None if required.contains(&key.as_str()) => "required".to_owned(),
-            None => "optional".to_owned(),
-        };
-        rows.push(Setting { name: name.clone(), kind: kind(root, target), default, about: sentence(about) });
-        if depth > 0 && target.get("properties").is_some() {
-            collect(root, target, &name, rows, depth - 1);
-        }
-    }
-}
-
-/// A doc comment as one line, without rustdoc's link marks.
-fn sentence(about: &str) -> String {
-    about.replace("[`", "`").replace("`]", "`").split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// Follows `$ref` inside the schema.
-fn resolved<'a>(root: &'a Json, schema: &'a Json) -> &'a Json {
-    schema.get("$ref").and_then(Json::as_str).and_then(|r| root.pointer(r.strip_prefix('#')?)).unwrap_or(schema)
-}
-
-/// A type in words: `number 0 to 5`, `"nfc" | "nfkc"`.
-fn kind(root: &Json, schema: &Json) -> String {
-    let schema = resolved(root, schema);
-    if let Some(values) = schema.get("enum").and_then(Json::as_array) {
-        return values.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ");
-    }
-    if let Some(value) = schema.get("const") {
-        return value.to_string();
-    }
-    for key in ["oneOf", "anyOf"] {
-        if let Some(parts) = schema.get(key).and_then(Json::as_array) {
-            let parts: Vec<String> = parts.iter().map(|part| kind(root, part)).filter(|k| k != "null").collect();
-            return parts.join(" | ");
-        }
-    }
-    let base = match schema.get("type") {
-        Some(Json::String(name)) => name.clone(),
-        Some(Json::Array(names)) => {
-            names.iter().filter_map(Json::as_str).filter(|n| *n != "null").collect::<Vec<_>>().join(" | ")
-        }
-        _ => "any".to_owned(),
-    };
-    if base == "array" {
-        return format!("list of {}", schema.get("items").map_or("any".to_owned(), |items| kind(root, items)));
-    }
-    let number = |key: &str| schema.get(key).and_then(Json::as_f64);
-    let low = number("minimum").map(|v| format!("{v}")).or(number("exclusiveMinimum").map(|v| format!("above {v}")));
-    let high = number("maximum").map(|v| format!("{v}")).or(number("exclusiveMaximum").map(|v| format!("below {v}")));
-    match (low, high) {
-        // schemars writes the range of the Rust type; only bounds a person set are worth the room.
-        (Some(low), Some(high)) => format!("{base} {low} to {high}"),
-        (Some(low), None) if low != "0" || base == "number" => format!("{base} from {low}"),
-        (None, Some(high)) => format!("{base} to {high}"),
-        _ => base,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_schema_becomes_rows_with_type_range_default_and_sentence() {
-        let schema = json!({
-            "$defs": {"Form": {"oneOf": [{"const": "nfc"}, {"const": "nfkc"}]}},
-            "required": ["steps"],
-            "properties": {
-                "gamma": {"type": "number", "minimum": 0.0, "maximum": 5.0, "default": 2.0, "description": "Focus on\n hard rows."},
-                "form": {"$ref": "#/$defs/Form", "default": "nfc"},
-                "steps": {"type": "array", "items": {"type": "integer"}},
-                "alpha": {"type": ["number", "null"], "default": null},
-            }
-        });
-        let rows: Vec<String> =
-            settings(&schema).iter().map(|s| format!("{}|{}|{}|{}", s.name, s.kind, s.default, s.about)).collect();
-        assert_eq!(
-            rows,
-            [
-                "gamma|number 0 to 5|= 2.0|Focus on hard rows.",
-                "form|\"nfc\" | \"nfkc\"|= \"nfc\"|",
-                "steps|list of integer|required|",
-                "alpha|number|unset|",
-            ]
-        );
-    }
 
     #[test]
     fn a_setting_cannot_write_over_the_page() {

@@ -1,4 +1,4 @@
-//! `retune recipe`: the ready recipes, the reference of keys, a check.
+//! `retune recipe`: lists, shows and checks recipes, and says what their keys are.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,7 +9,8 @@ use crate::stdout;
 use retune_recipe::diagnostic::listed;
 use retune_recipe::diagnostic::{Diagnostic, Result};
 use retune_recipe::embedded::{RECIPES, find};
-use retune_recipe::schema::KEYS;
+use retune_recipe::reference::{self, sections};
+use retune_recipe::schema::schema;
 use retune_recipe::{Recipe, resolved};
 use retune_roles::nearest::nearest;
 
@@ -33,7 +34,12 @@ enum Verb {
     Keys {
         /// Only this section: `training`, `data.columns`, `role`
         section: Option<String>,
+        /// As the reference page, in Markdown
+        #[arg(long, conflicts_with = "section")]
+        markdown: bool,
     },
+    /// Print the JSON Schema of recipes, for editors and other validators
+    Schema,
     /// Read a recipe and print it with every default filled in
     Check {
         /// The recipe
@@ -59,38 +65,23 @@ pub fn run(args: Args) -> Result<ExitCode> {
                     .help(format!("there are: {}", listed(names()))));
             }
         },
-        Verb::Keys { section } => keys(section.as_deref())?,
+        Verb::Keys { markdown: true, .. } => stdout::text(reference::page()),
+        Verb::Keys { section, .. } => keys(section.as_deref())?,
+        Verb::Schema => stdout::line(format!("{:#}", schema())),
         Verb::Check { recipe } => stdout::text(resolved::resolved(&Recipe::load(&recipe)?)),
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn keys(only: Option<&str>) -> Result<()> {
-    let mut sections: Vec<&str> = Vec::new();
-    for key in KEYS {
-        if !sections.contains(&key.section) {
-            sections.push(key.section);
-        }
-    }
+    let names = || sections().iter().map(|section| section.name.as_str());
     if let Some(name) = only
-        && !sections.contains(&name)
+        && !names().any(|known| known == name)
     {
         return Err(Diagnostic::new(format!("a recipe has no section `{name}`"))
-            .help_some(nearest(name, sections.iter().copied()).map(|near| format!("did you mean `{near}`?")))
-            .help(format!("there are: {}", listed(sections.into_iter().filter(|s| !s.is_empty())))));
+            .help_some(nearest(name, names()).map(|near| format!("did you mean `{near}`?")))
+            .help(format!("there are: {}", listed(names().filter(|name| !name.is_empty())))));
     }
-    let width = KEYS.iter().map(|k| k.name.len()).max().unwrap_or(0);
-    for section in sections.into_iter().filter(|s| only.is_none_or(|name| name == *s)) {
-        match section {
-            "" => stdout::line("# top level"),
-            "role" => stdout::line(
-                "\n# a role: [loss], [[data.preprocess]], [[strategy.policy]], an entry of evaluation.metrics",
-            ),
-            name => stdout::line(format!("\n[{name}]")),
-        }
-        for key in KEYS.iter().filter(|k| k.section == section) {
-            stdout::line(format!("{:width$}  {} ({}; default: {})", key.name, key.about, key.kind, key.default));
-        }
-    }
+    stdout::text(reference::text(only));
     Ok(())
 }

@@ -8,8 +8,8 @@ use retune_tensor::device::DeviceChoice;
 
 use crate::console::Console;
 use crate::stdout;
+use retune_recipe::Recipe;
 use retune_recipe::diagnostic::Result;
-use retune_recipe::{At, Recipe};
 use retune_run::{RunOptions, RunOutcome};
 
 /// Arguments of `retune run` and `retune train`.
@@ -43,7 +43,7 @@ pub fn run(args: Args, measure: bool) -> Result<ExitCode> {
     let path = recipe_of(&args.recipe, &mut options);
     let mut recipe = Recipe::load(&path)?;
     if let Some(device) = args.device {
-        recipe.device = At::default_of(device.to_string());
+        recipe.device = device.to_string();
     }
     let mut console = Console::new(args.quiet);
     match retune_run::run(&recipe, &options, &mut console)? {

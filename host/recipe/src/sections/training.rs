@@ -1,96 +1,120 @@
 //! The section `training`.
 
-use super::super::reader::Section;
-use super::super::{At, Scheduler, Training, Warmup};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use smart_default::SmartDefault;
 
-impl Default for Training {
-    fn default() -> Self {
-        Self {
-            epochs: 3,
-            max_steps: None,
-            batch_size: 16,
-            gradient_accumulation_steps: 1,
-            learning_rate: 5e-5,
-            weight_decay: 0.01,
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-8,
-            scheduler: Scheduler::Linear,
-            warmup: Warmup::Ratio(0.1),
-            max_grad_norm: 1.0,
-            dropout: true,
-            checkpoint_every_steps: None,
-            checkpoint_keep: 2,
-            logging_steps: 1,
-        }
-    }
+/// How long, how fast.
+#[derive(Clone, Debug, SmartDefault, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Training {
+    /// Passes over the training set.
+    #[default(3)]
+    #[schemars(range(min = 1))]
+    pub epochs: u32,
+    /// Stops after so many optimiser steps, and plans the schedule for them.
+    #[schemars(range(min = 1))]
+    pub max_steps: Option<u64>,
+    /// Rows per micro-batch.
+    #[default(16)]
+    #[schemars(range(min = 1))]
+    pub batch_size: u64,
+    /// Micro-batches per optimiser step; exact for rows of any length.
+    #[default(1)]
+    #[schemars(range(min = 1))]
+    pub gradient_accumulation_steps: u64,
+    /// The optimiser.
+    pub optimizer: Optimizer,
+    /// How the learning rate moves.
+    pub lr_scheduler: LrScheduler,
+    /// Clips the global gradient norm; 0 turns clipping off.
+    #[default(1.0)]
+    #[schemars(range(min = 0))]
+    pub max_grad_norm: f64,
+    /// Whether the config's dropout applies in training.
+    #[default(true)]
+    pub dropout: bool,
+    /// When to save, how many to keep.
+    pub checkpoint: Checkpoint,
+    /// Steps between two entries of the event log; more than 1 spares a GPU the wait.
+    #[default(1)]
+    #[schemars(range(min = 1))]
+    pub logging_steps: u64,
 }
 
-pub(super) fn training(section: Option<Section<'_, '_>>) -> Training {
-    let mut training = Training::default();
-    let Some(mut section) = section else { return training };
-    set(&mut training.epochs, section.whole32("epochs", 1));
-    training.max_steps = section.whole("max_steps", 1).map(At::into_inner);
-    set(&mut training.batch_size, section.whole("batch_size", 1));
-    set(&mut training.gradient_accumulation_steps, section.whole("gradient_accumulation_steps", 1));
-    if let Some(table) = section.section("optimizer", "training.optimizer") {
-        optimizer(&mut training, table);
-    }
-    if let Some(table) = section.section("lr_scheduler", "training.lr_scheduler") {
-        scheduler(&mut training, table);
-    }
-    set(&mut training.max_grad_norm, section.number("max_grad_norm", "0 or more", |v| v >= 0.0));
-    set(&mut training.dropout, section.boolean("dropout"));
-    if let Some(mut table) = section.section("checkpoint", "training.checkpoint") {
-        training.checkpoint_every_steps = table.whole("every_steps", 1).map(At::into_inner);
-        set(&mut training.checkpoint_keep, table.whole("keep", 1));
-        table.close();
-    }
-    set(&mut training.logging_steps, section.whole("logging_steps", 1));
-    section.close();
-    training
+/// The optimiser.
+#[derive(Clone, Debug, SmartDefault, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Optimizer {
+    /// AdamW, with decay on matrices only.
+    pub name: OptimizerName,
+    /// Peak learning rate.
+    #[default(5e-5)]
+    #[schemars(extend("exclusiveMinimum" = 0, "maximum" = 1))]
+    pub learning_rate: f64,
+    /// Decoupled weight decay.
+    #[default(0.01)]
+    #[schemars(extend("minimum" = 0, "exclusiveMaximum" = 1))]
+    pub weight_decay: f64,
+    /// Decay of the first moment.
+    #[default(0.9)]
+    #[schemars(extend("minimum" = 0, "exclusiveMaximum" = 1))]
+    pub beta1: f64,
+    /// Decay of the second moment.
+    #[default(0.999)]
+    #[schemars(extend("minimum" = 0, "exclusiveMaximum" = 1))]
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    #[default(1e-8)]
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub epsilon: f64,
 }
 
-fn optimizer(training: &mut Training, mut table: Section<'_, '_>) {
-    table.choice("name", &[("adamw", ())]);
-    set(
-        &mut training.learning_rate,
-        table.number("learning_rate", "more than 0 and at most 1", |v| v > 0.0 && v <= 1.0),
-    );
-    set(
-        &mut training.weight_decay,
-        table.number("weight_decay", "0 or more, and less than 1", |v| (0.0..1.0).contains(&v)),
-    );
-    set(&mut training.beta1, table.number("beta1", "0 or more, and less than 1", |v| (0.0..1.0).contains(&v)));
-    set(&mut training.beta2, table.number("beta2", "0 or more, and less than 1", |v| (0.0..1.0).contains(&v)));
-    set(&mut training.epsilon, table.number("epsilon", "more than 0", |v| v > 0.0));
-    table.close();
+/// The optimisers there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OptimizerName {
+    /// Loshchilov and Hutter 2019.
+    #[default]
+    Adamw,
 }
 
-fn scheduler(training: &mut Training, mut table: Section<'_, '_>) {
-    let shapes = [("linear", Scheduler::Linear), ("cosine", Scheduler::Cosine), ("constant", Scheduler::Constant)];
-    set(&mut training.scheduler, table.choice("name", &shapes));
-    let steps = table.whole("warmup_steps", 0);
-    let ratio = table.number("warmup_ratio", "between 0 and 1", |v| (0.0..=1.0).contains(&v));
-    match (steps, ratio) {
-        (Some(_), Some(ratio)) => {
-            let span = ratio.span().unwrap_or_default();
-            table.problems().add(
-                span,
-                "`training.lr_scheduler` has both `warmup_steps` and `warmup_ratio`",
-                "leave one out",
-                None,
-            );
-        }
-        (Some(steps), None) => training.warmup = Warmup::Steps(*steps),
-        (None, Some(ratio)) => training.warmup = Warmup::Ratio(*ratio),
-        (None, None) => {}
-    }
-    table.close();
+/// How the learning rate moves.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LrScheduler {
+    /// Shape after warm-up.
+    pub name: SchedulerName,
+    /// Optimiser steps of warm-up.
+    #[schemars(extend("x-default" = "or `warmup_ratio`"))]
+    pub warmup_steps: Option<u64>,
+    /// Warm-up as a share of all steps.
+    #[schemars(range(min = 0, max = 1), extend("x-default" = "0.1"))]
+    pub warmup_ratio: Option<f64>,
 }
 
-fn set<T>(slot: &mut T, value: Option<At<T>>) {
-    if let Some(value) = value {
-        *slot = value.into_inner();
-    }
+/// Shape of the learning rate after warm-up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SchedulerName {
+    /// Down to zero in a line.
+    #[default]
+    Linear,
+    /// Half a cosine.
+    Cosine,
+    /// Stays.
+    Constant,
+}
+
+/// When to save, how many to keep.
+#[derive(Clone, Debug, SmartDefault, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Checkpoint {
+    /// Optimiser steps between checkpoints.
+    #[schemars(range(min = 1), extend("x-default" = "each epoch"))]
+    pub every_steps: Option<u64>,
+    /// How many checkpoints stay on disk.
+    #[default(2)]
+    #[schemars(range(min = 1))]
+    pub keep: u64,
 }

@@ -8,15 +8,17 @@
 mod causal_lm;
 mod sequence_classification;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Example;
 
 /// Names a task, spelled as in a recipe: `sequence-classification`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TaskKind {
     /// One label per row.
+    #[default]
     SequenceClassification,
     /// The next token, at every position.
     CausalLm,

@@ -1,0 +1,157 @@
+//! What other systems call things: keys that users of transformers, peft, trl and axolotl type
+//! first, and what they are here.
+
+/// What another system's key is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// Our key, with its section: `training.epochs`.
+    Key(&'static str),
+    /// Said in another way.
+    Write(&'static str),
+    /// Nothing: the subject and verb of "… not supported yet".
+    NotYet(&'static str),
+    /// Nothing to set: a sentence.
+    Always(&'static str),
+}
+
+use Meaning::{Always, Key, NotYet, Write};
+
+/// What another system's key `name` is here.
+pub fn meaning(name: &str) -> Option<Meaning> {
+    WORDS.iter().find(|(theirs, _)| *theirs == name).map(|(_, ours)| *ours)
+}
+
+const ADAPTERS: Meaning = NotYet("adapters (LoRA and its relatives) are");
+const QUANTIZED: Meaning = NotYet("quantized base models are");
+const WORDS: &[(&str, Meaning)] = &[
+    // Rates and lengths.
+    ("lr", Key("training.optimizer.learning_rate")),
+    ("learning_rate_scheduler", Key("training.lr_scheduler")),
+    ("num_epochs", Key("training.epochs")),
+    ("num_train_epochs", Key("training.epochs")),
+    ("per_device_train_batch_size", Key("training.batch_size")),
+    ("train_batch_size", Key("training.batch_size")),
+    ("micro_batch_size", Key("training.batch_size")),
+    ("per_device_eval_batch_size", Key("evaluation.batch_size")),
+    ("eval_batch_size", Key("evaluation.batch_size")),
+    ("gradient_accumulation", Key("training.gradient_accumulation_steps")),
+    ("optim", Key("training.optimizer")),
+    ("adam_beta1", Key("training.optimizer.beta1")),
+    ("adam_beta2", Key("training.optimizer.beta2")),
+    ("adam_epsilon", Key("training.optimizer.epsilon")),
+    ("eps", Key("training.optimizer.epsilon")),
+    ("lr_scheduler_type", Key("training.lr_scheduler")),
+    ("scheduler", Key("training.lr_scheduler")),
+    ("num_warmup_steps", Key("training.lr_scheduler.warmup_steps")),
+    ("clip_grad_norm", Key("training.max_grad_norm")),
+    ("gradient_clipping", Key("training.max_grad_norm")),
+    ("disable_dropout", Write("dropout = false in [training]")),
+    // Saving, logging, measuring.
+    ("save_steps", Key("training.checkpoint.every_steps")),
+    (
+        "save_strategy",
+        Write("checkpoint = { every_steps = 100 } in [training], or leave it out to save after each epoch"),
+    ),
+    ("save_total_limit", Key("training.checkpoint.keep")),
+    ("eval_steps", Write("every = { steps = 100 } in [evaluation]")),
+    ("eval_strategy", Key("evaluation.every")),
+    ("evaluation_strategy", Key("evaluation.every")),
+    ("evals_per_epoch", Key("evaluation.every")),
+    ("eval", Key("evaluation")),
+    ("metric_for_best_model", Write("best = { metric = \"accuracy\" } in [evaluation]")),
+    ("greater_is_better", Write("best = { metric = \"…\", mode = \"max\" } in [evaluation]")),
+    ("load_best_model_at_end", Always("always so: the best model by validation is exported (`best` in [evaluation])")),
+    ("early_stopping_patience", Write("early_stopping = { patience = 3 } in [evaluation]")),
+    ("early_stopping_threshold", Write("early_stopping = { patience = 3, min_delta = 0.01 } in [evaluation]")),
+    ("resume_from_checkpoint", Always("give `--resume` on the command line")),
+    ("report_to", Always("every run writes events.jsonl and report.html; other trackers are not supported yet")),
+    ("wandb_project", Always("every run writes events.jsonl and report.html; other trackers are not supported yet")),
+    ("output_dir", Always("give `--output` on the command line, or [export] for a second copy of the model")),
+    ("overwrite_output_dir", Always("a run directory is never overwritten; `--output` names another")),
+    // Model.
+    ("model_name_or_path", Key("model.base")),
+    ("base_model", Key("model.base")),
+    ("tokenizer_name_or_path", Key("model.tokenizer")),
+    ("tokenizer_name", Key("model.tokenizer")),
+    ("task_type", Key("model.task")),
+    ("num_labels", Key("data.labels")),
+    ("id2label", Key("data.labels")),
+    ("unfreeze_top_layers", Key("strategy.train_top_layers")),
+    ("unfrozen_parameters", Key("strategy.freeze")),
+    ("modules_to_freeze", Key("strategy.freeze")),
+    // Data.
+    ("datasets", Key("data.train")),
+    ("dataset", Key("data.train")),
+    ("train_file", Key("data.train")),
+    ("val", Key("data.validation")),
+    ("validation_file", Key("data.validation")),
+    ("val_set_size", Write("validation = { split = 0.1 } in [data]")),
+    ("test_file", Key("data.test")),
+    ("max_seq_length", Key("data.max_length")),
+    ("sequence_len", Key("data.max_length")),
+    ("max_seq_len", Key("data.max_length")),
+    ("cutoff_len", Key("data.max_length")),
+    ("model_max_length", Key("data.max_length")),
+    ("text_column", Key("data.columns.text")),
+    ("dataset_text_field", Key("data.columns.text")),
+    ("label_column", Key("data.columns.label")),
+    ("dataloader_num_workers", Key("data.workers")),
+    ("preprocessing_num_workers", Key("data.workers")),
+    ("packing", Key("data.layout")),
+    ("sample_packing", Key("data.layout")),
+    // Roles.
+    ("wasm", Key("role.plugin")),
+    ("compute_metrics", Key("evaluation.metrics")),
+    ("label_smoothing_factor", Write("[loss] with plugin = \"label-smoothing.wasm\"")),
+    // What is not there.
+    ("adapter", ADAPTERS),
+    ("peft_config", ADAPTERS),
+    ("lora_r", ADAPTERS),
+    ("lora_alpha", ADAPTERS),
+    ("lora_dropout", ADAPTERS),
+    ("lora_target_modules", ADAPTERS),
+    ("lora_target_linear", ADAPTERS),
+    ("target_modules", ADAPTERS),
+    ("modules_to_save", ADAPTERS),
+    ("use_dora", ADAPTERS),
+    ("load_in_4bit", QUANTIZED),
+    ("load_in_8bit", QUANTIZED),
+    ("bf16", NotYet("training in bfloat16 is")),
+    ("fp16", NotYet("training in float16 is")),
+    ("tf32", NotYet("TensorFloat-32 is")),
+    ("torch_dtype", NotYet("another precision than float32 is")),
+    ("dtype", NotYet("another precision than float32 is")),
+    ("gradient_checkpointing", NotYet("recomputing activations is")),
+    ("chat_template", NotYet("chat templates are")),
+    (
+        "train_on_inputs",
+        NotYet("masks over chats are; `prompt` and `completion` columns mask the prompt, and chats are"),
+    ),
+    ("deepspeed", NotYet("training on several devices is")),
+    ("fsdp", NotYet("training on several devices is")),
+    ("push_to_hub", NotYet("uploading a model is")),
+    ("flash_attention", Always("attention never keeps a matrix of all pairs; there is nothing to turn on")),
+    ("attn_implementation", Always("attention never keeps a matrix of all pairs; there is nothing to choose")),
+    ("remove_unused_columns", Always("columns that no role reads are never loaded")),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference::sections;
+
+    #[test]
+    fn every_foreign_word_leads_to_a_key_that_exists_and_is_none_of_ours() {
+        let ours = |path: &str| {
+            let (section, key) = path.rsplit_once('.').unwrap_or(("", path));
+            sections().iter().any(|s| s.name == section && s.keys.iter().any(|k| k.name == key))
+        };
+        for (i, (theirs, meaning)) in WORDS.iter().enumerate() {
+            if let Key(path) = meaning {
+                assert!(ours(path), "{theirs} -> {path}");
+            }
+            assert!(WORDS[i + 1..].iter().all(|(other, _)| other != theirs), "{theirs} stands twice");
+            assert!(sections().iter().all(|s| s.keys.iter().all(|k| k.name != *theirs)), "{theirs} is a key of ours");
+        }
+    }
+}

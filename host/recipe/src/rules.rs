@@ -1,0 +1,259 @@
+//! What keys ask of one another: rules that no schema of a single value can say.
+//!
+//! A rule speaks only of keys that were written, and of the task only where it is known;
+//! what else is wrong with them has been reported.
+
+use std::path::Path;
+
+use retune_data::Layout;
+
+use crate::Recipe;
+use crate::derived::fit_for_a_name;
+use crate::place::Place;
+use crate::problems::Problems;
+use crate::sections::{Every, Method, RoleRef, RoleSource, Scheme};
+
+/// Extensions that say the format.
+const EXTENSIONS: &[&str] = &["csv", "tsv", "jsonl", "ndjson", "txt", "text"];
+
+/// Reports every rule that `recipe` breaks.
+pub fn check(recipe: &Recipe, problems: &mut Problems) {
+    let mut rules = Rules { recipe, problems };
+    rules.name();
+    rules.model();
+    rules.files();
+    rules.labels();
+    rules.columns();
+    rules.strategy();
+    rules.warmup();
+    rules.evaluation();
+    for role in recipe.roles() {
+        rules.role(role);
+    }
+}
+
+struct Rules<'a> {
+    recipe: &'a Recipe,
+    problems: &'a mut Problems,
+}
+
+impl<'a> Rules<'a> {
+    fn at(&self, key: &str) -> Option<&'a Place> {
+        self.recipe.place(key)
+    }
+
+    /// Reports that the value of `key` breaks a rule.
+    fn broken(&mut self, key: &str, message: impl Into<String>, label: &str, help: &str) {
+        if let Some(place) = self.at(key) {
+            self.problems.add(place, message, label, (!help.is_empty()).then(|| help.to_owned()));
+        }
+    }
+
+    /// Whether the task is known, and has labels.
+    fn labelled(&self) -> Option<bool> {
+        self.at("model.task").map(|_| self.recipe.model.task.info().has_labels)
+    }
+
+    fn name(&mut self) {
+        let name = &self.recipe.name;
+        if !name.chars().all(fit_for_a_name) || name.starts_with('.') {
+            let message = format!("`name` cannot be `{name}`");
+            let label = "letters, digits, `-`, `_` and `.` only, and no `.` at the beginning";
+            self.broken("name", message, label, "the run directory is named after it");
+        }
+    }
+
+    fn model(&mut self) {
+        let [model, base, config, tokenizer] =
+            ["model", "model.base", "model.config", "model.tokenizer"].map(|key| self.at(key));
+        let Some(model) = model else { return };
+        match (base, config) {
+            (Some(_), Some(_)) => self.broken(
+                "model.config",
+                "`model` has both `base` and `config`",
+                "leave one out",
+                "`base` loads weights; `config` draws them from the seed",
+            ),
+            (None, None) => self.problems.add(
+                model,
+                "`base` is missing in [model]",
+                "needed here",
+                Some(
+                    "write base = \"a Hugging Face directory\", or config = \"config.json\" for random weights".into(),
+                ),
+            ),
+            (None, Some(_)) if tokenizer.is_none() => self.problems.add(
+                model,
+                "`tokenizer` is missing in [model]",
+                "needed here",
+                Some("`config` brings no tokenizer: write tokenizer = \"directory with tokenizer.json\"".into()),
+            ),
+            _ => {}
+        }
+    }
+
+    fn files(&mut self) {
+        let data = &self.recipe.data;
+        let files = [
+            ("data.train", Some(&*data.train)),
+            ("data.validation", data.validation_file()),
+            ("data.test", data.test.as_deref()),
+        ];
+        for (key, file) in files {
+            let Some(file) = file.filter(|file| data.format.is_none() && *file != Path::new("")) else { continue };
+            let extension = file.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+            if !EXTENSIONS.contains(&extension.as_str()) {
+                let label = if extension.is_empty() { "no extension".to_owned() } else { format!("`.{extension}`") };
+                self.broken(
+                    key,
+                    format!("`{key}` has no extension retune reads"),
+                    &label,
+                    "allowed: `.csv`, `.tsv`, `.jsonl`, `.ndjson`, `.txt`; or say it: format = \"csv\"",
+                );
+            }
+        }
+    }
+
+    fn labels(&mut self) {
+        let Some(labels) = &self.recipe.data.labels else { return };
+        match self.labelled() {
+            Some(false) => self.no_meaning("data.labels"),
+            _ if labels.len() < 2 => self.broken(
+                "data.labels",
+                "`data.labels` needs at least two labels",
+                &format!("{} here", labels.len()),
+                "leave it out to take the labels found in `train`",
+            ),
+            _ => {
+                for (i, label) in labels.iter().enumerate().filter(|(i, label)| labels[..*i].contains(label)) {
+                    let message = format!("`data.labels` has `{label}` twice");
+                    self.broken(&format!("data.labels[{i}]"), message, "the second one", "");
+                }
+            }
+        }
+    }
+
+    /// Reports a key that the task has no use for.
+    fn no_meaning(&mut self, key: &str) {
+        let message = format!("`{key}` has no meaning for {}", self.recipe.model.task);
+        self.broken(key, message, "remove this", "");
+    }
+
+    fn columns(&mut self) {
+        let data = &self.recipe.data;
+        let limited = self.at("data.limit_per_label").is_some();
+        if limited && data.columns.label.is_none() {
+            self.broken(
+                "data.limit_per_label",
+                "`data.limit_per_label` needs a label column",
+                "no label to count by",
+                "name one: columns = { label = \"…\" }, or remove this",
+            );
+        }
+        match self.labelled() {
+            None => {}
+            Some(true) => {
+                self.no_meaning("data.columns.prompt");
+                self.no_meaning("data.columns.completion");
+                if data.layout == Layout::Blocks {
+                    self.broken(
+                        "data.layout",
+                        format!("`data.layout` cannot be `blocks` for {}", self.recipe.model.task),
+                        "a label belongs to a row",
+                        "write layout = \"rows\", or leave it out",
+                    );
+                }
+            }
+            Some(false) => {
+                self.no_meaning("data.columns.text_pair");
+                if !limited {
+                    let message = "`data.columns.label` has no meaning for causal-lm without `limit_per_label`";
+                    self.broken("data.columns.label", message, "remove this", "");
+                }
+                let both = "write columns = { prompt = \"…\", completion = \"…\" }";
+                if data.columns.completion.is_some() {
+                    let message = "`data.columns.text` is not read where `completion` is given";
+                    self.broken("data.columns.text", message, "did you mean `prompt`?", both);
+                } else {
+                    let message = "`data.columns.prompt` needs `completion` beside it";
+                    self.broken("data.columns.prompt", message, "nothing would be learnt", both);
+                }
+            }
+        }
+    }
+
+    fn strategy(&mut self) {
+        let strategy = &self.recipe.strategy;
+        let narrowing = ["strategy.freeze", "strategy.train_top_layers"]
+            .into_iter()
+            .find(|key| self.at(key).is_some() && !(*key == "strategy.freeze" && strategy.freeze.is_empty()));
+        match (self.at("strategy.method"), strategy.method, narrowing) {
+            (Some(_), Method::Full, Some(key)) => self.broken(
+                key,
+                "`strategy.method` is `full`, and this freezes parameters",
+                "has no effect with `full`",
+                "write method = \"partial\", or remove this key",
+            ),
+            (Some(_), Method::Partial, None) if self.at("strategy.policy").is_none() => self.broken(
+                "strategy.method",
+                "`strategy.method` is `partial`, and nothing says what is frozen",
+                "partial of what?",
+                "add `freeze`, `train_top_layers` or a [[strategy.policy]]",
+            ),
+            _ => {}
+        }
+        for (i, item) in strategy.reinitialize.iter().enumerate() {
+            if item.scheme != Scheme::Normal {
+                let key = format!("strategy.reinitialize[{i}].std");
+                let message = format!("`{key}` has no effect on this scheme");
+                self.broken(&key, message, "only `normal` has one", "");
+            }
+        }
+    }
+
+    fn warmup(&mut self) {
+        let scheduler = "training.lr_scheduler";
+        let [steps, ratio] = ["warmup_steps", "warmup_ratio"].map(|key| format!("{scheduler}.{key}"));
+        if self.at(&steps).is_some() {
+            let message = format!("`{scheduler}` has both `warmup_steps` and `warmup_ratio`");
+            self.broken(&ratio, message, "leave one out", "");
+        }
+    }
+
+    fn evaluation(&mut self) {
+        if self.at("data.validation").is_some() || self.at("data").is_none() {
+            return;
+        }
+        let every = self.at("evaluation.every").is_some() && self.recipe.evaluation.every != Every::Never;
+        let [best, stopping] = ["evaluation.best", "evaluation.early_stopping"];
+        let key = match every {
+            true => "evaluation.every",
+            false if self.at(best).is_some() => best,
+            false => stopping,
+        };
+        let message = format!("`{key}` needs a validation set, and there is none");
+        self.broken(key, message, "nothing to evaluate on", "add validation = { split = 0.1 } to [data]");
+    }
+
+    fn role(&mut self, role: &RoleRef) {
+        let path = &role.path;
+        let [plugin, builtin, limits] = ["plugin", "builtin", "limits"].map(|key| format!("{path}.{key}"));
+        match (self.at(&plugin), self.at(&builtin)) {
+            (Some(_), Some(_)) => {
+                let message = format!("`{path}` has both `plugin` and `builtin`");
+                self.broken(&builtin, message, "leave one out", "");
+            }
+            (None, None) if matches!(&role.source, RoleSource::Builtin(name) if name.is_empty()) => self.broken(
+                path,
+                format!("`plugin` is missing in [{path}]"),
+                "needed here",
+                "write plugin = \"file.wasm\", or builtin = \"name\"",
+            ),
+            (None, Some(_)) => {
+                let message = format!("`{limits}` has no effect on a built-in");
+                self.broken(&limits, message, "only plugins are sandboxed", "remove it");
+            }
+            _ => {}
+        }
+    }
+}
