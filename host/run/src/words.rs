@@ -1,5 +1,17 @@
 //! Names and numbers as people read them.
 
+use std::path::Path;
+
+use serde::Serializer;
+
+/// A path in JSON, which is UTF-8: what is not becomes a mark, as on the screen.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
+}
+
 /// A role's name without the file it came from: `focal`, not `focal (plugins/focal.wasm)`.
 pub fn plain(who: &str) -> &str {
     who.split(" (").next().unwrap_or(who)
@@ -22,8 +34,9 @@ pub fn count(number: u64) -> String {
 pub fn amount(number: u64) -> String {
     match number {
         0..1_000 => number.to_string(),
-        1_000..1_000_000 => format!("{:.1} K", number as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} M", number as f64 / 1e6),
+        // From where one decimal would round up to the next unit, that unit.
+        1_000..999_950 => format!("{:.1} K", number as f64 / 1e3),
+        999_950..999_950_000 => format!("{:.1} M", number as f64 / 1e6),
         _ => format!("{:.2} B", number as f64 / 1e9),
     }
 }
@@ -36,7 +49,7 @@ pub fn bytes(number: u64) -> String {
     }
     let mut size = number as f64 / 1024.0;
     let mut unit = 0;
-    while size >= 1024.0 && unit + 1 < UNITS.len() {
+    while size >= 1023.95 && unit + 1 < UNITS.len() {
         size /= 1024.0;
         unit += 1;
     }
@@ -90,5 +103,15 @@ mod tests {
     fn durations_and_sizes_have_two_figures_that_matter() {
         assert_eq!([4.25, 45.0, 200.0, 7500.0].map(duration).join(", "), "4.2 s, 45 s, 3 min 20 s, 2 h 05 min");
         assert_eq!([12, 2_048, 90_900_000].map(bytes).join(", "), "12 B, 2.0 KiB, 86.7 MiB");
+        assert_eq!([999, 1_000, 22_700_000, 1_235_000_000].map(amount).join(", "), "999, 1.0 K, 22.7 M, 1.24 B");
+    }
+
+    #[test]
+    fn a_figure_that_rounds_up_to_a_thousand_is_one_of_the_next_unit() {
+        assert_eq!([999_949, 999_950, 999_999].map(amount).join(", "), "999.9 K, 1.0 M, 1.0 M");
+        assert_eq!([999_949_999, 999_999_999].map(amount).join(", "), "999.9 M, 1.00 B");
+        assert_eq!([1_048_575, 1_073_741_823].map(bytes).join(", "), "1.0 MiB, 1.0 GiB");
+        assert_eq!([59.96, 3_599.7].map(duration).join(", "), "1 min 00 s, 1 h 00 min");
+        assert_eq!(duration(9.97), "10 s");
     }
 }

@@ -1,4 +1,7 @@
 //! The confusion matrix: a heat map, and the confusions that cost most.
+//!
+//! Up to [`NAMED`] classes each cell has its labels and counts; beyond that cells of one colour are one path, and only the
+//! [`DRAWN`] largest are drawn, so that the page stays small whatever the number of labels.
 
 use std::fmt::Write;
 
@@ -6,64 +9,112 @@ use super::svg::{escape, open};
 
 const WIDTH: f64 = 760.0;
 
+/// Classes whose names fit beside the matrix.
+const NAMED: usize = 24;
+
+/// Classes whose counts fit into the cells.
+const COUNTED: usize = 16;
+
+/// Cells of a matrix without names that are drawn, the largest counts first.
+const DRAWN: usize = 4000;
+
+/// Shades of a cell in a matrix without names.
+const SHADES: u64 = 5;
+
 /// Rows are labels, columns are predictions; a cell's colour is its share of the row.
 pub fn heat(matrix: &[Vec<u64>], labels: &[String]) -> String {
-    let classes = matrix.len();
-    if classes == 0 {
-        return String::new();
+    match matrix.len() {
+        0 => String::new(),
+        1..=NAMED => named(matrix, labels),
+        _ => unnamed(matrix),
     }
-    let named = classes <= 24;
-    let left = if named { 190.0 } else { 24.0 };
-    let cell = ((WIDTH - left) / classes as f64).min(44.0);
-    let side = cell * classes as f64;
-    let height = side + if named { 22.0 } else { 20.0 };
-    let mut out = open("Confusion matrix: rows are labels, columns are predictions", height);
+}
+
+fn named(matrix: &[Vec<u64>], labels: &[String]) -> String {
+    let (classes, left) = (matrix.len() as f64, 190.0);
+    let cell = ((WIDTH - left) / classes).min(44.0);
+    let side = cell * classes;
+    let mut out = open("Confusion matrix: rows are labels, columns are predictions", side + 22.0);
+    frame(&mut out, left, side);
     for (i, row) in matrix.iter().enumerate() {
         let total: u64 = row.iter().sum();
         let label = name(labels, i);
         let y = i as f64 * cell;
-        if named {
-            let _ = write!(
-                out,
-                "<text class=\"tick\" x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
-                left - 8.0,
-                y + cell / 2.0 + 4.0,
-                escape(&clip(&label, 26))
-            );
-        }
-        for (j, count) in row.iter().enumerate() {
-            let share = if total == 0 { 0.0 } else { *count as f64 / total as f64 };
+        // Writing to a String does not fail, here and below.
+        let _ = write!(
+            out,
+            "<text class=\"tick\" x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+            left - 8.0,
+            y + cell / 2.0 + 4.0,
+            escape(&clip(&label, 26))
+        );
+        for (j, count) in row.iter().enumerate().filter(|(_, count)| **count > 0) {
             let class = if i == j { "right" } else { "wrong" };
             let x = left + j as f64 * cell;
             let _ = write!(
                 out,
-                "<rect class=\"cell\" x=\"{x:.2}\" y=\"{y:.2}\" width=\"{cell:.2}\" height=\"{cell:.2}\"/>"
+                "<rect class=\"{class}\" x=\"{x:.2}\" y=\"{y:.2}\" width=\"{cell:.2}\" height=\"{cell:.2}\" fill-opacity=\"{:.2}\"><title>{} taken for {}: {count} of {total}</title></rect>",
+                0.1 + 0.6 * *count as f64 / total as f64,
+                escape(&label),
+                escape(&name(labels, j))
             );
-            if *count > 0 {
+            if matrix.len() <= COUNTED {
                 let _ = write!(
                     out,
-                    "<rect class=\"{class}\" x=\"{x:.2}\" y=\"{y:.2}\" width=\"{cell:.2}\" height=\"{cell:.2}\" fill-opacity=\"{:.2}\"><title>{} taken for {}: {count} of {total}</title></rect>",
-                    0.1 + 0.6 * share,
-                    escape(&label),
-                    escape(&name(labels, j))
+                    "<text class=\"count\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{count}</text>",
+                    x + cell / 2.0,
+                    y + cell / 2.0 + 4.0
                 );
-                if classes <= 16 {
-                    let _ = write!(
-                        out,
-                        "<text class=\"count\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{count}</text>",
-                        x + cell / 2.0,
-                        y + cell / 2.0 + 4.0
-                    );
-                }
             }
         }
     }
-    let _ = write!(
-        out,
-        "<text class=\"tick\" x=\"{left}\" y=\"{:.1}\">columns: predictions, in the same order</text></svg>",
-        height - 4.0
-    );
+    close(&mut out, left, side, "columns: predictions, in the same order");
     out
+}
+
+fn unnamed(matrix: &[Vec<u64>]) -> String {
+    let left = 24.0;
+    let side = WIDTH - left;
+    let mut out = open("Confusion matrix: rows are labels, columns are predictions", side + 20.0);
+    frame(&mut out, left, side);
+    let mut cells: Vec<(u64, usize, usize, u64)> = Vec::new();
+    for (i, row) in matrix.iter().enumerate() {
+        let total: u64 = row.iter().sum();
+        cells.extend(row.iter().enumerate().filter(|(_, count)| **count > 0).map(|(j, count)| (*count, i, j, total)));
+    }
+    let all = cells.len();
+    cells.sort_unstable_by(|a, b| b.0.cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
+    cells.truncate(DRAWN);
+    let _ = write!(out, "<g transform=\"translate({left}) scale({:.6})\">", side / matrix.len() as f64);
+    for class in ["right", "wrong"] {
+        for shade in 0..SHADES {
+            let path: String = cells
+                .iter()
+                .filter(|(count, i, j, total)| {
+                    (class == "right") == (i == j) && (count * SHADES / total).min(SHADES - 1) == shade
+                })
+                .map(|(_, i, j, _)| format!("M{j} {i}h1v1h-1z"))
+                .collect();
+            if !path.is_empty() {
+                let opacity = 0.1 + 0.6 * (shade as f64 + 0.5) / SHADES as f64;
+                let _ = write!(out, "<path class=\"{class}\" fill-opacity=\"{opacity:.2}\" d=\"{path}\"/>");
+            }
+        }
+    }
+    out.push_str("</g>");
+    let left_out = if all > DRAWN { format!("; the {DRAWN} largest of {all} cells") } else { String::new() };
+    close(&mut out, left, side, &format!("rows and columns: labels and predictions in the model's order{left_out}"));
+    out
+}
+
+/// The square the cells are in.
+fn frame(out: &mut String, left: f64, side: f64) {
+    let _ = write!(out, "<rect class=\"cell\" x=\"{left}\" y=\"0\" width=\"{side:.1}\" height=\"{side:.1}\"/>");
+}
+
+/// A line below the square, and the end of the picture.
+fn close(out: &mut String, left: f64, side: f64, text: &str) {
+    let _ = write!(out, "<text class=\"tick\" x=\"{left}\" y=\"{:.1}\">{text}</text></svg>", side + 16.0);
 }
 
 /// The ten most frequent confusions, as table rows; `None` when nothing was confused.
@@ -119,6 +170,32 @@ mod tests {
         assert_eq!(rows.len(), 2);
         assert!(rows[0].starts_with("<td>b</td><td>c</td><td class=\"n\">5</td><td class=\"n\">50 %"));
         assert!(rows[1].starts_with("<td>a</td><td>b</td><td class=\"n\">1</td><td class=\"n\">10 %"));
+    }
+
+    fn labels(count: usize) -> Vec<String> {
+        (0..count).map(|n| format!("a label of {n}")).collect()
+    }
+
+    #[test]
+    fn what_never_happened_is_not_drawn() {
+        let matrix = [vec![3, 0, 0], vec![0, 2, 1], vec![0, 0, 0]];
+        let picture = heat(&matrix, &labels(3));
+        assert_eq!(picture.matches("<rect").count(), 1 + 3, "the frame, and a rectangle per count that is not 0");
+        assert!(picture.contains("a label of 1 taken for a label of 2: 1 of 3"));
+    }
+
+    #[test]
+    fn five_hundred_labels_stay_small() {
+        // Twenty rows per label, nineteen of them right.
+        let row = |i: usize| (0..500).map(|j| if i == j { 19 } else { u64::from(j == (i * 7 + 1) % 500) }).collect();
+        let likely: Vec<Vec<u64>> = (0..500).map(row).collect();
+        let picture = heat(&likely, &labels(500));
+        assert_eq!(picture.matches("h1v1h-1z").count(), 1000 - likely.iter().flatten().filter(|n| **n == 20).count());
+        assert!(picture.len() < 20_000, "{} bytes", picture.len());
+        let dense = vec![vec![1; 500]; 500];
+        let picture = heat(&dense, &labels(500));
+        assert!(picture.len() < 80_000, "{} bytes", picture.len());
+        assert!(picture.contains("the 4000 largest of 250000 cells"));
     }
 
     #[test]

@@ -199,7 +199,13 @@ impl History {
                 reason: text("reason"),
             }),
             "layers" => self.layers.push(LayerMoment { step: whole("step"), layers: layers(event) }),
-            "warning" => self.warnings.push(text("message")),
+            // A process that goes on with the run finds what the one before it found.
+            "warning" => {
+                let message = text("message");
+                if !self.warnings.contains(&message) {
+                    self.warnings.push(message);
+                }
+            }
             "run_end" => {
                 self.end = Some(End {
                     step: whole("step"),
@@ -286,6 +292,13 @@ mod tests {
         let history = History::read(&log.join("\n"));
         assert_eq!(history.steps.iter().map(|s| s.step).collect::<Vec<_>>(), [1, 2, 3, 4]);
         assert_eq!(history.resumed_from, [2]);
+    }
+
+    #[test]
+    fn a_resumed_run_warns_once() {
+        let warning = |message: &str| format!(r#"{{"event":"warning","step":0,"message":"{message}"}}"#);
+        let log = [warning("a"), warning("b"), r#"{"event":"run_start","resumed_from":2}"#.to_owned(), warning("a")];
+        assert_eq!(History::read(&log.join("\n")).warnings, ["a", "b"]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The page: sections in the order a reader asks.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 
 use super::history::{History, Measured};
@@ -14,9 +15,10 @@ const COLOURS: [&str; 6] = ["s0", "s1", "s2", "s3", "s4", "s5"];
 /// The whole page.
 pub fn page(manifest: &Manifest, history: &History, recipe: &str) -> String {
     let mut body = head(manifest, history);
-    section(&mut body, "Result", &result(history));
+    let labels = Labels::of(manifest);
+    section(&mut body, "Result", &result(history, &labels));
     section(&mut body, "Loss", &loss(history));
-    let metrics = metrics(history);
+    let metrics = metrics(history, &labels);
     if !metrics.is_empty() {
         section(&mut body, "Metrics on the validation set", &metrics);
     }
@@ -72,7 +74,7 @@ fn head(manifest: &Manifest, history: &History) -> String {
     )
 }
 
-fn result(history: &History) -> String {
+fn result(history: &History, labels: &Labels<'_>) -> String {
     let before = history.measured("before");
     let after = history.measured("after");
     let test = history.measured("test");
@@ -80,7 +82,7 @@ fn result(history: &History) -> String {
     for measured in [before, after, test].into_iter().flatten() {
         for (name, _) in &measured.values {
             // A value per class is for the table below, not for the summary.
-            if !names.contains(&name.as_str()) && !name.contains(['.', '/', '[']) {
+            if !names.contains(&name.as_str()) && labels.split(name).is_none() {
                 names.push(name);
             }
         }
@@ -124,27 +126,64 @@ fn result(history: &History) -> String {
     for step in &history.resumed_from {
         let _ = write!(out, "<p class=\"note\">Resumed from the checkpoint of step {step}.</p>");
     }
-    let per_class = per_class(test.or(after));
+    let per_class = per_class(test.or(after), labels);
     out + &per_class
 }
 
-/// Values of single classes, folded away.
-fn per_class(measured: Option<&Measured>) -> String {
-    let rows: String = measured
-        .map(|m| {
-            m.values
-                .iter()
-                .filter(|(name, _)| name.contains(['.', '/', '[']))
-                .map(|(name, value)| {
-                    format!("<tr><td>{}</td><td class=\"n\">{}</td></tr>", escape(name), short(*value))
-                })
-                .collect()
+/// Values of single classes, folded away: a row per class, a column per value.
+fn per_class(measured: Option<&Measured>, labels: &Labels<'_>) -> String {
+    let values = measured.map(|m| m.values.as_slice()).unwrap_or_default();
+    let found: Vec<(&str, &str, f64)> = values
+        .iter()
+        .filter_map(|(name, value)| labels.split(name).map(|(what, class)| (what, class, *value)))
+        .collect();
+    if found.is_empty() {
+        return String::new();
+    }
+    let (mut columns, mut classes): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
+    let mut seen: HashSet<&str> = HashSet::new();
+    let mut cells: HashMap<(&str, &str), f64> = HashMap::new();
+    for (what, class, value) in found {
+        cells.entry((what, class)).or_insert(value);
+        if !columns.contains(&what) {
+            columns.push(what);
+        }
+        if seen.insert(class) {
+            classes.push(class);
+        }
+    }
+    let mut out = String::from("<details><summary>by class</summary><table><thead><tr><th>class</th>");
+    for what in &columns {
+        let _ = write!(out, "<th class=\"n\">{}</th>", escape(what));
+    }
+    out.push_str("</tr></thead><tbody>");
+    for class in classes {
+        let _ = write!(out, "<tr><td>{}</td>", escape(class));
+        for what in &columns {
+            let value = cells.get(&(*what, class)).map(|value| short(*value)).unwrap_or_default();
+            let _ = write!(out, "<td class=\"n\">{value}</td>");
+        }
+        out.push_str("</tr>");
+    }
+    out.push_str("</tbody></table></details>");
+    out
+}
+
+/// The labels of a model, to tell values of single classes (`f1.yes`) from those of all (`macro_f1`).
+struct Labels<'a>(HashSet<&'a str>);
+
+impl<'a> Labels<'a> {
+    fn of(manifest: &'a Manifest) -> Self {
+        Self(manifest.labels.iter().map(String::as_str).collect())
+    }
+
+    /// The value's name and its class: `f1` and `yes` of `f1.yes`, `f1/yes` or `f1[yes]`.
+    fn split<'b>(&self, name: &'b str) -> Option<(&'b str, &'b str)> {
+        name.match_indices(['.', '/', '[']).find_map(|(at, mark)| {
+            let class = &name[at + 1..];
+            let class = if mark == "[" { class.strip_suffix(']')? } else { class };
+            self.0.contains(class).then(|| (&name[..at], class))
         })
-        .unwrap_or_default();
-    if rows.is_empty() {
-        rows
-    } else {
-        format!("<details><summary>by class</summary><table><tbody>{rows}</tbody></table></details>")
     }
 }
 
@@ -184,10 +223,14 @@ fn evaluated(history: &History, name: &str) -> Vec<(f64, f64)> {
         .collect()
 }
 
-fn metrics(history: &History) -> String {
+fn metrics(history: &History, labels: &Labels<'_>) -> String {
     let Some(last) = history.evaluations.last() else { return String::new() };
-    let names: Vec<&String> =
-        last.values.iter().map(|(n, _)| n).filter(|n| *n != "loss" && !n.contains(['.', '/', '['])).collect();
+    let mut names: Vec<&String> = Vec::new();
+    for (name, _) in &last.values {
+        if name != "loss" && labels.split(name).is_none() && !names.contains(&name) {
+            names.push(name);
+        }
+    }
     if names.is_empty() {
         return String::new();
     }

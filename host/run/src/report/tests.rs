@@ -54,7 +54,7 @@ fn log() -> String {
     };
     let measured = |when: &str, split: &str, loss: f64, matrix: [[u64; 2]; 2]| {
         json!({"event": "measured", "when": when, "split": split, "rows": 20,
-        "values": [["loss", loss], ["accuracy", 1.0 - loss / 2.0], ["f1.yes", 0.5]], "confusion": matrix, "seconds": 0.1})
+        "values": [["loss", loss], ["accuracy", 1.0 - loss / 2.0], ["report.accuracy", 0.75], ["f1.<b>no</b>", 0.25], ["f1.yes", 0.5]], "confusion": matrix, "seconds": 0.1})
     };
     let mut events = vec![
         json!({"event": "data", "report": {
@@ -139,7 +139,15 @@ fn the_page_shows_what_a_run_did() {
         html.contains("&lt;b&gt;no&lt;/b&gt; taken for yes: 2 of 10"),
         "the confusion matrix is that of the test set"
     );
-    assert!(html.contains("<summary>by class</summary>") && html.contains("f1.yes"));
+    assert!(html.contains(
+        "<summary>by class</summary><table><thead><tr><th>class</th><th class=\"n\">f1</th></tr></thead><tbody>\
+         <tr><td>&lt;b&gt;no&lt;/b&gt;</td><td class=\"n\">0.25</td></tr><tr><td>yes</td><td class=\"n\">0.5</td></tr></tbody>"
+    ));
+    assert_eq!(
+        html.matches("<td>report.accuracy</td>").count(),
+        1,
+        "a value of all classes is in the first table only"
+    );
     assert!(html.contains("abababababababab"), "plugins have their digests");
     assert!(html.contains("role=\"img\"") && html.contains("prefers-color-scheme: dark"));
 }
