@@ -1,4 +1,4 @@
-//! Progress for a person: a bar on a terminal, plain lines elsewhere, nothing when quiet.
+//! What a person is told while a verb works: a bar on a terminal, plain lines elsewhere, warnings, or nothing.
 //!
 //! Everything goes to standard error; standard output is for results. Plain lines
 //! come at most every few seconds, so that a log file stays readable; the event
@@ -17,6 +17,17 @@ use retune_run::words::{amount, count, duration, plain};
 
 /// How long a plain line waits for the next.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
+
+/// How much is told on standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verbosity {
+    /// Everything.
+    Progress,
+    /// Warnings and errors.
+    Warnings,
+    /// Errors.
+    Errors,
+}
 
 /// Where progress goes.
 pub struct Console {
@@ -41,18 +52,20 @@ struct Decisions {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Mode {
-    Quiet,
+    Errors,
+    Warnings,
     Plain,
     Terminal,
 }
 
 impl Console {
     /// For this process's standard error.
-    pub fn new(quiet: bool) -> Self {
-        let mode = match quiet {
-            true => Mode::Quiet,
-            false if std::io::stderr().is_terminal() => Mode::Terminal,
-            false => Mode::Plain,
+    pub fn new(verbosity: Verbosity) -> Self {
+        let mode = match verbosity {
+            Verbosity::Errors => Mode::Errors,
+            Verbosity::Warnings => Mode::Warnings,
+            Verbosity::Progress if std::io::stderr().is_terminal() => Mode::Terminal,
+            Verbosity::Progress => Mode::Plain,
         };
         Self {
             mode,
@@ -63,6 +76,16 @@ impl Console {
             total: 0,
             first: 0,
             decisions: None,
+        }
+    }
+
+    /// Prints a line. Control characters, which could rewrite the screen, are shown as marks.
+    fn print(&self, text: &str) {
+        let text: &str = &text.replace(char::is_control, "\u{fffd}");
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            // A closed pipe (`2>&1 | head`) must not end a run.
+            None => drop(writeln!(std::io::stderr(), "{text}")),
         }
     }
 
@@ -110,11 +133,11 @@ impl Console {
         }
     }
 
-    fn step(&mut self, step: u64, loss: f64, learning_rate: f64, rate: f64) {
+    fn step(&mut self, step: u64, loss: f64, learning_rate: f64, speed: &str) {
         let done = step.saturating_sub(self.first).max(1);
         let left = self.began.elapsed().as_secs_f64() / done as f64 * self.total.saturating_sub(step) as f64;
         match self.mode {
-            Mode::Quiet => {}
+            Mode::Errors | Mode::Warnings => {}
             Mode::Terminal => {
                 if self.stage != "train" {
                     self.clear();
@@ -126,7 +149,7 @@ impl Console {
                 if let Some(bar) = &self.bar {
                     bar.set_position(step);
                     bar.set_message(format!(
-                        "loss {}  lr {learning_rate:.2e}  {rate:.0} rows/s  {} left",
+                        "loss {}  lr {learning_rate:.2e}  {speed}  {} left",
                         short(loss),
                         duration(left)
                     ));
@@ -137,7 +160,7 @@ impl Console {
                 if due {
                     self.last_line = Some(Instant::now());
                     self.line(&format!(
-                        "step      {step}/{}  loss {}  lr {learning_rate:.2e}  {rate:.0} rows/s  {} left",
+                        "step      {step}/{}  loss {}  lr {learning_rate:.2e}  {speed}  {} left",
                         self.total,
                         short(loss),
                         duration(left)
@@ -149,14 +172,15 @@ impl Console {
 }
 
 impl Reporter for Console {
-    // Control characters, which could rewrite the screen, are shown as marks.
     fn line(&self, text: &str) {
-        let text: &str = &text.replace(char::is_control, "\u{fffd}");
-        match (&self.mode, &self.bar) {
-            (Mode::Quiet, _) => {}
-            (_, Some(bar)) => bar.println(text),
-            // A closed pipe (`2>&1 | head`) must not end a run.
-            (_, None) => drop(writeln!(std::io::stderr(), "{text}")),
+        if matches!(self.mode, Mode::Plain | Mode::Terminal) {
+            self.print(text);
+        }
+    }
+
+    fn warning(&self, text: &str) {
+        if self.mode != Mode::Errors {
+            self.print(&format!("warning   {text}"));
         }
     }
 
@@ -195,8 +219,8 @@ impl Reporter for Console {
                     self.line(&format!("resume    from the checkpoint of step {step}"));
                 }
             }
-            TrainEvent::Step { step, smoothed_loss, learning_rate, examples_per_second, .. } => {
-                self.step(*step, *smoothed_loss, *learning_rate, *examples_per_second)
+            TrainEvent::Step { step, smoothed_loss, learning_rate, rows, examples_per_second, .. } => {
+                self.step(*step, *smoothed_loss, *learning_rate, &speed(*rows, *examples_per_second))
             }
             TrainEvent::Evaluation { step, epoch, values, best, .. } => {
                 self.unstage();
@@ -224,7 +248,7 @@ impl Reporter for Console {
                     "stop      step {step}: {metric} has not improved{best} for {patience} evaluations"
                 ));
             }
-            TrainEvent::Warning { message, .. } => self.line(&format!("warning   {message}")),
+            TrainEvent::Warning { message, .. } => self.warning(message),
             TrainEvent::Progress { stage, done, total } => self.progress(stage, *done as u64, *total as u64),
             TrainEvent::RunEnd { .. } => self.clear(),
             TrainEvent::Layers { .. } | TrainEvent::Checkpoint { .. } => {}
@@ -239,7 +263,36 @@ impl Reporter for Console {
     }
 }
 
+/// `93 rows/s`; where that says little, `12.5 s per step`.
+fn speed(rows: u64, per_second: f64) -> String {
+    match per_second {
+        rate if rate >= 10.0 => format!("{rate:.0} rows/s"),
+        rate => format!("{} per step", duration(rows as f64 / rate.max(1e-9))),
+    }
+}
+
+/// A line on standard error from another thread than the one that reports progress. On a terminal it takes
+/// the place of the bar, which is drawn again below it.
+pub fn tell(text: &str) {
+    let mut err = std::io::stderr();
+    let begin = if err.is_terminal() { "\r\u{1b}[2K" } else { "" };
+    // Nobody is left to tell when standard error is closed.
+    let _ = writeln!(err, "{begin}{text}");
+}
+
 /// A style; an invalid template, which the tests would show, is the plain bar.
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸ ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_machine_is_told_how_long_a_step_takes() {
+        assert_eq!(speed(16, 93.4), "93 rows/s");
+        assert_eq!(speed(16, 0.4), "40 s per step");
+        assert_eq!(speed(4, 8.0), "0.5 s per step");
+    }
 }

@@ -1,7 +1,8 @@
 //! The `retune` binary: one file per verb under `verb/`, no training logic of its own.
 //!
 //! Exit codes: 0 success, 1 something is wrong with the recipe, the data, a
-//! plugin or the machine, 2 the command line cannot be read, 130 interrupted.
+//! plugin or the machine, 2 the command line cannot be read, 130 stopped by Ctrl-C,
+//! 143 stopped by SIGTERM.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
@@ -21,7 +22,7 @@ use verb::Cli;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    journal::start();
+    journal::start(cli.verbosity());
     match cli.run() {
         Ok(code) => code,
         Err(diagnostic) => {

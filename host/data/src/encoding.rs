@@ -7,7 +7,8 @@
 use std::io::{BufRead, Error, ErrorKind, Read};
 
 /// A reader whose bytes are UTF-8, unless the file has no byte order mark and is not UTF-8.
-pub(crate) struct Utf8<R> {
+#[derive(Debug)]
+pub struct Utf8<R> {
     inner: R,
     encoding: Option<Encoding>,
     /// Converted bytes that were not handed over yet.
@@ -18,7 +19,7 @@ pub(crate) struct Utf8<R> {
     high: Option<u16>,
 }
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Encoding {
     Utf8,
     Utf16Little,

@@ -38,7 +38,7 @@
 
 pub mod cache;
 mod delimited;
-mod encoding;
+pub mod encoding;
 pub mod error;
 pub mod examples;
 mod help;

@@ -8,10 +8,10 @@ use retune_train::evaluate;
 use retune_train::model::{Base, Task, task_of_checkpoint};
 use serde_json::{Map, Value as Json, json};
 
-use crate::console::Console;
+use super::common::Common;
 use crate::stdout;
 use retune_recipe::Recipe;
-use retune_recipe::diagnostic::{Diagnostic, Result};
+use retune_recipe::diagnostic::{Diagnostic, Result, unreadable};
 use retune_run::assembly::Assembly;
 use retune_run::report::svg::short;
 use retune_run::run_dir::RunDir;
@@ -32,18 +32,18 @@ pub struct Args {
     /// How the rows of --data are written: csv, tsv, jsonl, text, lines [default: told by the file's name]
     #[arg(long, value_name = "FORMAT", requires = "data")]
     format: Option<Format>,
-    /// Print JSON on standard output
-    #[arg(long)]
-    json: bool,
-    /// No progress
-    #[arg(long, short)]
-    quiet: bool,
+    #[command(flatten)]
+    pub(super) common: Common,
 }
 
 /// Runs the verb.
 pub fn run(args: Args) -> Result<ExitCode> {
     let (recipe, model, run_dir) = opened(&args.run, args.model)?;
+    let recipe = args.common.on_device(recipe);
     let given = args.data.is_some();
+    if let Some(data) = &args.data {
+        std::fs::metadata(data).map_err(|e| unreadable(data, &e))?;
+    }
     let data = match args.data.or_else(|| own_data(&recipe)) {
         Some(data) => data,
         None => {
@@ -51,7 +51,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
                 .help("say which rows: --data FILE"));
         }
     };
-    let mut console = Console::new(args.quiet);
+    let mut console = args.common.console();
     let assembly = Assembly::of_model(&recipe, &model)?;
     if let Some(run_dir) = &run_dir {
         manifest::warn_of_changed_plugins(run_dir, &assembly.roles.facts(), &console)?;
@@ -75,7 +75,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let found = evaluate(&model, &rows, &mut *loss, &mut metrics, batch, &settings::extra_columns(&recipe), &mut watch);
     console.clear();
     let found = found.map_err(|e| locate::training(&recipe, e))?;
-    if args.json {
+    if args.common.json {
         let values: Map<String, Json> =
             found.all().into_iter().map(|(name, value)| (name, Json::from(value))).collect();
         let account = account.sources.first();

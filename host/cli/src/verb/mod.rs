@@ -1,5 +1,6 @@
 //! The command line: what can be asked of retune.
 
+mod common;
 mod doctor;
 mod evaluate;
 mod plugin;
@@ -9,12 +10,15 @@ mod recipe;
 mod report;
 mod run;
 mod self_check;
+mod texts;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use retune_recipe::diagnostic::Result;
+
+use crate::console::Verbosity;
 
 const ENVIRONMENT: &str = "Environment:
   RETUNE_CACHE  where prepared data and compiled plugins are kept; `retune doctor` shows the place
@@ -57,6 +61,19 @@ enum Verb {
 }
 
 impl Cli {
+    /// How much the verb tells on standard error.
+    pub fn verbosity(&self) -> Verbosity {
+        match &self.verb {
+            Verb::Run(args) | Verb::Train(args) => args.common.verbosity(),
+            Verb::Prepare(args) => args.common.verbosity(),
+            Verb::Evaluate(args) => args.common.verbosity(),
+            Verb::Predict(args) => args.common.verbosity(),
+            Verb::Report(_) | Verb::Plugin(_) | Verb::Recipe(_) | Verb::Doctor(_) | Verb::SelfCheck(_) => {
+                Verbosity::Progress
+            }
+        }
+    }
+
     /// Does what was asked.
     pub fn run(self) -> Result<ExitCode> {
         match self.verb {

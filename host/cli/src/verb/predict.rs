@@ -1,6 +1,5 @@
 //! `retune predict`: labels for texts, with a trained classifier.
 
-use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,11 +11,12 @@ use retune_train::model::{Base, Model, Task, task_of_checkpoint};
 use retune_train::{Prediction, predict};
 use serde_json::{Map, Value as Json, json};
 
+use super::common::Common;
+use super::texts::{Asked, Texts};
 use crate::console::Console;
 use crate::stdout;
 use retune_recipe::Recipe;
 use retune_recipe::diagnostic::{Diagnostic, Result, unreadable};
-use retune_run::Reporter;
 use retune_run::machine;
 use retune_run::roles::{RunRoles, is_stateful};
 use retune_run::run_dir::RunDir;
@@ -24,31 +24,21 @@ use retune_run::{locate, manifest, settings};
 
 /// Arguments of `retune predict`.
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("json", |arg| arg.help("Print one JSON object per text, with the probability of every label")))]
+#[command(mut_arg("device", |arg| arg.help("Compute on this device: auto, cpu, cuda:0 [default: auto]")))]
 pub struct Args {
     /// A run directory (its preprocessors apply, those that compare rows excepted), or a Hugging Face directory
     model: PathBuf,
-    /// The texts [default: one per line of standard input]; of a model that reads pairs, two with a tab between
-    #[arg(value_name = "TEXT", conflicts_with = "file")]
-    texts: Vec<String>,
-    /// Read the texts from a file, one per line
-    #[arg(long, short, value_name = "FILE")]
-    file: Option<PathBuf>,
-    /// Print one JSON object per text, with the probability of every label
-    #[arg(long)]
-    json: bool,
-    /// Where to compute: auto, cpu, cuda:0
-    #[arg(long, default_value = "auto")]
-    device: DeviceChoice,
+    #[command(flatten)]
+    texts: Texts,
+    #[command(flatten)]
+    pub(super) common: Common,
 }
 
 /// Runs the verb.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let texts = texts(args)?;
-    let reader = Reader::open(&args.model)?;
-    let device = args
-        .device
-        .resolve()
-        .map_err(|e| Diagnostic::new(e.to_string()).help("`retune doctor` shows what this machine has"))?;
+    let console = args.common.console();
+    let reader = Reader::open(&args.model, &console)?;
     let task = task_of_checkpoint(&reader.model)
         .map_err(|e| Diagnostic::new(e.to_string()).help("predict needs a classifier that has been trained"))?;
     let labels = match &task {
@@ -58,22 +48,33 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 .help("use a model trained with task = \"sequence-classification\""));
         }
     };
+    let asked = args.texts.read(&reader.spec.columns, &console)?;
+    let device = args
+        .common
+        .device
+        .unwrap_or(DeviceChoice::Auto)
+        .resolve()
+        .map_err(|e| Diagnostic::new(e.to_string()).help("`retune doctor` shows what this machine has"))?;
     let (model, _) = Model::load(&Base::Directory(reader.model.clone()), &task, 0, &device)
         .map_err(|e| Diagnostic::new(e.to_string()))?;
-    let answers = reader.answer(&model, &texts)?;
-    for (text, answer) in texts.iter().zip(answers) {
-        if args.json {
-            stdout::line(as_json(text, answer.as_ref(), &labels).to_string());
+    let answers = reader.answer(&model, &asked)?;
+    for (asked, answer) in asked.iter().zip(answers) {
+        if args.common.json {
+            stdout::line(as_json(&asked.text, answer.as_ref(), &labels).to_string());
         } else {
-            match answer {
-                Some(p) => stdout::line(format!("{:.4}  {}  {text}", p.probabilities[p.label], labels[p.label])),
-                None => {
-                    stdout::line(format!("     –  (dropped: a preprocessor refused it, or it has no token)  {text}"))
-                }
-            }
+            stdout::line(as_line(asked, answer.as_ref(), &labels));
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn as_line(asked: &Asked, answer: Option<&Prediction>, labels: &[String]) -> String {
+    let text = &asked.text;
+    match answer {
+        Some(p) => format!("{:.4}  {}  {text}", p.probabilities[p.label], labels[p.label]),
+        None if asked.fields.is_none() => "     –  (no text)".to_owned(),
+        None => format!("     –  (dropped: a preprocessor refused it, or it has no token)  {text}"),
+    }
 }
 
 fn as_json(text: &str, answer: Option<&Prediction>, labels: &[String]) -> Json {
@@ -87,30 +88,6 @@ fn as_json(text: &str, answer: Option<&Prediction>, labels: &[String]) -> Json {
     }
 }
 
-fn texts(args: &Args) -> Result<Vec<String>> {
-    if !args.texts.is_empty() {
-        return Ok(args.texts.clone());
-    }
-    let text = match &args.file {
-        Some(path) => std::fs::read_to_string(path).map_err(|e| unreadable(path, &e))?,
-        None => {
-            let mut stdin = std::io::stdin();
-            if stdin.is_terminal() {
-                Console::new(false).line("reading texts from standard input, one per line; end with Ctrl-D");
-            }
-            let mut text = String::new();
-            stdin.read_to_string(&mut text).map_err(|e| Diagnostic::new("cannot read standard input").because(e))?;
-            text
-        }
-    };
-    let lines: Vec<String> = text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
-    if lines.is_empty() {
-        return Err(Diagnostic::new("there is no text to predict")
-            .help("give it as an argument, by --file, or on standard input, one per line"));
-    }
-    Ok(lines)
-}
-
 /// How texts are read for a model.
 struct Reader {
     model: PathBuf,
@@ -122,7 +99,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn open(given: &Path) -> Result<Self> {
+    fn open(given: &Path, console: &Console) -> Result<Self> {
         if given.is_file() {
             return Err(Diagnostic::new(format!("`{}` is a file, not a folder", given.display()))
                 .help("give a run directory, or a model in Hugging Face layout"));
@@ -131,12 +108,12 @@ impl Reader {
             return Err(unreadable(given, &std::io::Error::from(std::io::ErrorKind::NotFound)));
         }
         match RunDir::open(given) {
-            Ok(run) => Self::of_run(&run),
+            Ok(run) => Self::of_run(&run, console),
             Err(_) => Self::of_model(given.to_owned()),
         }
     }
 
-    fn of_run(run: &RunDir) -> Result<Self> {
+    fn of_run(run: &RunDir, console: &Console) -> Result<Self> {
         let recipe = Recipe::load(&run.recipe())?;
         let mut reader = Self::of_model(run.model())?;
         let cache = machine::cache_directory();
@@ -152,7 +129,7 @@ impl Reader {
         reader.spec.seed = data.seed;
         reader.spec.columns.text = data.columns.text;
         reader.spec.columns.text_pair = data.columns.text_pair;
-        manifest::warn_of_changed_plugins(run, &roles.facts(), &Console::new(false))?;
+        manifest::warn_of_changed_plugins(run, &roles.facts(), console)?;
         reader.batch = settings::size(recipe.evaluation.batch_size);
         reader.recipe = Some(recipe);
         Ok(reader)
@@ -172,23 +149,15 @@ impl Reader {
         Ok(Self { model, tokenizer: Arc::new(tokenizer), stages: Vec::new(), spec, batch: 32, recipe: None })
     }
 
-    /// A text in the columns of the data that the model learnt from.
-    fn row(&self, text: &str) -> Result<Json> {
-        let columns = &self.spec.columns;
-        let Some(pair) = &columns.text_pair else { return Ok(json!({ columns.text.as_str(): text })) };
-        match text.split_once('\t') {
-            Some((first, second)) => Ok(json!({ columns.text.as_str(): first, pair.as_str(): second })),
-            None => Err(Diagnostic::new(format!("this model reads pairs, and there is no tab in `{text}`"))
-                .help(format!("write `{}` and `{pair}` with a tab between them", columns.text))),
-        }
-    }
-
     /// One answer per text, in order; none for a text that is dropped before the model.
-    fn answer(&self, model: &Model, texts: &[String]) -> Result<Vec<Option<Prediction>>> {
+    fn answer(&self, model: &Model, asked: &[Asked]) -> Result<Vec<Option<Prediction>>> {
         let cannot = |e: std::io::Error| Diagnostic::new("cannot write a temporary file").because(e);
         let folder = tempfile::tempdir().map_err(cannot)?;
         let path = folder.path().join("texts.jsonl");
-        let rows = texts.iter().map(|text| Ok(format!("{}\n", self.row(text)?))).collect::<Result<String>>()?;
+        let fields = || asked.iter().map(|asked| asked.fields.as_ref());
+        // Rows without a text are not asked about; the others keep their place.
+        let places: Vec<usize> = fields().enumerate().filter_map(|(place, fields)| fields.map(|_| place)).collect();
+        let rows: String = fields().flatten().map(|fields| format!("{}\n", Json::Object(fields.clone()))).collect();
         std::fs::write(&path, rows).map_err(cannot)?;
         let prepared =
             prepare_source(&self.spec, SplitName::Test, &path.into(), None, &self.stages, &self.tokenizer, &mut |_| {});
@@ -202,14 +171,15 @@ impl Reader {
                 });
             }
         };
-        let mut answers: Vec<Option<Prediction>> = texts.iter().map(|_| None).collect();
+        let mut answers: Vec<Option<Prediction>> = asked.iter().map(|_| None).collect();
         for prediction in
             predict(model, &examples, self.batch).map_err(|e| Diagnostic::new(e.to_string()).help_some(e.help()))?
         {
             // Keys end in the line of the row; a row that a preprocessor split keeps its first part's answer.
             let line =
                 prediction.key.rsplit(':').next().and_then(|tail| tail.split(['#', '/']).next()?.parse::<usize>().ok());
-            if let Some(slot) = line.and_then(|line| answers.get_mut(line.wrapping_sub(1))) {
+            let place = line.and_then(|line| places.get(line.wrapping_sub(1)));
+            if let Some(slot) = place.and_then(|place| answers.get_mut(*place)) {
                 slot.get_or_insert(prediction);
             }
         }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use retune_data::{CacheUse, DataReport};
 
-use crate::console::Console;
+use super::common::Common;
 use crate::stdout;
 use retune_recipe::Recipe;
 use retune_recipe::diagnostic::Result;
@@ -17,20 +17,16 @@ use retune_run::words::count;
 pub struct Args {
     /// The recipe
     recipe: PathBuf,
-    /// Print the account as JSON on standard output
-    #[arg(long)]
-    json: bool,
-    /// No progress
-    #[arg(long, short)]
-    quiet: bool,
+    #[command(flatten)]
+    pub(super) common: Common,
 }
 
 /// Runs the verb.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let recipe = Recipe::load(&args.recipe)?;
-    let mut console = Console::new(args.quiet);
+    let recipe = args.common.on_device(Recipe::load(&args.recipe)?);
+    let mut console = args.common.console();
     let prepared = Assembly::new(&recipe)?.prepare(&recipe, &mut console)?;
-    if args.json {
+    if args.common.json {
         super::run::print_json(&prepared.report);
     } else {
         stdout::text(page(&prepared.report));

@@ -4,13 +4,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use retune_tensor::device::DeviceChoice;
-
-use crate::console::Console;
+use super::common::Common;
+use crate::console::tell;
 use crate::stdout;
 use retune_recipe::Recipe;
 use retune_recipe::diagnostic::Result;
-use retune_run::{RunOptions, RunOutcome};
+use retune_run::{Interrupt, RunOptions, RunOutcome};
 
 /// Arguments of `retune run` and `retune train`.
 #[derive(Debug, clap::Args)]
@@ -26,34 +25,27 @@ pub struct Args {
     /// Check everything, show the plan, train nothing
     #[arg(long)]
     dry_run: bool,
-    /// Use this device, whatever the recipe says: auto, cpu, cuda:0
-    #[arg(long)]
-    device: Option<DeviceChoice>,
-    /// Print the summary (or the plan) as JSON on standard output
-    #[arg(long)]
-    json: bool,
-    /// No progress
-    #[arg(long, short)]
-    quiet: bool,
+    #[command(flatten)]
+    pub(super) common: Common,
 }
 
 /// Runs the verb; `measure` is what `run` does beyond `train`.
 pub fn run(args: Args, measure: bool) -> Result<ExitCode> {
-    let mut options = RunOptions { output: args.output, resume: args.resume, dry_run: args.dry_run, measure };
+    let interrupt = Interrupt::listen(tell)?;
+    let mut options =
+        RunOptions { output: args.output, resume: args.resume, dry_run: args.dry_run, measure, interrupt };
     let path = recipe_of(&args.recipe, &mut options);
-    let mut recipe = Recipe::load(&path)?;
-    if let Some(device) = args.device {
-        recipe.device = device.to_string();
-    }
-    let mut console = Console::new(args.quiet);
+    let recipe = args.common.on_device(Recipe::load(&path)?);
+    let json = args.common.json;
+    let mut console = args.common.console();
     match retune_run::run(&recipe, &options, &mut console)? {
-        RunOutcome::Planned(plan) if args.json => print_json(&plan),
+        RunOutcome::Planned(plan) if json => print_json(&plan),
         RunOutcome::Planned(plan) => stdout::text(plan.page()),
-        RunOutcome::Finished(summary) if args.json => print_json(&summary),
+        RunOutcome::Finished(summary) if json => print_json(&summary),
         RunOutcome::Finished(summary) => stdout::text(summary.page()),
-        RunOutcome::Interrupted(diagnostic) => {
-            let _ = write!(std::io::stderr(), "{}", crate::rendered(&diagnostic));
-            return Ok(ExitCode::from(retune_run::interrupt::EXIT));
+        RunOutcome::Interrupted { stopped, exit_code } => {
+            let _ = write!(std::io::stderr(), "{}", crate::rendered(&stopped));
+            return Ok(ExitCode::from(exit_code));
         }
     }
     Ok(ExitCode::SUCCESS)
