@@ -190,6 +190,12 @@ impl Recipe {
         self.places.get(&pointer(key))
     }
 
+    /// The value of `key` as it was written; none for one that was left out.
+    pub fn written(&self, key: &str) -> Option<&str> {
+        let place = self.place(key)?;
+        self.sources.get(place.source)?.text.text.get(place.value.clone())
+    }
+
     /// Where `key` stands, or the deepest part of it that was written.
     pub fn nearest_place(&self, key: &str) -> Option<&Place> {
         deepest(&self.places, &pointer(key))

@@ -130,11 +130,18 @@ fn missing_files(recipe: &Recipe) -> Vec<Diagnostic> {
             let shown = path.display();
             let diagnostic = recipe.diagnostic(format!("{key}: `{shown}` {problem}"), recipe.place(key), "named here");
             let help = if path.exists() { None } else { nearest_path(path) };
-            let diagnostic = diagnostic.help_some(help).help("paths are relative to the recipe's folder");
+            let diagnostic = diagnostic.help_some(help).help("a path in a recipe is relative to the recipe's folder");
             // Written as elsewhere one writes the name of a model on a hub.
             let hub =
                 (key == "model.base").then(|| "retune downloads nothing: get the model's folder first".to_owned());
             diagnostics.push(diagnostic.help_some(hub));
+        } else if path.join("manifest.json").is_file()
+            && path.join("model").is_dir()
+            && !path.join("config.json").exists()
+        {
+            let message = format!("{key}: `{}` is a run directory, not a model", path.display());
+            let diagnostic = recipe.diagnostic(message, recipe.place(key), "named here");
+            diagnostics.push(diagnostic.help(format!("the run's model is `{}`", path.join("model").display())));
         }
     };
     match recipe.model.start() {

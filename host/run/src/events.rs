@@ -42,6 +42,7 @@ pub enum HostEvent {
     /// The result was written.
     Exported {
         /// Where.
+        #[serde(serialize_with = "crate::words::path")]
         path: PathBuf,
     },
     /// The run ended because something was wrong.
@@ -73,6 +74,17 @@ pub enum When {
     After,
     /// The test set, once.
     Test,
+}
+
+impl When {
+    /// As it stands in the event log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Before => "before",
+            Self::After => "after",
+            Self::Test => "test",
+        }
+    }
 }
 
 /// An open event log.

@@ -1,33 +1,136 @@
-//! Ctrl-C: the first asks a run to stop after its step, the second ends the process.
+//! Ctrl-C and SIGTERM: the first asks a run to stop, the second ends the process.
+//!
+//! A thread waits for signals, so that the first is answered at once, whatever the run is busy with. A run
+//! that has nothing to finish yet (it reads files and prepares rows) ends there and then. From
+//! [`Interrupt::finish_first`] on the thread only raises a flag, which is read between micro-batches and between
+//! stages: the run writes down where it is, and ends. Exit codes are those of shells: 130 for SIGINT, 143 for SIGTERM.
+//!
+//! A program that calls a run as a library keeps its own signal handlers: it makes an
+//! [`Interrupt::default`], and calls [`Interrupt::request`] when the run is to stop.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use retune_recipe::diagnostic::{Diagnostic, Result};
+use signal_hook::consts::{SIGINT, SIGTERM};
 
-/// The exit code of an interrupted run, as shells give it.
-pub const EXIT: u8 = 130;
+/// What the first signal is answered with while a run has something to finish.
+pub const STOPPING: &str = "stopping after this micro-batch; once more ends the process at once";
 
-/// Whether somebody pressed Ctrl-C.
+/// What it is answered with before that.
+pub const NOTHING_BEGUN: &str = "stopped before the run began: nothing was written to a run directory";
+
+/// Whether somebody wants a run to stop. Clones share the answer.
 #[derive(Clone, Debug, Default)]
-pub struct Interrupt(Arc<AtomicBool>);
+pub struct Interrupt(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// The signal that came; 0 before one did.
+    signal: AtomicI32,
+    /// Whether a signal waits for the run to finish what it is at.
+    finish_first: AtomicBool,
+}
+
+/// What a signal leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    /// The run stops by itself.
+    Ask,
+    /// The process ends; whether that wants a word first.
+    End { told: bool },
+}
 
 impl Interrupt {
-    /// Listens from here on. Before that, Ctrl-C ends the process at once, which
-    /// is right as long as there is nothing to finish.
-    pub fn listen() -> Result<Self> {
+    /// Listens to SIGINT and SIGTERM in this process from here on, and ends the process where that is
+    /// right. `tell` gets the line that answers the first signal, from another thread.
+    ///
+    /// # Errors
+    /// When the system lets nobody listen.
+    pub fn listen(tell: impl Fn(&str) + Send + 'static) -> Result<Self> {
         let interrupt = Self::default();
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-            // In this order: the first signal arms the second.
-            signal_hook::flag::register_conditional_shutdown(signal, i32::from(EXIT), interrupt.0.clone())
-                .and_then(|_| signal_hook::flag::register(signal, interrupt.0.clone()))
-                .map_err(|e| Diagnostic::new("cannot listen for Ctrl-C").because(e))?;
-        }
+        let cannot = |e: std::io::Error| Diagnostic::new("cannot listen for Ctrl-C").because(e);
+        let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]).map_err(cannot)?;
+        let shared = interrupt.clone();
+        let listen = move || {
+            for signal in signals.forever() {
+                match shared.take(signal) {
+                    Answer::Ask => tell(STOPPING),
+                    Answer::End { told } => {
+                        if !told {
+                            tell(NOTHING_BEGUN);
+                        }
+                        std::process::exit(i32::from(shared.exit_code()));
+                    }
+                }
+            }
+        };
+        std::thread::Builder::new().name("signals".to_owned()).spawn(listen).map_err(cannot)?;
         Ok(interrupt)
     }
 
-    /// Whether it happened.
+    /// From here on a signal lets the run finish what it is at.
+    pub fn finish_first(&self) {
+        self.0.finish_first.store(true, Ordering::SeqCst);
+    }
+
+    /// Asks the run to stop, as SIGINT does.
+    pub fn request(&self) {
+        self.take(SIGINT);
+    }
+
+    /// Whether the run is to stop.
     pub fn happened(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.signal.load(Ordering::SeqCst) != 0
+    }
+
+    /// The exit code of a process that stops for this: 128 and the number of the signal.
+    pub fn exit_code(&self) -> u8 {
+        let signal = match self.0.signal.load(Ordering::SeqCst) {
+            0 => SIGINT,
+            signal => signal,
+        };
+        u8::try_from(128 + signal).unwrap_or(u8::MAX)
+    }
+
+    /// Notes a signal, the first one for good.
+    fn take(&self, signal: i32) -> Answer {
+        let first = self.0.signal.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst).is_ok();
+        match (first, self.0.finish_first.load(Ordering::SeqCst)) {
+            (true, true) => Answer::Ask,
+            (true, false) => Answer::End { told: false },
+            (false, _) => Answer::End { told: true },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_ends_a_process_with_nothing_to_finish() {
+        let interrupt = Interrupt::default();
+        assert!(!interrupt.happened());
+        assert_eq!(interrupt.take(SIGTERM), Answer::End { told: false });
+        assert_eq!(interrupt.exit_code(), 143);
+    }
+
+    #[test]
+    fn the_first_signal_asks_a_run_that_has_begun_and_the_second_ends_it() {
+        let interrupt = Interrupt::default();
+        interrupt.clone().finish_first();
+        assert_eq!(interrupt.take(SIGINT), Answer::Ask);
+        assert!(interrupt.clone().happened());
+        assert_eq!(interrupt.take(SIGTERM), Answer::End { told: true });
+        assert_eq!(interrupt.exit_code(), 130, "the exit code is that of the first");
+    }
+
+    #[test]
+    fn a_program_asks_as_ctrl_c_does() {
+        let interrupt = Interrupt::default();
+        interrupt.request();
+        assert!(interrupt.happened());
+        assert_eq!(interrupt.exit_code(), 130);
     }
 }

@@ -16,7 +16,7 @@
 //! match run(&recipe, &options, &mut Silent)? {
 //!     RunOutcome::Planned(plan) => print!("{}", plan.page()),
 //!     RunOutcome::Finished(summary) => println!("the model is in {}", summary.model.display()),
-//!     RunOutcome::Interrupted(how_to_go_on) => println!("{how_to_go_on}"),
+//!     RunOutcome::Interrupted { stopped, .. } => println!("{stopped}"),
 //! }
 //! # Ok(())
 //! # }
@@ -24,23 +24,32 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+mod account;
 pub mod assembly;
 pub mod events;
+mod inputs;
 pub mod interrupt;
 pub mod locate;
 pub mod machine;
 pub mod manifest;
 pub mod observer;
+mod options;
 pub mod plan;
+mod recorded;
 pub mod report;
 mod reporter;
 mod resolve;
+pub mod role;
 pub mod roles;
 mod run;
 pub mod run_dir;
 pub mod settings;
+mod stages;
 pub mod summary;
 pub mod words;
 
+pub use account::tell_account;
+pub use interrupt::Interrupt;
+pub use options::{RunOptions, RunOutcome};
 pub use reporter::{Reporter, Silent};
-pub use run::{RunOptions, RunOutcome, run, tell_account};
+pub use run::run;

@@ -78,6 +78,7 @@ pub struct ModelFacts {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FileFacts {
     /// Where it was.
+    #[serde(serialize_with = "crate::words::path")]
     pub path: PathBuf,
     /// SHA-256, in hex.
     pub sha256: String,
@@ -138,7 +139,7 @@ impl Manifest {
 /// Tells that a plugin of a finished run was changed since: what it gives now is not what the model learnt with.
 pub fn warn_of_changed_plugins(run_dir: &RunDir, roles: &[RoleFacts], console: &dyn Reporter) -> Result<()> {
     for message in Manifest::read(&run_dir.manifest())?.changed_plugins(roles) {
-        console.line(&format!("warning   {message}"));
+        console.warning(&message);
     }
     Ok(())
 }

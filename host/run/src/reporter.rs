@@ -12,6 +12,9 @@ pub trait Reporter {
     /// A line that stays. It may hold words of plugins and data: what is printed must be made harmless first.
     fn line(&self, text: &str);
 
+    /// Something that a person should know even where progress is not shown. As for [`line`](Self::line).
+    fn warning(&self, text: &str);
+
     /// How far the reading of a file has come.
     fn data(&mut self, at: &DataProgress);
 
@@ -28,6 +31,7 @@ pub struct Silent;
 
 impl Reporter for Silent {
     fn line(&self, _: &str) {}
+    fn warning(&self, _: &str) {}
     fn data(&mut self, _: &DataProgress) {}
     fn event(&mut self, _: &TrainEvent) {}
     fn clear(&mut self) {}

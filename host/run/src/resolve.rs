@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use retune_roles::{RoleKind, builtin};
 use retune_sandbox::{Columns, Limits, Plugin, Sandbox};
 
-use crate::roles::{Origin, Role, limit_names};
+use crate::role::{Origin, Role, limit_names};
 use retune_recipe::diagnostic::listed;
 use retune_recipe::diagnostic::{Diagnostic, Result, nearest_path};
 use retune_recipe::place::Place;
@@ -72,8 +72,9 @@ impl<'a> Resolver<'a> {
     fn try_load(&mut self, role: &RoleRef, path: &Path) -> Result<Plugin> {
         if !path.is_file() {
             let what = if path.is_dir() { "is a folder, not a file" } else { "does not exist" };
-            let help = nearest_path(path)
-                .unwrap_or_else(|| "paths are relative to the recipe; build the plugin first".to_owned());
+            let help = nearest_path(path).unwrap_or_else(|| {
+                "a path in a recipe is relative to the recipe's folder; build the plugin first".to_owned()
+            });
             return Err(self
                 .recipe
                 .diagnostic(format!("the plugin `{}` {what}", path.display()), self.named(role), "given here")

@@ -32,10 +32,13 @@ pub struct Summary {
     /// On the test set, evaluated once per run.
     pub test: Option<Measure>,
     /// Where the model is.
+    #[serde(serialize_with = "crate::words::path")]
     pub model: PathBuf,
     /// Where the report is.
+    #[serde(serialize_with = "crate::words::path")]
     pub report: PathBuf,
     /// The run directory.
+    #[serde(serialize_with = "crate::words::path")]
     pub run: PathBuf,
 }
 

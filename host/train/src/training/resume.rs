@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use crate::{
     error::TrainError,
     files::checkpoint::{Contents, Name, Opened, optimizer_steps},
-    spec::Every,
+    spec::{CheckpointSpec, Every, TrainSpec},
     training::state::{Leader, State},
     training::trainer::Trainer,
 };
@@ -183,8 +183,10 @@ impl Trainer<'_> {
 
     /// The settings that decide the result, as JSON.
     fn deciding_spec(&self) -> Result<Value, TrainError> {
+        // Where checkpoints go decides nothing, and a path need not be text.
+        let spec = TrainSpec { checkpoint: CheckpointSpec::default(), ..self.spec.clone() };
         let mut value =
-            serde_json::to_value(&self.spec).map_err(|error| TrainError::field("training", error.to_string()))?;
+            serde_json::to_value(&spec).map_err(|error| TrainError::field("training", error.to_string()))?;
         if let Some(map) = value.as_object_mut() {
             map.retain(|key, _| key != "checkpoint" && key != "logging_steps");
         }

@@ -1,0 +1,45 @@
+//! What the loading of a model and the preparing of rows had to say, in lines.
+
+use retune_data::DataReport;
+use retune_train::model::LoadReport;
+
+use crate::Reporter;
+use retune_recipe::Recipe;
+
+/// What became of the base's tensors.
+pub fn tell_loaded(loaded: &LoadReport, recipe: &Recipe, console: &dyn Reporter) {
+    let base = recipe.model.start().path().display();
+    if loaded.loaded == 0 {
+        console.line(&format!("model     {base}: every weight drawn from seed {}", recipe.seed));
+        return;
+    }
+    let new = match loaded.new.len() {
+        0 => String::new(),
+        1..=4 => format!("; new: {}", loaded.new.join(", ")),
+        many => format!("; {many} parameters are new"),
+    };
+    console.line(&format!("model     {base}: {} tensors{new}", loaded.loaded));
+    for (name, why) in &loaded.replaced {
+        console.warning(&format!("{name} starts anew: {why}"));
+    }
+}
+
+/// What became of the rows, and what somebody should know of them.
+pub fn tell_account(report: &DataReport, console: &dyn Reporter) {
+    for source in &report.sources {
+        let dropped: Vec<String> =
+            source.dropped.iter().map(|d| format!("{} {} ({})", d.count, d.reason, d.stage)).collect();
+        let lost = if dropped.is_empty() { String::new() } else { format!("; dropped {}", dropped.join(", ")) };
+        let cached = if matches!(source.cache, retune_data::CacheUse::Hit { .. }) { " (from the cache)" } else { "" };
+        console.line(&format!("data      {}: {} of {} rows{cached}{lost}", source.split, source.rows, source.read));
+    }
+    if !report.labels.is_empty() {
+        let shown: Vec<&str> = report.labels.iter().take(8).map(String::as_str).collect();
+        let more = report.labels.len() - shown.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        console.line(&format!("labels    {}: {}{more}", report.labels.len(), shown.join(", ")));
+    }
+    for warning in &report.warnings {
+        console.warning(warning);
+    }
+}

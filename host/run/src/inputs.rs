@@ -1,0 +1,106 @@
+//! What a run began with, written down and compared when it goes on.
+
+use std::path::PathBuf;
+
+use retune_data::{Prepared, SourceReport};
+use retune_train::TrainEvent;
+use retune_train::model::{LoadReport, Model};
+
+use crate::Reporter;
+use crate::assembly::Assembly;
+use crate::events::{EventLog, now};
+use crate::manifest::{FileFacts, Manifest, ModelFacts, RoleFacts, base_facts};
+use crate::run_dir::RunDir;
+use crate::{machine, plan};
+use retune_recipe::Recipe;
+use retune_recipe::diagnostic::{Diagnostic, Result};
+
+/// The manifest of a run that begins now with `model`.
+pub fn manifest(
+    recipe: &Recipe,
+    assembly: &Assembly,
+    prepared: &Prepared,
+    model: &Model,
+    loaded: LoadReport,
+    device: String,
+) -> Result<Manifest> {
+    let (parameters, trainable) = plan::sizes(model);
+    let new = loaded.new.into_iter().chain(loaded.replaced.into_iter().map(|(name, _)| name)).collect();
+    Ok(Manifest {
+        name: recipe.name.clone(),
+        retune: env!("CARGO_PKG_VERSION").to_owned(),
+        started: now(),
+        seed: recipe.seed,
+        task: recipe.model.task.as_str().to_owned(),
+        labels: prepared.labels.clone(),
+        hardware: machine::hardware(device),
+        model: ModelFacts {
+            architecture: plan::architecture(model).to_owned(),
+            parameters,
+            trainable,
+            new,
+            unused: loaded.unused,
+        },
+        base: base_facts(recipe.model.start().path())?,
+        tokenizer: prepared.report.tokenizer_digest.clone(),
+        data: data_facts(prepared),
+        roles: assembly.roles.facts(),
+    })
+}
+
+/// Tells of plugins that were changed since the run began, which is allowed and never silent.
+pub fn tell_changed_plugins(
+    run_dir: &RunDir,
+    roles: Vec<RoleFacts>,
+    log: &mut EventLog,
+    console: &dyn Reporter,
+) -> Result<()> {
+    let mut manifest = Manifest::read(&run_dir.manifest())?;
+    let changed = manifest.changed_plugins(&roles);
+    for message in &changed {
+        console.warning(message);
+        log.write(&TrainEvent::Warning { step: 0, message: message.clone() })?;
+    }
+    if !changed.is_empty() {
+        manifest.roles = roles;
+        manifest.write(&run_dir.manifest())?;
+    }
+    Ok(())
+}
+
+/// Refuses to go on with other rows, another tokenizer or another base than the run began with. Only
+/// the bytes count: a project may be moved.
+pub fn same_inputs(run_dir: &RunDir, recipe: &Recipe, prepared: &Prepared) -> Result<()> {
+    let then = Manifest::read(&run_dir.manifest())?;
+    let now = [data_facts(prepared), base_facts(recipe.model.start().path())?];
+    for (then, now) in then.data.iter().zip(&now[0]).chain(then.base.iter().zip(&now[1])) {
+        if then.sha256 != now.sha256 {
+            return Err(Diagnostic::new(format!(
+                "`{}` is not what the run in `{}` began with: sha256 {} then, {} now",
+                now.path.display(),
+                run_dir.root().display(),
+                then.sha256,
+                now.sha256
+            ))
+            .help("put the file back as it was, or start a new run without --resume"));
+        }
+    }
+    if then.tokenizer != prepared.report.tokenizer_digest {
+        return Err(Diagnostic::new(format!(
+            "the tokenizer in `{}` is not the one the run in `{}` began with",
+            recipe.model.tokenizer.display(),
+            run_dir.root().display()
+        ))
+        .help("put its files back as they were, or start a new run without --resume"));
+    }
+    Ok(())
+}
+
+fn data_facts(prepared: &Prepared) -> Vec<FileFacts> {
+    let facts = |source: &SourceReport| FileFacts {
+        path: PathBuf::from(&source.path),
+        sha256: source.sha256.clone(),
+        bytes: source.bytes,
+    };
+    prepared.report.sources.iter().map(facts).collect()
+}

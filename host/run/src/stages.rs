@@ -1,0 +1,236 @@
+//! The stages of a run that has begun: measure, train, export, measure again, report.
+//!
+//! Every stage writes down what it did before the next begins, so that a run that is stopped or killed between
+//! two goes on with the second. The test set is evaluated once per run: a resumed run that has a value
+//! for it keeps that value.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Instant;
+
+use retune_data::Prepared;
+use retune_roles::Example;
+use retune_train::model::Model;
+use retune_train::{Outcome, TrainError, TrainEvent, Trainer, evaluate};
+
+use crate::assembly::Assembly;
+use crate::events::{EventLog, HostEvent, When};
+use crate::observer::RunObserver;
+use crate::options::{RunOptions, RunOutcome};
+use crate::report::{self, History};
+use crate::run_dir::RunDir;
+use crate::summary::Summary;
+use crate::{Reporter, locate, machine, settings};
+use retune_recipe::Recipe;
+use retune_recipe::diagnostic::{Diagnostic, Result, unreadable};
+
+/// What the stages share.
+pub(crate) struct Stages<'a> {
+    pub recipe: &'a Recipe,
+    pub assembly: &'a Assembly,
+    pub prepared: &'a Prepared,
+    pub run_dir: RunDir,
+    pub log: EventLog,
+    pub console: &'a mut dyn Reporter,
+    pub options: &'a RunOptions,
+    /// Whether the model is still the base: begun just now, or stopped before the first checkpoint.
+    pub untrained: bool,
+}
+
+/// Why a stage did not come to its end.
+enum Cut {
+    /// Somebody stopped it; what to tell.
+    Stopped(Diagnostic),
+    /// Something is wrong.
+    Failed(Diagnostic),
+}
+
+impl From<Diagnostic> for Cut {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self::Failed(diagnostic)
+    }
+}
+
+impl Stages<'_> {
+    /// All stages.
+    pub fn go(&mut self, trainer: Trainer<'_>, began: Instant) -> Result<RunOutcome> {
+        match self.all(trainer, began) {
+            Ok(summary) => Ok(RunOutcome::Finished(summary)),
+            Err(Cut::Failed(diagnostic)) => Err(diagnostic),
+            Err(Cut::Stopped(stopped)) => {
+                Ok(RunOutcome::Interrupted { stopped, exit_code: self.options.interrupt.exit_code() })
+            }
+        }
+    }
+
+    fn all(&mut self, trainer: Trainer<'_>, began: Instant) -> std::result::Result<Summary, Cut> {
+        self.console.line(&format!("run       {}", self.run_dir.root().display()));
+        self.log.write(&HostEvent::Data { report: Box::new(self.prepared.report.clone()) })?;
+        if self.options.measure && self.untrained {
+            self.measure(When::Before, trainer.model())?;
+        }
+        let outcome = self.train(trainer)?;
+        // Before it is measured: a metric that fails on the test set must not cost the model.
+        self.export(&outcome.model)?;
+        if self.options.measure {
+            self.measure(When::After, &outcome.model)?;
+            self.measure(When::Test, &outcome.model)?;
+        }
+        self.log.write(&HostEvent::Finished { seconds: seconds(began), peak_memory: machine::peak_memory() })?;
+        report::write(self.run_dir.root())?;
+        Ok(Summary::new(
+            self.recipe.name.clone(),
+            &self.history()?,
+            self.run_dir.root().to_owned(),
+            self.run_dir.model(),
+            self.run_dir.report(),
+        ))
+    }
+
+    fn train(&mut self, trainer: Trainer<'_>) -> std::result::Result<Outcome, Cut> {
+        let mut watcher = RunObserver::new(&mut self.log, self.console, self.options.interrupt.clone());
+        let result = trainer.run(&mut watcher);
+        let (failed, checkpoint) = (watcher.failed.take(), watcher.checkpoint);
+        self.console.clear();
+        match (result, failed) {
+            (Ok(outcome), None) => Ok(outcome),
+            (_, Some(unwritable)) => Err(Cut::Failed(unwritable.help(self.how_to_go_on(checkpoint)))),
+            (Err(TrainError::Stopped { step }), None) => {
+                let message = match step {
+                    0 => "stopped before the first step".to_owned(),
+                    step => format!("stopped after step {step}"),
+                };
+                let help = self.how_to_go_on(checkpoint);
+                Err(self.stopped(step, message, help))
+            }
+            (Err(error), None) => {
+                let diagnostic = locate::training(self.recipe, error);
+                Err(Cut::Failed(self.fail(diagnostic).help(self.how_to_go_on(checkpoint))))
+            }
+        }
+    }
+
+    /// Writes down that the run was stopped.
+    fn stopped(&mut self, step: u64, message: String, help: String) -> Cut {
+        if let Err(unwritable) = self.log.write(&HostEvent::Interrupted { step }) {
+            return Cut::Failed(unwritable);
+        }
+        self.report_anyway();
+        Cut::Stopped(Diagnostic::new(message).help(help))
+    }
+
+    /// Writes down that the run failed, and gives the diagnostic back.
+    fn fail(&mut self, diagnostic: Diagnostic) -> Diagnostic {
+        // The diagnostic itself matters more than a log that cannot be written.
+        let _ = self.log.write(&HostEvent::Failed { message: diagnostic.to_string() });
+        self.report_anyway();
+        diagnostic
+    }
+
+    /// The report of a run that did not end well; best effort, for the reason above.
+    fn report_anyway(&self) {
+        let _ = report::write(self.run_dir.root());
+    }
+
+    /// The command that goes on with this run.
+    fn resume(&self) -> String {
+        let verb = if self.options.measure { "run" } else { "train" };
+        format!("retune {verb} --resume {}", self.run_dir.root().display())
+    }
+
+    /// How to go on after a stop in training.
+    fn how_to_go_on(&self, checkpoint: Option<u64>) -> String {
+        match checkpoint {
+            Some(step) => {
+                format!("the checkpoint of step {step} is intact; go on from it with `{}`", self.resume())
+            }
+            None => format!(
+                "no checkpoint had been written yet, so `{}` begins at step 1; training.checkpoint = {{ every_steps = 50 }} \
+                 writes them more often",
+                self.resume()
+            ),
+        }
+    }
+
+    /// Evaluates `model` on the rows of `when`, unless the run has done so before or there are none.
+    fn measure(&mut self, when: When, model: &Model) -> std::result::Result<(), Cut> {
+        let (split, rows): (&str, &[Example]) = match when {
+            When::Before | When::After => ("validation", &self.prepared.validation),
+            When::Test => ("test", self.prepared.test.as_deref().unwrap_or_default()),
+        };
+        let history = self.history()?;
+        if rows.is_empty() || history.measured(when.as_str()).is_some() {
+            return Ok(());
+        }
+        let began = Instant::now();
+        let (console, interrupt) = (&mut *self.console, &self.options.interrupt);
+        let mut watch = |event: &TrainEvent| {
+            console.event(event);
+            if interrupt.happened() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let mut loss = self.assembly.roles.loss(&self.assembly.device)?;
+        let mut metrics = self.assembly.roles.metrics(&self.assembly.device)?;
+        let batch = settings::size(self.recipe.evaluation.batch_size);
+        let columns = settings::extra_columns(self.recipe);
+        let measured = evaluate(model, &rows, &mut *loss, &mut metrics, batch, &columns, &mut watch);
+        self.console.clear();
+        match measured {
+            Ok(measured) => Ok(self.log.write(&HostEvent::Measured {
+                when,
+                split: split.to_owned(),
+                values: measured.all(),
+                confusion: measured.confusion,
+                rows: measured.rows,
+                seconds: seconds(began),
+            })?),
+            Err(TrainError::Stopped { .. }) => {
+                let message = format!("stopped while evaluating on the {split} set");
+                let help = self.how_to_measure_again(when);
+                Err(self.stopped(history.last_step(), message, help))
+            }
+            Err(error) => {
+                let diagnostic = locate::training(self.recipe, error);
+                let diagnostic = self.fail(diagnostic);
+                Err(Cut::Failed(match when {
+                    When::Before => diagnostic,
+                    When::After | When::Test => diagnostic.help(self.how_to_measure_again(when)),
+                }))
+            }
+        }
+    }
+
+    fn how_to_measure_again(&self, when: When) -> String {
+        match when {
+            When::Before => format!("nothing has been trained; begin again with `{}`", self.resume()),
+            When::After | When::Test => {
+                format!("the model is in `{}`; `{}` evaluates it again", self.run_dir.model().display(), self.resume())
+            }
+        }
+    }
+
+    fn export(&mut self, model: &Model) -> Result<()> {
+        let tokenizer: &Path = &self.recipe.model.tokenizer;
+        let mut places = vec![self.run_dir.model()];
+        places.extend(self.recipe.export.as_ref().map(|export| export.directory.clone()));
+        for path in places {
+            model.export(&path, Some(tokenizer)).map_err(|e| {
+                let diagnostic = Diagnostic::new(format!("the model cannot be written to `{}`", path.display()))
+                    .because(e)
+                    .help(format!("`{}` exports again without training again", self.resume()));
+                self.fail(diagnostic)
+            })?;
+            self.log.write(&HostEvent::Exported { path })?;
+        }
+        Ok(())
+    }
+
+    fn history(&self) -> Result<History> {
+        let path = self.run_dir.events();
+        let log = std::fs::read(&path).map_err(|e| unreadable(&path, &e))?;
+        Ok(History::read(&String::from_utf8_lossy(&log)))
+    }
+}
+
+fn seconds(since: Instant) -> f64 {
+    (since.elapsed().as_secs_f64() * 1000.0).round() / 1000.0
+}

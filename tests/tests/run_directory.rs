@@ -1,0 +1,198 @@
+//! The run directory and the command line around it: who takes which place, what may change between a
+//! stop and a resume, what a signal does. Nothing here needs a plugin.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod tiny;
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+use serde_json::Value;
+use tiny::Tiny;
+
+/// A tiny project, and the recipe `recipe.toml` in it.
+fn project(more: &str) -> Tiny {
+    let tiny = Tiny::new();
+    tiny.recipe(more);
+    tiny
+}
+
+/// The events of a run, by name.
+fn events(run: &Path, name: &str) -> Vec<Value> {
+    let log = std::fs::read_to_string(run.join("events.jsonl")).unwrap();
+    let events = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    events.filter(|event| event["event"] == name).collect()
+}
+
+#[test]
+fn two_runs_of_one_recipe_started_at_once_get_a_directory_each() {
+    let tiny = project("");
+    let start = || tiny.command(&["run", "recipe.toml", "-qq"]).stdout(Stdio::null()).spawn().unwrap();
+    let both = [start(), start()];
+    for mut child in both {
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
+    for number in 1..=2 {
+        assert!(tiny.path().join(format!("runs/tiny-{number}/model/model.safetensors")).is_file(), "{number}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_stopped_run_goes_on_in_a_project_that_was_moved() {
+    let tiny = Tiny::new();
+    let long = Tiny::SOUND.replace("epochs = 6", "epochs = 100000");
+    tiny.write("recipe.toml", &format!("{long}checkpoint = {{ every_steps = 3 }}\n"));
+    let mut child = start(&tiny, &["run", "recipe.toml"]);
+    let said = interrupt_at(&mut child, "evaluate  step 24,", "-INT");
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{said}");
+    let moved = tiny.path().join("elsewhere");
+    std::fs::create_dir(&moved).unwrap();
+    for part in ["base", "runs", "recipe.toml", "train.csv", "test.csv"] {
+        std::fs::rename(tiny.path().join(part), moved.join(part)).unwrap();
+    }
+    for arguments in [["run", "recipe.toml", "--resume"], ["run", "--resume", "runs/tiny-1"]] {
+        let mut child =
+            tiny.command(&arguments).current_dir(&moved).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let said = interrupt_at(&mut child, "resume    from the checkpoint of step", "-TERM");
+        assert_eq!(child.wait().unwrap().code(), Some(143), "{said}");
+    }
+}
+
+#[test]
+fn a_resumed_run_may_use_another_device_and_tests_once() {
+    let tiny = project("");
+    assert_eq!(tiny.retune(&["run", "recipe.toml", "-q", "--output", "out"]).code, Some(0));
+    let changed = std::fs::read_to_string(tiny.path().join("recipe.toml")).unwrap().replace("\"cpu\"", "\"auto\"");
+    tiny.write("recipe.toml", &changed);
+    let said = tiny.retune(&["run", "recipe.toml", "--resume", "--output", "out", "--device", "cpu"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let whens: Vec<Value> =
+        events(&tiny.path().join("out"), "measured").into_iter().map(|event| event["when"].clone()).collect();
+    assert_eq!(whens, ["before", "after", "test"], "a finished run that is resumed evaluates nothing again");
+    assert!(said.out.contains("test on"), "and still tells what was found: {}", said.out);
+}
+
+fn start(tiny: &Tiny, arguments: &[&str]) -> Child {
+    tiny.command(arguments).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap()
+}
+
+/// Reads standard error to its end, and sends `signal` at the first line that begins with `at`.
+fn interrupt_at(child: &mut Child, at: &str, signal: &str) -> String {
+    let mut said = String::new();
+    let mut sent = false;
+    for line in BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok) {
+        if !sent && line.starts_with(at) {
+            sent =
+                std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success();
+        }
+        said.push_str(&line);
+        said.push('\n');
+    }
+    assert!(sent, "no line began with `{at}`:\n{said}");
+    said
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_is_answered_at_once_and_tells_the_step_and_the_verb() {
+    let tiny = Tiny::new();
+    let long = Tiny::SOUND.replace("epochs = 6", "epochs = 100000\nlogging_steps = 100000");
+    tiny.write("recipe.toml", &format!("{long}checkpoint = {{ every_steps = 2 }}\n"));
+    let mut child = start(&tiny, &["train", "recipe.toml", "--output", "out"]);
+    let said = interrupt_at(&mut child, "evaluate  step 24,", "-TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(143), "{said}");
+    assert!(said.contains("stopping after this micro-batch; once more ends the process at once\n"), "{said}");
+    assert!(said.contains("go on from it with `retune train --resume out`"), "{said}");
+    let step: u64 = said.split("stopped after step ").nth(1).unwrap().split('\n').next().unwrap().parse().unwrap();
+    assert!(step >= 24, "{said}");
+    assert_eq!(events(&tiny.path().join("out"), "interrupted")[0]["step"], step);
+    assert!(events(&tiny.path().join("out"), "measured").is_empty(), "`train` does not evaluate around training");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_while_rows_are_prepared_ends_the_process_and_leaves_nothing() {
+    let tiny = project("");
+    let rows = std::fs::read_to_string(tiny.path().join("train.csv")).unwrap();
+    let (header, rows) = rows.split_once('\n').unwrap();
+    tiny.write("train.csv", &format!("{header}\n{}", rows.repeat(4000)));
+    let mut child = start(&tiny, &["run", "recipe.toml"]);
+    let said = interrupt_at(&mut child, "model ", "-INT");
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{said}");
+    assert!(said.contains("stopped before the run began: nothing was written"), "{said}");
+    assert!(!tiny.path().join("runs").exists());
+}
+
+#[test]
+fn quiet_hides_progress_and_very_quiet_warnings_too() {
+    let tiny = project("");
+    // A row of the test set that the model has learnt from.
+    let train = std::fs::read_to_string(tiny.path().join("train.csv")).unwrap();
+    tiny.write("test.csv", &train);
+    let told = |arguments: &[&str]| {
+        let said = tiny.retune(arguments);
+        assert_eq!(said.code, Some(0), "{}", said.err);
+        said.err
+    };
+    let quiet = told(&["run", "recipe.toml", "--dry-run", "-q"]);
+    assert!(!quiet.is_empty() && quiet.lines().all(|line| line.starts_with("warning   ")), "{quiet}");
+    assert_eq!(told(&["run", "recipe.toml", "--dry-run", "-qq"]), "");
+}
+
+#[test]
+fn a_model_answers_a_file_row_by_row_and_standard_input_line_by_line() {
+    let tiny = project("");
+    assert_eq!(tiny.retune(&["run", "recipe.toml", "-q", "--output", "out"]).code, Some(0));
+    tiny.write("rows.csv", "label,text\nsky,cat fine\nsky,\"the\nmoon\"\nsky,\n");
+    let said = tiny.retune(&["predict", "out", "--file", "rows.csv"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let lines: Vec<&str> = said.out.lines().collect();
+    assert_eq!(lines.len(), 3, "{}", said.out);
+    assert!(lines[0].ends_with("  cat fine") && lines[1].ends_with("  the moon"), "{}", said.out);
+    assert_eq!(lines[2].trim(), "–  (no text)");
+    for (arguments, given) in [
+        (vec!["predict", "out", "--file", "-"], "cat fine\n\nthe moon\n"),
+        (vec!["predict", "out"], "\u{feff}cat fine\n\nthe moon\n"),
+        (
+            vec!["predict", "out", "--file", "-", "--format", "jsonl"],
+            "{\"text\":\"cat fine\"}\n{\"text\":\"\"}\n{\"text\":\"the moon\"}\n",
+        ),
+    ] {
+        let mut child = tiny.command(&arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(given.as_bytes()).unwrap();
+        let out = tiny.said(child.wait_with_output().unwrap()).out;
+        let lines: Vec<&str> = out.lines().collect();
+        assert!(lines.len() == 3 && lines[0].ends_with("  cat fine") && lines[2].ends_with("  the moon"), "{out}");
+    }
+}
+
+#[test]
+fn a_run_is_evaluated_on_another_device_than_it_was_made_for() {
+    let tiny = project("");
+    assert_eq!(tiny.retune(&["run", "recipe.toml", "-q", "--output", "out"]).code, Some(0));
+    let kept = tiny.path().join("out/recipe.toml");
+    let made_elsewhere = std::fs::read_to_string(&kept).unwrap().replace("device = \"cpu\"", "device = \"cuda:0\"");
+    std::fs::write(&kept, made_elsewhere).unwrap();
+    let said = tiny.retune(&["evaluate", "out", "-q", "--device", "cpu"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let missing = tiny.retune(&["evaluate", "out", "--device", "cpu", "--data", "tests.csv"]);
+    assert_eq!(missing.code, Some(1));
+    assert!(missing.err.contains("`tests.csv` does not exist") && missing.err.contains("test.csv"), "{}", missing.err);
+    assert!(!missing.err.contains("recipe"), "a path of the command line is no path of a recipe: {}", missing.err);
+}
+
+#[test]
+fn a_run_directory_given_as_base_is_answered_with_its_model() {
+    let tiny = project("");
+    assert_eq!(tiny.retune(&["run", "recipe.toml", "-q", "--output", "out"]).code, Some(0));
+    let next = Tiny::SOUND.replace("config = \"base/config.json\"\ntokenizer = \"base\"", "base = \"out\"");
+    tiny.write("next.toml", &next);
+    let said = tiny.retune(&["run", "next.toml", "--dry-run"]);
+    assert_eq!(said.code, Some(1));
+    assert!(said.err.contains("is a run directory, not a model") && said.err.contains("out/model`"), "{}", said.err);
+    tiny.write("next.toml", &next.replace("base = \"out\"", "base = \"out/model\""));
+    assert_eq!(tiny.retune(&["run", "next.toml", "--dry-run"]).code, Some(0));
+}
