@@ -71,7 +71,7 @@ fn loss(plugin: &Plugin, device: &Device) -> Result<Box<dyn Loss>, Box<dyn Error
 
 /// Rows of random tokens, a little shorter one after the other, as a real batch is.
 fn rows(model: &Model, count: usize, tokens: usize, classes: usize) -> Vec<Example> {
-    let vocab = model.config().vocab_size as u64;
+    let vocab = model.config().shape.vocab_size as u64;
     (0..count)
         .map(|row| {
             Example::new(

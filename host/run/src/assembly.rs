@@ -76,8 +76,8 @@ impl Assembly {
             Model::load(base, &task, recipe.seed, &self.device).map_err(|e| locate::model(recipe, &e))?;
         model.settle_padding(&recipe.model.tokenizer).map_err(|e| locate::model(recipe, &e))?;
         let config = model.config();
-        self.tokenizer.check_fits(config.vocab_size).map_err(|e| locate::data(recipe, e))?;
-        self.data.check_positions(config.max_position_embeddings).map_err(|e| locate::data(recipe, e))?;
+        self.tokenizer.check_fits(config.shape.vocab_size).map_err(|e| locate::data(recipe, e))?;
+        self.data.check_positions(config.shape.longest_row()).map_err(|e| locate::data(recipe, e))?;
         Ok((model, report))
     }
 

@@ -5,7 +5,7 @@
 
 use retune_data::{Prepared, SplitName};
 use retune_train::Trainer;
-use retune_train::model::{Architecture, Model};
+use retune_train::model::Model;
 use serde::Serialize;
 
 use crate::manifest::RoleFacts;
@@ -159,10 +159,7 @@ fn settings(config: &serde_json::Value) -> String {
 
 /// `bert`, `llama`.
 pub fn architecture(model: &Model) -> &'static str {
-    match model.config().architecture {
-        Architecture::Bert => "bert",
-        Architecture::Llama => "llama",
-    }
+    model.config().family.model_type
 }
 
 /// Scalars, and the trainable ones.
@@ -178,20 +175,20 @@ pub fn sizes(model: &Model) -> (u64, u64) {
 /// (Korthikanti et al. 2022 count the same for half precision); blocks below the
 /// lowest one that learns keep nothing.
 fn memory(model: &Model, batch: u64, seq: u64) -> Memory {
-    let config = model.config();
+    let shape = &model.config().shape;
     let (parameters, trainable) = sizes(model);
     let seq = seq.max(1);
-    let blocks = config.num_hidden_layers as u64;
+    let blocks = shape.num_hidden_layers as u64;
     let depth = |l: &retune_roles::Layer| u64::from(l.depth);
     let lowest = model.layers().iter().filter(|l| l.trainable).map(depth).min().unwrap_or(0);
     let deepest = model.layers().iter().map(depth).max().unwrap_or(1).max(1);
     // Depths may count halves of blocks; the share above the lowest that learns is what matters.
     let kept = blocks as f64 * (1.0 - (lowest.saturating_sub(1)) as f64 / deepest as f64).clamp(0.0, 1.0);
     let tokens = (batch * seq) as f64;
-    let block = tokens * (17.0 * config.hidden_size as f64 + 3.0 * config.intermediate_size as f64)
-        + 3.0 * batch as f64 * config.num_attention_heads as f64 * (seq * seq) as f64;
+    let block = tokens * (17.0 * shape.hidden_size as f64 + 3.0 * shape.feed_forward.intermediate_size as f64)
+        + 3.0 * batch as f64 * shape.attention.num_attention_heads as f64 * (seq * seq) as f64;
     let logits = match model.task() {
-        retune_train::model::Task::CausalLm => 3.0 * tokens * config.vocab_size as f64,
+        retune_train::model::Task::CausalLm => 3.0 * tokens * shape.vocab_size as f64,
         retune_train::model::Task::SequenceClassification { labels } => 3.0 * batch as f64 * labels.len() as f64,
     };
     Memory {

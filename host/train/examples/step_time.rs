@@ -96,7 +96,7 @@ fn main() {
             |name: &str| !["embed", "pooler", "classifier", "score"].iter().any(|part| name.contains(part));
         let matrices = model.parameters().iter().filter(|p| p.shape().len() == 2 && multiplied(&p.name));
         let parameters: u64 = matrices.map(|p| p.numel()).sum();
-        let rate = matmul_rate(model.config().hidden_size);
+        let rate = matmul_rate(model.config().shape.hidden_size);
         let floor = 6.0 * input.tokens() as f64 * parameters as f64 / rate * 1e3;
         println!(
             "{} real tokens of {} places x {:.1}M parameters at {:.0} GFLOP/s: floor {floor:.1} ms; a step is {:.2} of it",

@@ -180,7 +180,7 @@ fn minilms_embeddings_agree_with_transformers() {
     let input = input(&model, &expected.examples());
     let forward = model.forward(&model.weights(false), &input, None).unwrap();
     let hidden = forward.hidden.to_float32().unwrap();
-    let (seq, width) = (input.seq_len(), model.config().hidden_size);
+    let (seq, width) = (input.seq_len(), model.config().shape.hidden_size);
     let at = |row: usize, position: usize| &hidden[(row * seq + position) * width..(row * seq + position + 1) * width];
     let (mut embeddings, mut first) = (Vec::new(), Vec::new());
     for (row, length) in input.lengths().iter().enumerate() {
@@ -209,7 +209,7 @@ fn tied_embeddings_are_the_output_projection() {
     let forward = model.forward(&weights, &input, None).unwrap();
     let (hidden, logits) = (forward.hidden.to_float32().unwrap(), forward.logits.to_float32().unwrap());
     let table = model.parameters().get("model.embed_tokens.weight").unwrap().value.to_float32().unwrap();
-    let (width, vocab) = (model.config().hidden_size, model.config().vocab_size);
+    let (width, vocab) = (model.config().shape.hidden_size, model.config().shape.vocab_size);
     for token in [0, 5, 255] {
         let expected: f32 = (0..width).map(|i| hidden[3 * width + i] * table[token * width + i]).sum();
         assert!((logits[3 * vocab + token] - expected).abs() < 1e-5);

@@ -72,7 +72,7 @@ fn train(
     mut each: impl FnMut(u64, f64),
 ) -> Result<()> {
     let (model, _) = Model::load(&Base::Config(config.to_owned()), &Task::CausalLm, 0, device).map_err(failed)?;
-    let rows: Vec<Example> = (0..batch).map(|row| random_row(row, seq, model.config().vocab_size)).collect();
+    let rows: Vec<Example> = (0..batch).map(|row| random_row(row, seq, model.config().shape.vocab_size)).collect();
     let scratch = tempfile::tempdir().map_err(failed)?;
     let spec = TrainSpec {
         epochs: u32::try_from(steps).unwrap_or(u32::MAX),

@@ -143,7 +143,7 @@ impl Reader {
         let tokenizer = Tokenization::open(&model).map_err(|e| Diagnostic::new(e.to_string()).help_some(e.help()))?;
         let config = retune_train::model::ModelConfig::read(&model).map_err(|e| Diagnostic::new(e.to_string()))?;
         let spec = DataSpec {
-            max_length: config.max_position_embeddings.min(tokenizer.model_max_length().unwrap_or(usize::MAX)).min(512),
+            max_length: config.shape.longest_row().min(tokenizer.model_max_length().unwrap_or(usize::MAX)).min(512),
             ..DataSpec::new(PathBuf::new(), TaskKind::SequenceClassification)
         };
         Ok(Self { model, tokenizer: Arc::new(tokenizer), stages: Vec::new(), spec, batch: 32, recipe: None })

@@ -2,10 +2,12 @@
 use serde_json::json;
 
 use super::*;
+use crate::model::rotary::{RopeScaling, Rotary};
+use crate::model::shape::NormShape;
 
 fn read(value: Value) -> Result<ModelConfig, ModelError> {
     match value {
-        Value::Object(map) => ModelConfig::from_json(map, PathBuf::from("base/config.json")),
+        Value::Object(map) => ModelConfig::from_json(FAMILIES, map, PathBuf::from("base/config.json")),
         _ => unreachable!("an object"),
     }
 }
@@ -30,11 +32,18 @@ fn llama_json() -> Value {
 #[test]
 fn absent_keys_have_the_defaults_of_transformers() {
     let bert = read(bert_json()).unwrap();
-    assert_eq!((bert.norm_eps, bert.hidden_dropout, bert.classifier_dropout), (1e-12, 0.1, 0.1));
-    assert_eq!((bert.type_vocab_size, bert.pad_token_id, bert.head_dim), (2, Some(0), 6));
+    let shape = bert.shape;
+    assert_eq!(shape.norm, NormShape::Layer { epsilon: 1e-12 });
+    assert_eq!((shape.dropout, shape.attention.dropout, shape.classifier.dropout), (0.1, 0.1, 0.1));
+    let segments = shape.embeddings.segments.unwrap().1;
+    assert_eq!((segments, bert.pad_token_id, shape.attention.head_dim), (2, Some(0), 6));
     let llama = read(llama_json()).unwrap();
-    assert_eq!((llama.norm_eps, llama.rope_theta, llama.max_position_embeddings), (1e-6, 10_000.0, 2048));
-    assert_eq!((llama.num_key_value_heads, llama.pad_token_id, llama.tie_word_embeddings), (4, None, false));
+    let shape = llama.shape;
+    let rotary = shape.attention.rotary.unwrap();
+    assert_eq!((shape.norm, shape.max_position_embeddings), (NormShape::Rms { epsilon: 1e-6 }, 2048));
+    assert_eq!(rotary, Rotary { theta: 10_000.0, scaling: RopeScaling::Default });
+    assert_eq!((shape.attention.num_key_value_heads, llama.pad_token_id), (4, None));
+    assert!(!shape.language_head.unwrap().tied);
 }
 
 #[test]
@@ -48,7 +57,8 @@ fn both_spellings_of_the_rotary_settings_are_read() {
     let old = read(with(llama_json(), json!({ "rope_theta": 5e5, "rope_scaling": null }))).unwrap();
     let new =
         read(with(llama_json(), json!({ "rope_parameters": { "rope_theta": 5e5, "rope_type": "default" } }))).unwrap();
-    assert_eq!((old.rope_theta, new.rope_theta), (5e5, 5e5));
+    let theta = |config: ModelConfig| config.shape.attention.rotary.unwrap().theta;
+    assert_eq!((theta(old), theta(new)), (5e5, 5e5));
 }
 
 #[test]
@@ -69,7 +79,6 @@ fn what_would_give_other_numbers_is_refused_by_name() {
         (llama_json(), json!({ "pad_token_id": 32000 }), "`pad_token_id`: 32000 is outside the vocabulary of 100"),
         (llama_json(), json!({ "pad_token_id": -2 }), "`pad_token_id`: expected a token id, found -2"),
         (bert_json(), json!({ "hidden_dropout_prob": 1.0 }), "`hidden_dropout_prob`: expected a probability below 1"),
-        (bert_json(), json!({ "id2label": { "1": "a" } }), "`id2label`: its keys must be"),
         (bert_json(), json!({ "model_type": "gpt2" }), "`gpt2` is not supported; supported are `bert` and `llama`"),
         (
             llama_json(),
@@ -78,13 +87,23 @@ fn what_would_give_other_numbers_is_refused_by_name() {
         ),
         (
             llama_json(),
-            json!({ "rope_scaling": { "type": "linear", "factor": 2.0 } }),
-            "`rope_scaling.type`: `linear` is not supported",
+            json!({ "rope_scaling": { "type": "longrope", "factor": 2.0 } }),
+            "`rope_scaling.type`: `longrope` is not supported; supported: default, linear, dynamic, yarn, llama3",
         ),
         (
             llama_json(),
             json!({ "rope_parameters": { "rope_type": "llama3" } }),
-            "`rope_parameters.rope_type`: `llama3` is not supported",
+            "`rope_parameters.low_freq_factor`: it is missing; this `rope_type` needs it",
+        ),
+        (
+            llama_json(),
+            json!({ "rope_scaling": { "type": "linear", "factor": 0.5 } }),
+            "`rope_scaling.factor`: expected at least 1, found 0.5",
+        ),
+        (
+            llama_json(),
+            json!({ "rope_parameters": { "full_attention": { "rope_type": "linear" } } }),
+            "`rope_parameters`: settings of its own for `full_attention` are not supported",
         ),
         (llama_json(), json!({ "num_key_value_heads": 3 }), "3 does not divide num_attention_heads 4"),
         (llama_json(), json!({ "head_dim": 7 }), "`head_dim`: 7 is odd"),
@@ -103,4 +122,11 @@ fn labels_come_in_the_order_of_their_numbers() {
     let labels: Map<String, Value> = (0..12).rev().map(|i| (i.to_string(), json!(format!("l{i}")))).collect();
     let config = read(with(bert_json(), json!({ "id2label": labels }))).unwrap();
     assert_eq!(config.labels.unwrap()[10], "l10");
+}
+
+#[test]
+fn labels_may_be_whole_numbers_and_gaps_are_no_labels() {
+    let labels = |map: Value| read(with(bert_json(), json!({ "id2label": map }))).unwrap().labels;
+    assert_eq!(labels(json!({ "0": 3, "1": 4 })), Some(vec!["3".to_owned(), "4".to_owned()]));
+    assert_eq!(labels(json!({ "1": "a", "2": "b" })), None);
 }

@@ -9,13 +9,12 @@
 //! On the CPU no mask exists: the factors of a line are drawn in the pass that
 //! multiplies by them, about a quarter of a nanosecond a value, and again in the backward pass.
 //!
-//! Price: for a GPU masks are made on the host and copied to the device. Probabilities are rounded to a multiple of 2⁻¹⁶, and kept units
-//! are scaled by exactly the inverse of the rounded probability.
+//! Price: for a GPU masks are made on the host and copied to the device.
 
 use burn::tensor::Tensor;
-use retune_tensor::random::{bits, mix};
 
 use super::Layout;
+use super::mask::{Rate, Site};
 use super::nn::{Dropped, DroppedLines, drop_lines};
 
 /// One seed a row of the batch.
@@ -51,9 +50,6 @@ pub(super) struct Dropout<'a> {
     layout: &'a Layout,
 }
 
-/// A dropout of the model; distinct numbers give independent masks.
-pub(super) type Site = u64;
-
 impl<'a> Dropout<'a> {
     pub(super) fn new(seeds: Option<&'a DropoutSeeds>, layout: &'a Layout) -> Self {
         Self { seeds, layout }
@@ -84,39 +80,6 @@ impl<'a> Dropout<'a> {
         let (rate, seeds) = (Rate::new(probability)?, &self.seeds?.0);
         Some(Dropped { rate, seeds: self.layout.rows().iter().map(|row| seeds[*row]).collect(), site })
     }
-}
-
-/// How many units drop out, and what the rest are multiplied by.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Rate {
-    dropped: u64,
-    kept: f32,
-}
-
-impl Rate {
-    /// `None` when nothing drops out.
-    pub(super) fn new(probability: f64) -> Option<Self> {
-        let dropped = (probability * 65536.0).round().clamp(0.0, 65535.0) as u64;
-        (dropped > 0).then(|| Self { dropped, kept: (65536.0 / (65536 - dropped) as f64) as f32 })
-    }
-
-    /// The factors of a line, zero or the inverse of the share that is kept, beginning with value `4 * counter`.
-    #[inline]
-    pub(super) fn fill(self, stream: u64, counter: u64, factors: &mut [f32]) {
-        // Four 16-bit draws from each counter value.
-        for (four, counter) in factors.chunks_mut(4).zip(counter..) {
-            let drawn = bits(stream, counter);
-            for (lane, value) in four.iter_mut().enumerate() {
-                *value = if (drawn >> (16 * lane)) & 0xFFFF >= self.dropped { self.kept } else { 0.0 };
-            }
-        }
-    }
-}
-
-/// The random stream of one line: a position of a row of hidden states, or a query's probabilities.
-#[inline]
-pub(super) fn stream(seed: u64, site: Site, place: u64) -> u64 {
-    mix(seed ^ mix(site.wrapping_add(1) ^ mix(place)))
 }
 
 #[cfg(test)]

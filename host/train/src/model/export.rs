@@ -16,7 +16,7 @@ use safetensors::View;
 use safetensors::tensor::Dtype;
 use serde_json::{Map, Value, json};
 
-use super::{Architecture, Model, ModelError, StoredDtype, Task};
+use super::{Model, ModelError, StoredDtype, Task};
 
 /// What makes up a tokenizer; those that are there are copied.
 const TOKENIZER_FILES: [&str; 9] = [
@@ -135,12 +135,9 @@ impl Model {
 
     fn exported_config(&self, dtype: StoredDtype, padding: Option<u32>) -> Map<String, Value> {
         let mut config = self.config.raw.clone();
-        let family = match self.config.architecture {
-            Architecture::Bert => "Bert",
-            Architecture::Llama => "Llama",
-        };
         // transformers 4 reads `torch_dtype`, 5 reads both.
         config.shift_remove("dtype");
+        config.insert("architectures".into(), json!([self.config.family.class_for(self.task.kind())]));
         config.insert("torch_dtype".into(), json!(name(dtype)));
         if let Some(padding) = padding {
             config.insert("pad_token_id".into(), json!(padding));
@@ -151,15 +148,12 @@ impl Model {
                     labels.iter().enumerate().map(|(i, l)| (i.to_string(), json!(l))).collect();
                 let by_label: Map<String, Value> =
                     labels.iter().enumerate().map(|(i, l)| (l.clone(), json!(i))).collect();
-                config.insert("architectures".into(), json!([format!("{family}ForSequenceClassification")]));
                 config.insert("id2label".into(), Value::Object(by_id));
                 config.insert("label2id".into(), Value::Object(by_label));
                 config.insert("problem_type".into(), json!("single_label_classification"));
                 config.shift_remove("num_labels");
             }
-            Task::CausalLm => {
-                config.insert("architectures".into(), json!([format!("{family}ForCausalLM")]));
-            }
+            Task::CausalLm => {}
         }
         config
     }

@@ -7,15 +7,14 @@ use retune_roles::InitScheme;
 use retune_tensor::random::Stream;
 use sha2::{Digest, Sha256};
 
-use super::ModelConfig;
 use super::inventory::{Entry, Start};
 
-/// The values a new model has there, as Hugging Face initialises it.
-pub(super) fn start(entry: &Entry, config: &ModelConfig, seed: u64) -> Vec<f32> {
+/// The values a new model has there, as Hugging Face initialises it; `deviation` is the config's `initializer_range`.
+pub(super) fn start(entry: &Entry, deviation: f64, seed: u64) -> Vec<f32> {
     match entry.start {
-        Start::Normal => normal(entry, config.initializer_range, seed),
+        Start::Normal => normal(entry, deviation, seed),
         Start::Embedding { padding } => {
-            let mut values = normal(entry, config.initializer_range, seed);
+            let mut values = normal(entry, deviation, seed);
             let width = entry.shape[1];
             if let Some(row) = padding.map(|id| id as usize).filter(|row| *row < entry.shape[0]) {
                 values[row * width..(row + 1) * width].fill(0.0);

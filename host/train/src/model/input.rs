@@ -10,7 +10,7 @@ use retune_roles::{Example, IGNORE_INDEX, Sequence, Target, TaskKind};
 use retune_tensor::{AnyTensor, Device, from_float32, from_int64};
 
 use super::layout::indices;
-use super::{Architecture, Layout, ModelConfig, ModelError};
+use super::{Layout, ModelConfig, ModelError};
 
 /// A micro-batch on a device.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ pub struct Input {
     keys: Vec<String>,
     lengths: Vec<usize>,
     seq_len: usize,
-    layout: Layout,
+    pub(super) layout: Layout,
     /// `[tokens]`.
     pub(super) input_ids: Tensor<1, Int>,
     /// `[tokens]`; absent when every token is in segment 0.
@@ -60,7 +60,7 @@ impl Input {
         let (rows, seq_len) = (examples.len(), lengths.iter().copied().max().unwrap_or(0));
         let layout = Layout::new(lengths.iter().copied());
         let ids = sequences.iter().flat_map(|s| s.ids.iter().map(|id| i64::from(*id))).collect();
-        let segmented = config.architecture == Architecture::Bert
+        let segmented = config.shape.embeddings.segments.is_some()
             && sequences.iter().any(|s| s.segments.iter().any(|segment| *segment != 0));
         let token_type_ids = segmented.then(|| {
             // Without segments, all of a row's tokens are in segment 0.
@@ -170,15 +170,15 @@ fn check(example: &Example, config: &ModelConfig) -> Result<(), ModelError> {
     if length == 0 {
         return Err(refuse(example, "it has no tokens"));
     }
-    if length > config.max_position_embeddings {
-        let limit = config.max_position_embeddings;
+    if length > config.shape.longest_row() {
+        let limit = config.shape.longest_row();
         return Err(refuse(
             example,
             format!("it has {length} tokens, but the model has {limit} positions; lower max_length"),
         ));
     }
-    if let Some(id) = ids.iter().find(|id| **id as usize >= config.vocab_size) {
-        let size = config.vocab_size;
+    if let Some(id) = ids.iter().find(|id| **id as usize >= config.shape.vocab_size) {
+        let size = config.shape.vocab_size;
         return Err(refuse(
             example,
             format!("token id {id} is outside the model's vocabulary of {size}; the tokenizer does not fit the model"),
@@ -187,8 +187,7 @@ fn check(example: &Example, config: &ModelConfig) -> Result<(), ModelError> {
     if !types.is_empty() && types.len() != length {
         return Err(refuse(example, format!("{length} tokens but {} token types", types.len())));
     }
-    let segments = config.type_vocab_size;
-    if config.architecture == Architecture::Bert
+    if let Some((_, segments)) = config.shape.embeddings.segments
         && let Some(segment) = types.iter().find(|s| usize::from(**s) >= segments)
     {
         return Err(refuse(example, format!("token type {segment}, but the model has {segments}")));

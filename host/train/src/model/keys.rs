@@ -10,15 +10,18 @@ use serde_json::{Map, Value};
 use super::ModelError;
 
 /// Typed access with errors that name the key.
-pub(super) struct Keys<'a> {
-    pub(super) map: &'a Map<String, Value>,
-    pub(super) path: &'a Path,
+pub struct Keys<'a> {
+    /// The object.
+    pub map: &'a Map<String, Value>,
+    /// The file it is in, for messages.
+    pub path: &'a Path,
     /// The object it stands in; empty at the top.
-    pub(super) within: &'static str,
+    pub within: &'static str,
 }
 
 impl Keys<'_> {
-    pub(super) fn wrong(&self, key: &str, reason: impl Into<String>) -> ModelError {
+    /// An error that names file and key.
+    pub fn wrong(&self, key: &str, reason: impl Into<String>) -> ModelError {
         let key = if self.within.is_empty() { key.to_owned() } else { format!("{}.{key}", self.within) };
         ModelError::Config { path: self.path.to_owned(), key, reason: reason.into() }
     }
@@ -32,37 +35,79 @@ impl Keys<'_> {
         }
     }
 
-    pub(super) fn optional_size(&self, key: &str) -> Result<Option<usize>, ModelError> {
+    /// A whole number.
+    ///
+    /// # Errors
+    /// When it is of another kind.
+    pub fn optional_size(&self, key: &str) -> Result<Option<usize>, ModelError> {
         self.typed(key, "a whole number", |v| v.as_u64().and_then(|n| usize::try_from(n).ok()))
     }
 
-    pub(super) fn size(&self, key: &str) -> Result<usize, ModelError> {
+    /// A whole number that must be there.
+    ///
+    /// # Errors
+    /// When it is of another kind.
+    pub fn size(&self, key: &str) -> Result<usize, ModelError> {
         self.optional_size(key)?.ok_or_else(|| self.wrong(key, "it is missing"))
     }
 
-    pub(super) fn positive(&self, key: &str) -> Result<Option<f64>, ModelError> {
+    /// A finite number above zero.
+    ///
+    /// # Errors
+    /// When it is of another kind.
+    pub fn positive(&self, key: &str) -> Result<Option<f64>, ModelError> {
         self.typed(key, "a positive number", |v| v.as_f64().filter(|x| x.is_finite() && *x > 0.0))
     }
 
-    pub(super) fn probability(&self, key: &str) -> Result<Option<f64>, ModelError> {
+    /// From zero to below one.
+    ///
+    /// # Errors
+    /// When it is of another kind.
+    pub fn probability(&self, key: &str) -> Result<Option<f64>, ModelError> {
         self.typed(key, "a probability below 1", |v| v.as_f64().filter(|x| (0.0..1.0).contains(x)))
     }
 
-    pub(super) fn flag(&self, key: &str) -> Result<Option<bool>, ModelError> {
+    /// `true` or `false`.
+    ///
+    /// # Errors
+    /// When it is of another kind.
+    pub fn flag(&self, key: &str) -> Result<Option<bool>, ModelError> {
         self.typed(key, "true or false", Value::as_bool)
     }
 
-    pub(super) fn string(&self, key: &str) -> Result<Option<String>, ModelError> {
+    /// Text.
+    ///
+    /// # Errors
+    /// When it is of another kind.
+    pub fn string(&self, key: &str) -> Result<Option<String>, ModelError> {
         self.typed(key, "text", |v| v.as_str().map(str::to_owned))
     }
 
     /// Token ids; -1 stands for none in some configs.
-    pub(super) fn token(&self, key: &str) -> Result<Option<u32>, ModelError> {
+    ///
+    /// # Errors
+    /// When it is of another kind.
+    pub fn token(&self, key: &str) -> Result<Option<u32>, ModelError> {
         let id = self.typed(key, "a token id", |v| v.as_i64().filter(|n| *n >= -1 && *n <= i64::from(u32::MAX)))?;
         Ok(id.and_then(|n| u32::try_from(n).ok()))
     }
 
-    pub(super) fn only(&self, key: &str, supported: &[&str]) -> Result<(), ModelError> {
+    /// What the text stands for in `table`.
+    ///
+    /// # Errors
+    /// Names the key, what it holds and what is supported.
+    pub fn one_of<T: Copy>(&self, key: &str, table: &[(&str, T)]) -> Result<Option<T>, ModelError> {
+        let names: Vec<&str> = table.iter().map(|(name, _)| *name).collect();
+        self.only(key, &names)?;
+        let found = self.string(key)?;
+        Ok(found.and_then(|text| table.iter().find(|(name, _)| *name == text)).map(|(_, value)| *value))
+    }
+
+    /// Refuses text that is not among `supported`.
+    ///
+    /// # Errors
+    /// Names the key and what it holds.
+    pub fn only(&self, key: &str, supported: &[&str]) -> Result<(), ModelError> {
         match self.string(key)? {
             Some(value) if !supported.contains(&value.as_str()) => {
                 Err(self.wrong(key, format!("`{value}` is not supported; supported: {}", supported.join(", "))))
@@ -71,7 +116,11 @@ impl Keys<'_> {
         }
     }
 
-    pub(super) fn must_be_off(&self, key: &str) -> Result<(), ModelError> {
+    /// Refuses `true`.
+    ///
+    /// # Errors
+    /// Names the key and what it holds.
+    pub fn must_be_off(&self, key: &str) -> Result<(), ModelError> {
         if self.flag(key)? == Some(true) {
             return Err(self.wrong(key, "true is not supported"));
         }

@@ -31,32 +31,36 @@
 //! # Ok(()) }
 //! ```
 
-mod bert;
 mod config;
 mod dropout;
 mod error;
 mod export;
+pub mod family;
 mod fingerprint;
 mod initial;
 mod input;
 mod inventory;
 mod keys;
 mod layout;
-mod llama;
+mod mask;
 #[allow(clippy::module_inception, reason = "the model itself, among what it is made of")]
 mod model;
+mod network;
 mod nn;
 mod padding;
 mod parameters;
 pub mod pattern;
+pub mod rotary;
+pub mod shape;
 pub(crate) mod tensor_files;
 mod weights;
 
-pub use config::{Activation, Architecture, ModelConfig};
+pub use config::ModelConfig;
 pub use dropout::DropoutSeeds;
 pub use error::ModelError;
 pub use export::may_replace;
 pub use input::Input;
+pub use keys::Keys;
 pub use layout::Layout;
 pub use model::{Base, Forward, LoadReport, Model, task_of_checkpoint};
 pub use parameters::{Parameter, Parameters, StoredDtype};

@@ -2,18 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Tensor;
 use retune_roles::{Example, InitScheme, Layer, Task, TaskKind};
 use retune_tensor::{AnyTensor, Device, from_float32};
 
-use super::bert::Bert;
 use super::dropout::Dropout;
+use super::family::{FAMILIES, Family};
 use super::initial;
 use super::inventory::{Entry, Inventory};
-use super::llama::Llama;
+use super::network::{Network, Purpose};
 use super::pattern::Patterns;
 use super::tensor_files::TensorFiles;
-use super::{Architecture, DropoutSeeds, Input, ModelConfig, ModelError, Parameter, Parameters, StoredDtype, Weights};
+use super::{DropoutSeeds, Input, ModelConfig, ModelError, Parameter, Parameters, StoredDtype, Weights};
 
 /// The task that a checkpoint was made for, when its `config.json` says.
 ///
@@ -31,7 +30,12 @@ pub fn task_of_checkpoint(directory: &Path) -> Result<Task, ModelError> {
     };
     match &config.labels {
         Some(labels) => Ok(kind.with_labels(labels.clone())),
-        None if kind.info().has_labels => refuse("id2label", "a classifier needs it".into()),
+        None if kind.info().has_labels => refuse(
+            "id2label",
+            "a classifier needs a name for each class: its keys must be \"0\", \"1\", … without gaps, its values text; \
+             edit it, or train with labels of your own"
+                .into(),
+        ),
         None => Ok(kind.with_labels(Vec::new())),
     }
 }
@@ -69,19 +73,6 @@ pub struct Forward {
     pub pooled: Option<AnyTensor>,
 }
 
-/// What an architecture computes, before it is wrapped for the roles.
-pub(super) struct Output {
-    pub(super) logits: AnyTensor,
-    pub(super) hidden: Tensor<3>,
-    pub(super) pooled: Option<Tensor<2>>,
-}
-
-#[derive(Clone, Debug)]
-enum Net {
-    Bert(Bert),
-    Llama(Llama),
-}
-
 /// A model on a device.
 #[derive(Clone, Debug)]
 pub struct Model {
@@ -90,7 +81,7 @@ pub struct Model {
     pub(super) parameters: Parameters,
     layers: Vec<Layer>,
     entries: Vec<Entry>,
-    net: Net,
+    network: Network,
     device: Device,
     pub(super) origin: Option<PathBuf>,
     fresh: Vec<bool>,
@@ -105,19 +96,35 @@ impl Model {
     /// When a file is missing, truncated or contradicts `config.json` (checked from
     /// the headers, before any weight is read), or the architecture does not do the task.
     pub fn load(base: &Base, task: &Task, seed: u64, device: &Device) -> Result<(Self, LoadReport), ModelError> {
+        Self::load_among(FAMILIES, base, task, seed, device)
+    }
+
+    /// The same with other families than retune's own.
+    ///
+    /// # Errors
+    /// Those of [`Model::load`].
+    pub fn load_among(
+        families: &[&'static Family],
+        base: &Base,
+        task: &Task,
+        seed: u64,
+        device: &Device,
+    ) -> Result<(Self, LoadReport), ModelError> {
         let path = match base {
             Base::Directory(path) | Base::Config(path) => path,
         };
-        let config = ModelConfig::read(path)?;
+        let config = ModelConfig::read_among(families, path)?;
+        let purpose = purpose(&config, task)?;
         let mut inventory = Inventory::default();
-        let net = describe(&config, task, &mut inventory)?;
+        let prefix = config.family.prefix;
+        let network = Network::describe(&config.shape, prefix, purpose, config.pad_token_id, &mut inventory);
         let mut model = Self {
             config,
             task: task.clone(),
             parameters: Parameters::new(Vec::new()),
             layers: inventory.layers,
             entries: inventory.entries,
-            net,
+            network,
             device: device.clone(),
             origin: None,
             fresh: Vec::new(),
@@ -146,7 +153,7 @@ impl Model {
                 }
                 None => {
                     report.new.push(entry.name.clone());
-                    (initial::start(entry, &self.config, self.seed), StoredDtype::Float32)
+                    (initial::start(entry, self.config.shape.initializer_range, self.seed), StoredDtype::Float32)
                 }
             };
             self.fresh.push(source.is_none());
@@ -161,7 +168,13 @@ impl Model {
         let list = self
             .entries
             .iter()
-            .map(|entry| self.parameter(entry, initial::start(entry, &self.config, self.seed), StoredDtype::Float32))
+            .map(|entry| {
+                self.parameter(
+                    entry,
+                    initial::start(entry, self.config.shape.initializer_range, self.seed),
+                    StoredDtype::Float32,
+                )
+            })
             .collect::<Result<Vec<_>, _>>()?;
         self.fresh = vec![true; list.len()];
         self.parameters = Parameters::new(list);
@@ -270,10 +283,7 @@ impl Model {
             return Err(ModelError::request(format!("dropout needs one seed a row: {seeds} seeds for {rows} rows")));
         }
         let dropout = Dropout::new(dropout, input.layout());
-        let output = match &self.net {
-            Net::Bert(bert) => bert.forward(weights, input, &dropout),
-            Net::Llama(llama) => llama.forward(weights, input, &dropout),
-        };
+        let output = self.network.forward(weights, input, &dropout);
         Ok(Forward { logits: output.logits, hidden: output.hidden.into(), pooled: output.pooled.map(AnyTensor::from) })
     }
 
@@ -295,10 +305,10 @@ impl Model {
                 let plan = files.plan(std::slice::from_ref(entry), &self.config, &self.task)?;
                 match &plan.sources[0] {
                     Some(name) => files.read(name)?.0,
-                    None => initial::start(entry, &self.config, self.seed),
+                    None => initial::start(entry, self.config.shape.initializer_range, self.seed),
                 }
             }
-            (InitScheme::Pretrained, _) => initial::start(entry, &self.config, self.seed),
+            (InitScheme::Pretrained, _) => initial::start(entry, self.config.shape.initializer_range, self.seed),
             (scheme, _) => initial::scheme(entry, scheme, seed),
         };
         let value = from_float32(values, &entry.shape, &self.device)?;
@@ -306,26 +316,20 @@ impl Model {
     }
 }
 
-fn describe(config: &ModelConfig, task: &Task, inventory: &mut Inventory) -> Result<Net, ModelError> {
-    let classes = match task {
+fn purpose(config: &ModelConfig, task: &Task) -> Result<Purpose, ModelError> {
+    match task {
         Task::SequenceClassification { labels } if labels.len() < 2 => {
-            return Err(ModelError::request(format!(
-                "classification needs at least two labels, found {}",
-                labels.len()
-            )));
+            let found = labels.len();
+            Err(ModelError::request(format!("classification needs at least two labels, found {found}")))
         }
-        Task::SequenceClassification { labels } => Some(labels.len()),
-        Task::CausalLm => None,
-    };
-    match (config.architecture, classes) {
-        (Architecture::Bert, Some(classes)) => Ok(Net::Bert(Bert::describe(config, classes, inventory))),
-        (Architecture::Bert, None) => Err(ModelError::Config {
+        Task::SequenceClassification { labels } => Ok(Purpose::Classify(labels.len())),
+        Task::CausalLm => config.shape.language_head.map(Purpose::Language).ok_or_else(|| ModelError::Config {
             path: config.path.clone(),
             key: "model_type".into(),
-            reason:
-                "a BERT model sees both sides of a token, so it cannot do causal language modelling; use a Llama model"
-                    .into(),
+            reason: format!(
+                "a {} model sees both sides of a token, so it cannot do causal language modelling; use a Llama model",
+                config.family.class
+            ),
         }),
-        (Architecture::Llama, classes) => Ok(Net::Llama(Llama::describe(config, classes, inventory))),
     }
 }

@@ -1,4 +1,4 @@
-//! The padding token of a Llama classifier whose `config.json` names none.
+//! The padding token of a classifier that reads the last token, and whose `config.json` names none.
 //!
 //! `LlamaForSequenceClassification` reads a row at its last token that is not
 //! `pad_token_id`, and in transformers it refuses batches without one. Few base models
@@ -15,11 +15,12 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{Architecture, Model, ModelConfig, ModelError, Task};
+use super::shape::Pooling;
+use super::{Model, ModelConfig, ModelError, Task};
 
 impl Model {
     /// Takes the padding token of the tokenizer in the directory `tokenizer`, when this
-    /// is a Llama classifier whose `config.json` names none; else does nothing.
+    /// classifies by the last token and its `config.json` names none; else does nothing.
     /// [`Model::load`] does so with a tokenizer beside the base model.
     ///
     /// # Errors
@@ -43,7 +44,7 @@ impl Model {
     fn lacks_padding(&self) -> bool {
         let named = self.config.raw.get("pad_token_id").and_then(Value::as_u64);
         let classifies = matches!(self.task, Task::SequenceClassification { .. });
-        classifies && self.config.architecture == Architecture::Llama && named.is_none()
+        classifies && self.config.shape.classifier.pooling == Pooling::LastToken && named.is_none()
     }
 }
 
@@ -63,7 +64,7 @@ fn of(tokenizer: &Path, config: &ModelConfig) -> Result<Option<u32>, ModelError>
     };
     let end = config.raw.get("eos_token_id").and_then(|end| end.get(0).unwrap_or(end).as_u64());
     let candidates = [padding.and_then(id), named("eos_token").and_then(id), end];
-    let known = candidates.into_iter().flatten().find(|id| (*id as usize) < config.vocab_size);
+    let known = candidates.into_iter().flatten().find(|id| (*id as usize) < config.shape.vocab_size);
     Ok(known.and_then(|id| u32::try_from(id).ok()))
 }
 

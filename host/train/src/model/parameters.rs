@@ -3,13 +3,13 @@
 //! Order is the order in which the architecture defines them, from the input to
 //! the head; an index into it means the same parameter for the whole run. Values
 //! are float32 on the model's device and never tracked: a training step reads them
-//! through [`Weights`] and writes the new ones with [`Parameters::set_value`].
+//! through [`Weights`](super::Weights) and writes the new ones with [`Parameters::set_value`].
 
 use std::collections::HashMap;
 
 use retune_tensor::AnyTensor;
 
-use super::{ModelError, Weights, fingerprint};
+use super::{ModelError, fingerprint};
 
 /// The number format a parameter had in the checkpoint it came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,13 +170,6 @@ impl Parameters {
             ModelError::request(format!("there is no parameter {index}; the model has {}", self.list.len()))
         })?;
         Ok(fingerprint::of(&parameter.value.to_float32()?))
-    }
-
-    /// A view for one forward pass. With `tracked`, trainable parameters are
-    /// leaves of a new autodiff graph; frozen ones never are. Values are shared,
-    /// not copied.
-    pub fn weights(&self, tracked: bool) -> Weights {
-        Weights::of(self, tracked)
     }
 }
 

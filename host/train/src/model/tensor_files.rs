@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde_json::Value;
 
+use super::family::Family;
 use super::inventory::Entry;
 use super::{ModelConfig, ModelError, StoredDtype, Task};
 
@@ -113,11 +114,11 @@ impl TensorFiles {
 
     /// Finds a source for every entry and checks its shape and number format.
     pub(super) fn plan(&self, entries: &[Entry], config: &ModelConfig, task: &Task) -> Result<Plan, ModelError> {
-        let prefix = config.base_prefix();
+        let prefix = config.family.prefix;
         let mut plan = Plan { sources: Vec::new(), replaced: Vec::new(), unused: Vec::new() };
         let mut used = BTreeSet::new();
         for entry in entries {
-            let Some((name, place)) = self.find(&entry.name, prefix) else {
+            let Some((name, place)) = self.find(&entry.name, config.family) else {
                 if !entry.head {
                     return Err(self.missing(entry, prefix));
                 }
@@ -149,15 +150,18 @@ impl TensorFiles {
         Ok(plan)
     }
 
-    /// A parameter under its own name, without the base model's prefix (a
-    /// checkpoint of the base model alone), or with BERT's old norm names.
-    fn find(&self, name: &str, prefix: &str) -> Option<(&str, &Place)> {
-        let bare = name.strip_prefix(prefix).unwrap_or(name);
-        let old = |name: &str| {
-            name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+    /// A parameter under its own name, without the base model's prefix (a checkpoint of the base model alone), or
+    /// with an ending that some checkpoints spell otherwise.
+    fn find(&self, name: &str, family: &Family) -> Option<(&str, &Place)> {
+        let bare = name.strip_prefix(family.prefix).unwrap_or(name);
+        let other = |name: &str| {
+            let (ours, theirs) = family.aliases.iter().find(|(ours, _)| name.ends_with(ours))?;
+            Some(format!("{}{theirs}", name.strip_suffix(ours)?))
         };
-        [name.to_owned(), bare.to_owned(), old(name), old(bare)]
-            .iter()
+        let candidates = [Some(name.to_owned()), Some(bare.to_owned()), other(name), other(bare)];
+        candidates
+            .into_iter()
+            .flatten()
             .find_map(|candidate| self.places.get_key_value(candidate.as_str()))
             .map(|(name, place)| (name.as_str(), place))
     }

@@ -35,18 +35,23 @@ pub struct Weights {
     leaves: Vec<(Leaf, bool)>,
 }
 
-impl Weights {
-    pub(super) fn of(parameters: &Parameters, tracked: bool) -> Self {
-        let leaves = parameters
+impl Parameters {
+    /// A view for one forward pass. With `tracked`, trainable parameters are
+    /// leaves of a new autodiff graph; frozen ones never are. Values are shared,
+    /// not copied.
+    pub fn weights(&self, tracked: bool) -> Weights {
+        let leaves = self
             .iter()
             .map(|p| {
                 let leaf = tracked && p.trainable;
                 (Leaf::new(&p.value, leaf), leaf)
             })
             .collect();
-        Self { leaves }
+        Weights { leaves }
     }
+}
 
+impl Weights {
     /// Whether anything here records gradients.
     pub fn is_tracked(&self) -> bool {
         self.leaves.iter().any(|(_, leaf)| *leaf)

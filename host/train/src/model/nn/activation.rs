@@ -3,7 +3,7 @@
 use burn::tensor::{Tensor, activation};
 
 use super::kernels;
-use crate::model::Activation;
+use crate::model::shape::Activation;
 
 /// Element by element.
 pub(in crate::model) fn activate(kind: Activation, x: Tensor<2>) -> Tensor<2> {

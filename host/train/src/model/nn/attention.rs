@@ -7,9 +7,11 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 
 use super::kernels::{self, Pattern, Spans};
-use super::{Linear, Rope};
-use crate::model::dropout::{Dropout, Site};
+use super::{Linear, Norm, Rope};
+use crate::model::dropout::Dropout;
 use crate::model::inventory::Inventory;
+use crate::model::mask::Site;
+use crate::model::shape::{AttentionShape, NormShape};
 use crate::model::{Layout, Weights};
 
 /// The tokens of each document of a batch: attention does not leave them.
@@ -23,54 +25,59 @@ impl Documents {
     }
 }
 
-/// Number and width of the heads.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::model) struct Heads {
-    /// Query heads.
-    pub(in crate::model) queries: usize,
-    /// Key and value heads; divides `queries`.
-    pub(in crate::model) keys: usize,
-    /// Width of one head.
-    pub(in crate::model) width: usize,
-    /// Dropout of the probabilities.
-    pub(in crate::model) dropout: f64,
-    /// Which keys a query sees.
-    pub(in crate::model) pattern: Pattern,
-    /// What scores are multiplied by: one over the root of `width` (Vaswani et al. 2017), as a rule.
-    pub(in crate::model) scale: f32,
-    /// Bound of the scaled scores, where there is one: `cap tanh(score / cap)` (Gemma 2).
-    pub(in crate::model) soft_cap: Option<f32>,
-}
-
-/// The three projections in; the one out stays with the block.
-#[derive(Clone, Copy, Debug)]
+/// Three projections in and one out, with what is between.
+#[derive(Clone, Debug)]
 pub(in crate::model) struct Attention {
     query: Linear,
     key: Linear,
     value: Linear,
-    heads: Heads,
+    output: Linear,
+    /// Of each query head and of each key head.
+    head_norms: Option<[Norm; 2]>,
+    queries: usize,
+    keys: usize,
+    width: usize,
+    pattern: Pattern,
+    dropout: f64,
 }
 
 impl Attention {
-    /// `names` are those of the query, key and value projections.
+    /// The projections of block number `index`, which is called `block`, with `hidden` features in and out.
     pub(in crate::model) fn describe(
         inventory: &mut Inventory,
-        names: [&str; 3],
+        (block, index): (&str, usize),
         hidden: usize,
-        heads: Heads,
-        bias: bool,
+        shape: &AttentionShape,
+        norm: NormShape,
     ) -> Self {
-        let [query, key, value] = names;
+        let (queries, keys, width) = (shape.num_attention_heads, shape.num_key_value_heads, shape.head_dim);
+        let mut linear = |name: &str, input, output, bias| {
+            Linear::describe(inventory, &format!("{block}.{name}"), input, output, bias)
+        };
+        let [query, key, value] = shape.projections;
+        let window = shape.windows.get(index).copied().flatten();
         Self {
-            query: Linear::describe(inventory, query, hidden, heads.queries * heads.width, bias),
-            key: Linear::describe(inventory, key, hidden, heads.keys * heads.width, bias),
-            value: Linear::describe(inventory, value, hidden, heads.keys * heads.width, bias),
-            heads,
+            query: linear(query, hidden, queries * width, shape.bias),
+            key: linear(key, hidden, keys * width, shape.bias),
+            value: linear(value, hidden, keys * width, shape.bias),
+            output: linear(shape.output, queries * width, hidden, shape.output_bias),
+            head_norms: shape
+                .head_norms
+                .map(|names| names.map(|name| Norm::describe(inventory, &format!("{block}.{name}"), width, norm))),
+            queries,
+            keys,
+            width,
+            pattern: match (shape.causal, window) {
+                (true, None) => Pattern::CAUSAL,
+                (true, Some(window)) => Pattern::window(window.saturating_sub(1), 0),
+                (false, None) => Pattern::FULL,
+                (false, Some(window)) => Pattern::window(window.saturating_sub(1), window.saturating_sub(1)),
+            },
+            dropout: shape.dropout,
         }
     }
 
-    /// `x`: `[tokens, hidden]`; gives the heads side by side,
-    /// `[tokens, queries * width]`.
+    /// `x`: `[tokens, hidden]`; gives the same.
     pub(in crate::model) fn forward(
         &self,
         weights: &Weights,
@@ -80,23 +87,33 @@ impl Attention {
         dropout: &Dropout,
         site: Site,
     ) -> Tensor<2> {
-        let Heads { queries, keys, pattern, scale, soft_cap, .. } = self.heads;
-        let turned = |y: Tensor<2>, heads: usize| match rope {
-            Some(rope) => rope.turn(y, heads),
-            None => y,
-        };
-        let q = turned(self.query.forward(weights, x.clone()), queries);
-        let k = turned(self.key.forward(weights, x.clone()), keys);
+        let q = self.query.forward(weights, x.clone());
+        let k = self.key.forward(weights, x.clone());
         let v = self.value.forward(weights, x);
+        let (q, k) = match &self.head_norms {
+            Some([query, key]) => (self.norm_heads(weights, query, q), self.norm_heads(weights, key, k)),
+            None => (q, k),
+        };
+        let (q, k) = match rope {
+            Some(rope) => (rope.turn(q, self.queries), rope.turn(k, self.keys)),
+            None => (q, k),
+        };
         let spans = Spans {
             spans: documents.0.clone(),
-            heads: queries,
-            kv_heads: keys,
-            pattern,
-            scale,
-            soft_cap,
-            dropout: dropout.attention(self.heads.dropout, site),
+            heads: self.queries,
+            kv_heads: self.keys,
+            pattern: self.pattern,
+            scale: 1.0 / (self.width as f32).sqrt(),
+            soft_cap: None,
+            dropout: dropout.attention(self.dropout, site),
         };
-        kernels::attention(q, k, v, spans)
+        self.output.forward(weights, kernels::attention(q, k, v, spans))
+    }
+
+    /// `x`: `[tokens, heads * width]`, each head normed by itself.
+    fn norm_heads(&self, weights: &Weights, norm: &Norm, x: Tensor<2>) -> Tensor<2> {
+        let [tokens, all] = x.dims();
+        let heads = x.reshape([tokens * all / self.width, self.width]);
+        norm.forward(weights, heads).reshape([tokens, all])
     }
 }

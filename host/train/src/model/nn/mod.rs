@@ -6,17 +6,21 @@
 mod activation;
 mod attention;
 mod embedding;
+mod feed_forward;
 mod kernels;
 mod layer_norm;
 mod linear;
+mod norm;
 mod rms_norm;
 mod rope;
 
 pub(super) use activation::activate;
-pub(super) use attention::{Attention, Documents, Heads};
+pub(super) use attention::{Attention, Documents};
 pub(super) use embedding::Embedding;
-pub(super) use kernels::{Dropped, DroppedLines, Pattern, add, drop_lines, lookup, swiglu};
+pub(super) use feed_forward::FeedForward;
+pub(super) use kernels::{Dropped, DroppedLines, drop_lines, lookup};
 pub(super) use layer_norm::LayerNorm;
 pub(super) use linear::Linear;
+pub(super) use norm::{Norm, residual_sum};
 pub(super) use rms_norm::RmsNorm;
 pub(super) use rope::Rope;

@@ -5,6 +5,8 @@ use burn::tensor::{Tensor, TensorData};
 use retune_tensor::Device;
 
 use super::kernels;
+use crate::model::Layout;
+use crate::model::rotary::{Rotary, frequencies};
 
 /// Cosines and sines of the positions of one batch.
 #[derive(Clone, Debug)]
@@ -15,20 +17,28 @@ pub(in crate::model) struct Rope {
 }
 
 impl Rope {
-    /// For tokens at `positions` of their documents; position `p` turns pair `i` by `p * theta^(-2i / head_dim)`.
-    /// Frequencies are float32, as in transformers; the angles' sines are exact.
-    pub(in crate::model) fn new(positions: &[u32], head_dim: usize, theta: f64, device: &Device) -> Self {
+    /// For the tokens of `layout` at the positions of their documents. Frequencies and angles are float32, as in
+    /// transformers; the angles' sines are exact.
+    pub(in crate::model) fn new(layout: &Layout, head_dim: usize, rotary: &Rotary, device: &Device) -> Self {
         let half = head_dim / 2;
-        let frequency = |i: usize| (1.0 / theta.powf(2.0 * i as f64 / head_dim as f64)) as f32;
-        let angles: Vec<f32> =
-            positions.iter().flat_map(|p| (0..half).map(move |i| *p as f32 * frequency(i))).collect();
-        let tensor = |f: fn(f32) -> f32| {
-            Tensor::from_data(
-                TensorData::new(angles.iter().map(|a| f(*a)).collect::<Vec<f32>>(), [positions.len(), half]),
-                device,
-            )
-        };
-        Self { cos: tensor(f32::cos), sin: tensor(f32::sin) }
+        let of_length = |length| frequencies(head_dim, rotary.theta, &rotary.scaling, length);
+        let (mut cos, mut sin) =
+            (Vec::with_capacity(layout.tokens() * half), Vec::with_capacity(layout.tokens() * half));
+        let (mut turns, mut factor) = of_length(0);
+        for span in layout.spans() {
+            if rotary.depends_on_length() {
+                (turns, factor) = of_length(span.len());
+            }
+            for position in &layout.positions()[span] {
+                for turn in &turns {
+                    let angle = *position as f32 * turn;
+                    cos.push(angle.cos() * factor);
+                    sin.push(angle.sin() * factor);
+                }
+            }
+        }
+        let tensor = |values| Tensor::from_data(TensorData::new(values, [layout.tokens(), half]), device);
+        Self { cos: tensor(cos), sin: tensor(sin) }
     }
 
     /// `x`: `[tokens, heads * head_dim]`.

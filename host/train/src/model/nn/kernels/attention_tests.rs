@@ -9,7 +9,7 @@ use burn::tensor::{Tensor, TensorData};
 use retune_tensor::Device;
 
 use super::*;
-use crate::model::dropout::Rate;
+use crate::model::mask::Rate;
 
 fn numbers(count: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;

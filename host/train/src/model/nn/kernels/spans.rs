@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::model::dropout::{Rate, Site, stream};
+use crate::model::mask::{Rate, Site, stream};
 
 /// Which keys a query at position `i` of its span sees: `i - before ..= i + after`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -176,7 +176,7 @@ fn layer_norm_agrees_with_its_formula_in_value_and_gradient() {
 
 fn some_dropout(lines: usize) -> DroppedLines {
     let places = (0..lines as u64).map(|line| (line / 50, line % 50)).collect();
-    DroppedLines { rate: crate::model::dropout::Rate::new(0.2).unwrap(), site: 3, places }
+    DroppedLines { rate: crate::model::mask::Rate::new(0.2).unwrap(), site: 3, places }
 }
 
 /// The factors as a mask, line by line.
