@@ -79,7 +79,10 @@ impl Target<'_> {
                     Action::Freeze | Action::Unfreeze => {
                         let of_layer =
                             self.model.parameters().iter().zip(&mut learns).filter(|(p, _)| p.layer == layer);
-                        of_layer.for_each(|(_, learns)| *learns = change.action == Action::Unfreeze);
+                        // What the recipe freezes stays frozen.
+                        of_layer.for_each(|(p, learns)| {
+                            *learns = change.action == Action::Unfreeze && p.may_learn;
+                        });
                     }
                     Action::Reinit(scheme) => {
                         anew.insert(layer, scheme);

@@ -30,7 +30,7 @@ pub fn apply(strategy: &Strategy, model: &mut Model, seed: u64) -> Result<Vec<St
     }
     for pattern in &strategy.freeze {
         for index in of_model("strategy.freeze", model, pattern)? {
-            model.parameters_mut().set_trainable(index, false);
+            model.parameters_mut().fix(index);
         }
     }
     if let Some(top) = strategy.train_top_layers {

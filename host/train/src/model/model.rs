@@ -187,6 +187,7 @@ impl Model {
             layer: entry.layer,
             value: from_float32(values, &entry.shape, &self.device)?,
             trainable: true,
+            may_learn: true,
             decay: entry.shape.len() > 1,
             stored,
             shape: entry.shape.clone(),

@@ -31,8 +31,10 @@ pub struct Parameter {
     pub layer: usize,
     /// Float32, untracked; matrices are `[out, in]` as in the checkpoint.
     pub value: AnyTensor,
-    /// Whether it learns.
+    /// Whether it learns now.
     pub trainable: bool,
+    /// Whether it may learn at all; see [`Parameters::fix`].
+    pub may_learn: bool,
     /// Whether weight decay applies: to matrices, not to biases and norms.
     pub decay: bool,
     pub(super) stored: StoredDtype,
@@ -153,10 +155,17 @@ impl Parameters {
         Ok(std::mem::replace(&mut parameter.value, nothing))
     }
 
-    /// Lets a parameter learn, or freezes it. Out of range does nothing.
+    /// Lets a parameter learn, or freezes it. Out of range does nothing, nor does letting one learn that was fixed.
     pub fn set_trainable(&mut self, index: usize, trainable: bool) {
         if let Some(parameter) = self.list.get_mut(index) {
-            parameter.trainable = trainable;
+            parameter.trainable = trainable && parameter.may_learn;
+        }
+    }
+
+    /// Freezes a parameter for good: what a recipe freezes, no policy lets learn. Out of range does nothing.
+    pub fn fix(&mut self, index: usize) {
+        if let Some(parameter) = self.list.get_mut(index) {
+            (parameter.trainable, parameter.may_learn) = (false, false);
         }
     }
 
