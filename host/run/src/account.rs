@@ -19,6 +19,18 @@ pub fn tell_loaded(loaded: &LoadReport, recipe: &Recipe, console: &dyn Reporter)
         many => format!("; {many} parameters are new"),
     };
     console.line(&format!("model     {base}: {} tensors{new}", loaded.loaded));
+    if loaded.untied {
+        console.warning(
+            "config.json says tie_word_embeddings, but the base has an lm_head.weight of its own: it is used and trained \
+             by itself, as in transformers",
+        );
+    }
+    if !loaded.unused.is_empty() {
+        let (count, shown) = (loaded.unused.len(), loaded.unused.iter().take(4));
+        let names = shown.map(String::as_str).collect::<Vec<_>>().join(", ");
+        let more = if count > 4 { format!(" and {} more", count - 4) } else { String::new() };
+        console.warning(&format!("the model has no place for {count} tensors of the base: {names}{more}"));
+    }
     for (name, why) in &loaded.replaced {
         console.warning(&format!("{name} starts anew: {why}"));
     }

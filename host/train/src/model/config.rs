@@ -10,6 +10,7 @@ use super::ModelError;
 use super::family::{FAMILIES, Family};
 use super::keys::Keys;
 use super::shape::Shape;
+use super::stand_in;
 
 /// What `config.json` says, checked.
 #[derive(Clone, Debug)]
@@ -42,10 +43,14 @@ impl ModelConfig {
     /// # Errors
     /// Those of [`ModelConfig::read`].
     pub fn read_among(families: &[&'static Family], path: &Path) -> Result<Self, ModelError> {
+        if let Some(error) = stand_in::run_directory(path) {
+            return Err(error);
+        }
         let path = if path.is_dir() { path.join("config.json") } else { path.to_owned() };
         let text = std::fs::read_to_string(&path).map_err(ModelError::io(&path, "cannot be read"))?;
-        let raw: Map<String, Value> = serde_json::from_str(&text)
-            .map_err(|e| ModelError::file(&path, format!("it is not a JSON object: {e}")))?;
+        let raw: Map<String, Value> = serde_json::from_str(&text).map_err(|e| {
+            stand_in::pointer(&path).unwrap_or_else(|| ModelError::file(&path, format!("it is not a JSON object: {e}")))
+        })?;
         Self::from_json(families, raw, path)
     }
 

@@ -4,19 +4,21 @@
 //! `model.safetensors` holds every parameter under its own name. No number changes
 //! on the way out: a parameter goes back to the format it was stored in when that
 //! loses nothing, so what did not train keeps its bytes, and is float32 otherwise.
-//! Price: the encoded weights are in memory once while they are written.
+//! Price: one tensor at a time is in memory encoded; values that were stored in half precision are fetched twice,
+//! once to see whether they still fit into it.
 //!
 //! The directory is written beside its place and renamed into it, so that nobody
 //! ever sees half of one.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use safetensors::View;
 use safetensors::tensor::Dtype;
 use serde_json::{Map, Value, json};
 
-use super::{Model, ModelError, StoredDtype, Task};
+use super::{Model, ModelError, Parameter, StoredDtype, Task};
 
 /// What makes up a tokenizer; those that are there are copied.
 const TOKENIZER_FILES: [&str; 9] = [
@@ -34,14 +36,14 @@ const TOKENIZER_FILES: [&str; 9] = [
 /// How a language model is to generate; goes with it from its base.
 const GENERATION_CONFIG: &str = "generation_config.json";
 
-/// One parameter, ready to be written.
-struct Stored {
+/// One parameter on its way into the file; its values are fetched when they are written.
+struct Stored<'a> {
+    parameter: &'a Parameter,
     dtype: StoredDtype,
-    shape: Vec<usize>,
-    bytes: Vec<u8>,
+    failed: &'a RefCell<Option<ModelError>>,
 }
 
-impl View for &Stored {
+impl View for Stored<'_> {
     fn dtype(&self) -> Dtype {
         match self.dtype {
             StoredDtype::Float32 => Dtype::F32,
@@ -51,15 +53,22 @@ impl View for &Stored {
     }
 
     fn shape(&self) -> &[usize] {
-        &self.shape
+        self.parameter.shape()
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Borrowed(&self.bytes)
+        match self.parameter.value.to_float32() {
+            Ok(values) => Cow::Owned(encode(&values, self.dtype).1),
+            Err(error) => {
+                self.failed.borrow_mut().get_or_insert(error.into());
+                Cow::Owned(Vec::new())
+            }
+        }
     }
 
     fn data_len(&self) -> usize {
-        self.bytes.len()
+        let width = if self.dtype == StoredDtype::Float32 { 4 } else { 2 };
+        self.shape().iter().product::<usize>() * width
     }
 }
 
@@ -120,16 +129,23 @@ impl Model {
 
     /// Writes every parameter; gives the widest format among them.
     fn write_weights(&self, path: &Path) -> Result<StoredDtype, ModelError> {
+        let failed = RefCell::new(None);
         let mut tensors = Vec::with_capacity(self.parameters.len());
         for parameter in &self.parameters {
-            let (dtype, bytes) = encode(&parameter.value.to_float32()?, parameter.stored);
-            tensors.push((parameter.name.as_str(), Stored { dtype, shape: parameter.shape.clone(), bytes }));
+            let dtype = match parameter.stored {
+                StoredDtype::Float32 => StoredDtype::Float32,
+                half => encode(&parameter.value.to_float32()?, half).0,
+            };
+            tensors.push((parameter.name.as_str(), Stored { parameter, dtype, failed: &failed }));
         }
         let first = tensors.first().map_or(StoredDtype::Float32, |(_, t)| t.dtype);
         let uniform = tensors.iter().all(|(_, t)| t.dtype == first);
         let metadata = [("format".to_owned(), "pt".to_owned())].into();
-        safetensors::serialize_to_file(tensors.iter().map(|(name, t)| (*name, t)), Some(metadata), path)
-            .map_err(|e| ModelError::file(path, format!("it cannot be written: {e}")))?;
+        let written = safetensors::serialize_to_file(tensors, Some(metadata), path);
+        if let Some(error) = failed.take() {
+            return Err(error);
+        }
+        written.map_err(|e| ModelError::file(path, format!("it cannot be written: {e}")))?;
         Ok(if uniform { first } else { StoredDtype::Float32 })
     }
 
@@ -153,7 +169,13 @@ impl Model {
                 config.insert("problem_type".into(), json!("single_label_classification"));
                 config.shift_remove("num_labels");
             }
-            Task::CausalLm => {}
+            Task::CausalLm => {
+                if self.config.shape.language_head.is_some_and(|head| !head.tied)
+                    && config.get("tie_word_embeddings") == Some(&json!(true))
+                {
+                    config.insert("tie_word_embeddings".into(), json!(false));
+                }
+            }
         }
         config
     }

@@ -5,7 +5,7 @@
 //! and `weights` are padded on the right to the longest row, as the roles read them; padding
 //! carries no label and no weight.
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Bool, Int, Tensor, TensorData};
 use retune_roles::{Example, IGNORE_INDEX, Sequence, Target, TaskKind};
 use retune_tensor::{AnyTensor, Device, from_float32, from_int64};
 
@@ -23,6 +23,8 @@ pub struct Input {
     pub(super) input_ids: Tensor<1, Int>,
     /// `[tokens]`; absent when every token is in segment 0.
     pub(super) token_type_ids: Option<Tensor<1, Int>>,
+    /// `[tokens]`: where the padding token stands, when it does; its embedding learns nothing there.
+    pub(super) padding: Option<Tensor<1, Bool>>,
     device: Device,
     labels: Option<AnyTensor>,
     weights: AnyTensor,
@@ -70,6 +72,12 @@ impl Input {
             });
             indices(segments.collect(), device)
         });
+        let pads: Vec<bool> =
+            sequences.iter().flat_map(|s| s.ids.iter().map(|id| Some(*id) == config.pad_token_id)).collect();
+        let padding = pads.contains(&true).then(|| {
+            let tokens = pads.len();
+            Tensor::from_data(TensorData::new(pads, [tokens]), device)
+        });
         let weights = padded(&sequences, seq_len, 0.0, |s| vec![1.0; s.len()]);
 
         let labels = match (task, &first.target) {
@@ -91,6 +99,7 @@ impl Input {
             input_ids: indices(ids, device),
             layout,
             token_type_ids,
+            padding,
             device: device.clone(),
             labels,
             last_tokens: sequences.iter().map(|s| last_token(s, config.pad_token_id)).collect(),

@@ -52,6 +52,7 @@ mod parameters;
 pub mod pattern;
 pub mod rotary;
 pub mod shape;
+mod stand_in;
 pub(crate) mod tensor_files;
 mod weights;
 

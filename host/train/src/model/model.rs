@@ -60,6 +60,9 @@ pub struct LoadReport {
     pub replaced: Vec<(String, String)>,
     /// Tensors of the checkpoint that the task model has no place for.
     pub unused: Vec<String>,
+    /// `config.json` says that the head is the token table, but the checkpoint has another one: it is read, as
+    /// transformers does, and the export says that they are not tied.
+    pub untied: bool,
 }
 
 /// What one forward pass gives.
@@ -113,7 +116,18 @@ impl Model {
         let path = match base {
             Base::Directory(path) | Base::Config(path) => path,
         };
-        let config = ModelConfig::read_among(families, path)?;
+        let mut config = ModelConfig::read_among(families, path)?;
+        let files = match base {
+            Base::Directory(directory) => Some(TensorFiles::open(directory)?),
+            Base::Config(_) => None,
+        };
+        let untied = match (&files, config.shape.language_head.as_mut(), task) {
+            (Some(files), Some(head), Task::CausalLm) if head.tied => {
+                head.tied = !files.has_own_head(head.name, config.shape.embeddings.tokens, config.family)?;
+                !head.tied
+            }
+            _ => false,
+        };
         let purpose = purpose(&config, task)?;
         let mut inventory = Inventory::default();
         let prefix = config.family.prefix;
@@ -130,19 +144,19 @@ impl Model {
             fresh: Vec::new(),
             seed,
         };
-        let report = match base {
-            Base::Directory(directory) => {
+        let report = match (base, files) {
+            (Base::Directory(directory), Some(files)) => {
                 model.settle_padding(directory)?;
-                model.read_values(directory)?
+                model.read_values(directory, &files)?
             }
-            Base::Config(_) => model.new_values()?,
+            _ => model.new_values()?,
         };
-        Ok((model, report))
+        Ok((model, LoadReport { untied, ..report }))
     }
 
-    fn read_values(&mut self, directory: &Path) -> Result<LoadReport, ModelError> {
-        let files = TensorFiles::open(directory)?;
+    fn read_values(&mut self, directory: &Path, files: &TensorFiles) -> Result<LoadReport, ModelError> {
         let plan = files.plan(&self.entries, &self.config, &self.task)?;
+        files.refuse_lost(&plan.unused, &self.config)?;
         let mut report = LoadReport { unused: plan.unused, replaced: plan.replaced, ..LoadReport::default() };
         let mut list = Vec::with_capacity(self.entries.len());
         for (entry, source) in self.entries.iter().zip(&plan.sources) {

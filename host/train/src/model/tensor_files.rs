@@ -14,10 +14,13 @@ use serde_json::Value;
 
 use super::family::Family;
 use super::inventory::Entry;
-use super::{ModelConfig, ModelError, StoredDtype, Task};
+use super::{ModelConfig, ModelError, StoredDtype, Task, stand_in};
 
 /// More than any real header, and little enough to read.
 const LARGEST_HEADER: u64 = 256 << 20;
+
+/// Bytes that are compared at a time.
+const BLOCK: usize = 1 << 20;
 
 /// Where a tensor lies.
 #[derive(Clone, Debug)]
@@ -38,6 +41,39 @@ impl Place {
         file.seek(SeekFrom::Start(self.base + start as u64)).map_err(ModelError::io(&self.file, "cannot be read"))?;
         file.read_exact(&mut bytes).map_err(ModelError::io(&self.file, "cannot be read"))?;
         Ok(bytes)
+    }
+
+    /// Whether two tensors of equal size have the same bytes; holds a block of each, not the tensors.
+    fn same_bytes(&self, other: &Self) -> Result<bool, ModelError> {
+        let open = |place: &Self| {
+            let mut file = File::open(&place.file).map_err(ModelError::io(&place.file, "cannot be opened"))?;
+            file.seek(SeekFrom::Start(place.base + place.info.data_offsets.0 as u64))
+                .map_err(ModelError::io(&place.file, "cannot be read"))?;
+            Ok::<_, ModelError>(file)
+        };
+        let (mut one, mut two) = (open(self)?, open(other)?);
+        let mut left = self.info.data_offsets.1 - self.info.data_offsets.0;
+        let mut blocks = [vec![0; BLOCK], vec![0; BLOCK]];
+        while left > 0 {
+            let [first, second] = &mut blocks;
+            let size = left.min(BLOCK);
+            one.read_exact(&mut first[..size]).map_err(ModelError::io(&self.file, "cannot be read"))?;
+            two.read_exact(&mut second[..size]).map_err(ModelError::io(&other.file, "cannot be read"))?;
+            if first[..size] != second[..size] {
+                return Ok(false);
+            }
+            left -= size;
+        }
+        Ok(true)
+    }
+}
+
+/// Names in a sentence, three at most.
+fn some(names: &[&str]) -> String {
+    let shown: Vec<String> = names.iter().take(3).map(|name| format!("`{name}`")).collect();
+    match names.len() - shown.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
     }
 }
 
@@ -71,21 +107,14 @@ impl TensorFiles {
         if index.is_file() {
             return Self::open_shards(directory, index);
         }
-        let advice = if directory.join("pytorch_model.bin").is_file() {
-            "; there is a pytorch_model.bin: convert it with transformers (save_pretrained writes safetensors)"
-        } else {
-            ""
-        };
-        Err(ModelError::file(
-            directory,
-            format!("there is neither model.safetensors nor model.safetensors.index.json{advice}"),
-        ))
+        Err(stand_in::no_weights(directory))
     }
 
     fn open_shards(directory: &Path, index: PathBuf) -> Result<Self, ModelError> {
         let text = std::fs::read_to_string(&index).map_err(ModelError::io(&index, "cannot be read"))?;
-        let json: Value =
-            serde_json::from_str(&text).map_err(|e| ModelError::file(&index, format!("it is not JSON: {e}")))?;
+        let json: Value = serde_json::from_str(&text).map_err(|e| {
+            stand_in::pointer(&index).unwrap_or_else(|| ModelError::file(&index, format!("it is not JSON: {e}")))
+        })?;
         let map = json.get("weight_map").and_then(Value::as_object);
         let map = map.ok_or_else(|| ModelError::file(&index, "it has no `weight_map` object"))?;
         let mut wanted: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -166,6 +195,57 @@ impl TensorFiles {
             .map(|(name, place)| (name.as_str(), place))
     }
 
+    /// Whether a checkpoint whose config ties the head to the token table has another head nevertheless. Reads both when
+    /// both are there and equally large.
+    pub(super) fn has_own_head(&self, head: &str, table: &str, family: &Family) -> Result<bool, ModelError> {
+        let name = |name: &str| format!("{name}.weight");
+        let table = self.find(&format!("{}{}", family.prefix, name(table)), family);
+        let (Some((_, head)), Some((_, table))) = (self.places.get_key_value(&name(head)), table) else {
+            return Ok(false);
+        };
+        Ok(head.info.dtype != table.info.dtype || head.info.shape != table.info.shape || !head.same_bytes(table)?)
+    }
+
+    /// Refuses a checkpoint with tensors inside of blocks that nothing reads: without them the blocks that do compute
+    /// something else than they were trained for.
+    pub(super) fn refuse_lost(&self, unused: &[String], config: &ModelConfig) -> Result<(), ModelError> {
+        let shape = &config.shape;
+        let in_blocks = unused.iter().filter_map(|name| {
+            let bare = name.strip_prefix(config.family.prefix).unwrap_or(name);
+            let (number, _) = bare.strip_prefix(shape.blocks)?.strip_prefix('.')?.split_once('.')?;
+            Some((number.parse::<usize>().ok()?, name.as_str()))
+        });
+        let (more, lost): (Vec<_>, Vec<_>) = in_blocks.partition(|(number, _)| *number >= shape.num_hidden_layers);
+        if let Some(last) = more.iter().map(|(number, _)| number).max() {
+            return Err(ModelError::file(
+                &self.root,
+                format!(
+                    "it has {} blocks, but config.json says num_hidden_layers = {}, so that {} tensors would be lost; take \
+                     the config.json that belongs to these weights",
+                    last + 1,
+                    shape.num_hidden_layers,
+                    more.len()
+                ),
+            ));
+        }
+        if lost.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<&str> = lost.iter().map(|(_, name)| *name).collect();
+        let why = if names.iter().all(|name| name.ends_with(".bias")) {
+            "config.json says that there are no such biases"
+        } else {
+            "the blocks that config.json describes have no place for them"
+        };
+        let (count, names) = (names.len(), some(&names));
+        Err(ModelError::file(
+            &self.root,
+            format!(
+                "{count} tensors would be lost: {names}; {why}; take the config.json that belongs to these weights"
+            ),
+        ))
+    }
+
     fn missing(&self, entry: &Entry, prefix: &str) -> ModelError {
         let bare = entry.name.strip_prefix(prefix).unwrap_or(&entry.name);
         let likeness = |name: &str| {
@@ -186,8 +266,29 @@ impl TensorFiles {
         let place =
             self.places.get(name).ok_or_else(|| ModelError::file(&self.root, format!("tensor `{name}` is missing")))?;
         let stored = stored(place, name)?;
-        Ok((float32(&place.read()?, stored), stored))
+        let values = float32(&place.read()?, stored);
+        match values.iter().position(|x| !x.is_finite()) {
+            None => Ok((values, stored)),
+            Some(first) => Err(not_finite(place, name, &values, first)),
+        }
     }
+}
+
+/// What training would otherwise blame on rows and learning rate.
+fn not_finite(place: &Place, name: &str, values: &[f32], first: usize) -> ModelError {
+    let count = values.iter().filter(|x| !x.is_finite()).count();
+    let at = match place.info.shape[..] {
+        [_, width] => format!("[{}, {}]", first / width, first % width),
+        _ => format!("[{first}]"),
+    };
+    let (value, all) = (values[first], values.len());
+    ModelError::file(
+        &place.file,
+        format!(
+            "tensor `{name}` is not finite in {count} of {all} values, the first at {at} ({value}); nothing can be learnt \
+             from that: take another copy or an earlier checkpoint of the base model"
+        ),
+    )
 }
 
 /// The values of a tensor's bytes.
@@ -227,7 +328,10 @@ fn head_is_for_another_task(place: &Place, entry: &Entry, config: &ModelConfig, 
     if found != wanted {
         return Some(format!("the checkpoint's head has {found} classes, the task {wanted}"));
     }
-    let known = config.labels.as_ref()?;
+    let Some(known) = config.labels.as_ref() else {
+        let named = config.raw.get("id2label").is_some_and(|map| !map.is_null());
+        return named.then(|| "the checkpoint's id2label does not name its classes 0, 1, … without gaps".into());
+    };
     let anonymous = known.iter().enumerate().all(|(i, label)| *label == format!("LABEL_{i}"));
     if known.len() == labels.len() && !anonymous && known != labels {
         return Some("the checkpoint's head is for other labels, or the same in another order".into());
@@ -249,6 +353,9 @@ pub(crate) fn header(path: &Path) -> Result<BTreeMap<String, Place>, ModelError>
     file.read_exact(&mut size).map_err(|_| truncated(8))?;
     let size = u64::from_le_bytes(size);
     if size > LARGEST_HEADER {
+        if let Some(error) = stand_in::pointer(path) {
+            return Err(error);
+        }
         return Err(ModelError::file(
             path,
             format!("it is not a safetensors file: its header would have {size} bytes"),

@@ -152,6 +152,131 @@ fn a_head_for_the_same_labels_in_another_order_is_replaced() {
     assert!(report.replaced[0].1.contains("another order"), "{report:?}");
 }
 
+/// A language model's directory whose config ties the head, with the head that `head` makes of the token table.
+fn tied(head: impl Fn(&[u8]) -> Option<Vec<u8>>) -> tempfile::TempDir {
+    let directory = copy("llama-tiny");
+    let config = directory.path().join("config.json");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("\"tie_word_embeddings\": false", "\"tie_word_embeddings\": true")).unwrap();
+    let path = directory.path().join("model.safetensors");
+    let bytes = std::fs::read(&path).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let table = file.tensor("model.embed_tokens.weight").unwrap();
+    let head = head(table.data());
+    let head = head
+        .as_ref()
+        .map(|data| safetensors::tensor::TensorView::new(table.dtype(), table.shape().to_vec(), data).unwrap());
+    let kept = file.iter().filter(|(name, _)| *name != "lm_head.weight").map(|(name, view)| (name.to_owned(), view));
+    let all: Vec<_> = kept.chain(head.map(|view| ("lm_head.weight".to_owned(), view))).collect();
+    std::fs::write(&path, safetensors::serialize(all, None).unwrap()).unwrap();
+    directory
+}
+
+#[test]
+fn a_head_of_its_own_beside_tied_embeddings_is_used_and_said_and_one_that_is_the_same_is_tied() {
+    let other = tied(|table| Some(table.chunks(4).rev().flatten().copied().collect()));
+    let (model, report) = load(other.path(), &Task::CausalLm).unwrap();
+    assert!(report.untied && report.unused.is_empty(), "{report:?}");
+    let value = |name: &str| model.parameters().get(name).unwrap().value.to_float32().unwrap();
+    let mut turned = value("model.embed_tokens.weight");
+    turned.reverse();
+    assert_eq!(value("lm_head.weight"), turned);
+    let place = tempfile::tempdir().unwrap();
+    model.export(&place.path().join("model"), None).unwrap();
+    let (again, report) = load(&place.path().join("model"), &Task::CausalLm).unwrap();
+    assert!(!report.untied && again.parameters().get("lm_head.weight").is_some(), "{report:?}");
+
+    for head in [tied(|table| Some(table.to_vec())), tied(|_| None)] {
+        let (model, report) = load(head.path(), &Task::CausalLm).unwrap();
+        assert!(!report.untied && model.parameters().get("lm_head.weight").is_none(), "{report:?}");
+    }
+}
+
+#[test]
+fn blocks_and_biases_that_would_be_lost_are_refused() {
+    let directory = copy("bert-tiny");
+    let config = directory.path().join("config.json");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1")).unwrap();
+    let error = load(directory.path(), &labels(5)).unwrap_err();
+    assert!(
+        error.contains("it has 2 blocks, but config.json says num_hidden_layers = 1, so that 16 tensors"),
+        "{error}"
+    );
+
+    let directory = copy("llama-tiny");
+    rename(directory.path(), |name| Some(name.replace("layers.1.mlp.up_proj.weight", "layers.1.mlp.up_proj.bias")));
+    let path = directory.path().join("model.safetensors");
+    let bytes = std::fs::read(&path).unwrap();
+    let mut file: Vec<_> = safetensors::SafeTensors::deserialize(&bytes)
+        .unwrap()
+        .iter()
+        .map(|(name, view)| (name.to_owned(), view))
+        .collect();
+    let up = file.iter().find(|(name, _)| name.ends_with("up_proj.bias")).unwrap().1.clone();
+    file.push(("model.layers.1.mlp.up_proj.weight".to_owned(), up));
+    std::fs::write(&path, safetensors::serialize(file, None).unwrap()).unwrap();
+    let error = load(directory.path(), &Task::CausalLm).unwrap_err();
+    let wanted =
+        "1 tensors would be lost: `model.layers.1.mlp.up_proj.bias`; config.json says that there are no such biases";
+    assert!(error.contains(wanted), "{error}");
+}
+
+#[test]
+fn a_value_that_is_not_finite_is_refused_with_tensor_and_place() {
+    let directory = copy("bert-tiny");
+    let path = directory.path().join("model.safetensors");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let places = header(&path).unwrap();
+    let place = &places["bert.encoder.layer.1.output.dense.weight"];
+    let at = (place.base as usize) + place.info.data_offsets.0 + 4 * (96 * 2 + 7);
+    bytes[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    std::fs::write(&path, bytes).unwrap();
+    let error = load(directory.path(), &labels(5)).unwrap_err();
+    let wanted = "tensor `bert.encoder.layer.1.output.dense.weight` is not finite in 1 of 4608 values, the first at [2, 7] (NaN)";
+    assert!(error.contains(wanted), "{error}");
+}
+
+#[test]
+fn what_lies_in_place_of_weights_is_named_with_what_helps() {
+    let directory = copy("bert-tiny");
+    let path = directory.path().join("model.safetensors");
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n";
+    std::fs::write(&path, pointer).unwrap();
+    let error = load(directory.path(), &labels(5)).unwrap_err();
+    assert!(error.contains("it is a Git LFS pointer") && error.contains("lfs pull`"), "{error}");
+
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(directory.path().join("pytorch_model-00001-of-00002.bin"), " ").unwrap();
+    std::fs::write(directory.path().join("pytorch_model.bin.index.json"), "{}").unwrap();
+    let error = load(directory.path(), &labels(5)).unwrap_err();
+    let wanted =
+        "there is `pytorch_model-00001-of-00002.bin`, which retune does not read: convert it with transformers";
+    assert!(error.contains(wanted) && error.contains("from transformers import Bert"), "{error}");
+
+    let run = tempfile::tempdir().unwrap();
+    std::fs::rename(directory.path(), run.path().join("model")).unwrap();
+    let error = load(run.path(), &labels(5)).unwrap_err();
+    assert!(error.contains("it is the folder of a run; the model is in"), "{error}");
+}
+
+#[test]
+fn label_names_with_gaps_are_of_no_account_where_the_data_has_its_own() {
+    let directory = copy("bert-tiny");
+    let config = directory.path().join("config.json");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let mut json: Value = serde_json::from_str(&text).unwrap();
+    json["id2label"] = serde_json::json!({ "1": "a", "2": "b" });
+    std::fs::write(&config, json.to_string()).unwrap();
+    let (_, report) = load(directory.path(), &labels(5)).unwrap();
+    assert!(report.replaced[0].1.contains("id2label does not name its classes"), "{report:?}");
+    let error = crate::model::task_of_checkpoint(directory.path()).unwrap_err().to_string();
+    assert!(
+        error.contains("`id2label`: a classifier needs a name for each class") && error.contains("edit it"),
+        "{error}"
+    );
+}
+
 #[test]
 fn every_header_that_is_not_one_is_an_error_and_never_a_panic() {
     let directory = copy("bert-tiny");

@@ -1,0 +1,129 @@
+#![allow(clippy::unwrap_used)]
+//! A row's logits and gradients do not depend on what else the batch holds, nor on the sequence it lies in.
+
+use retune_roles::{Example, Sequence, Target, Task};
+use retune_tensor::{Device, from_float32};
+
+use crate::model::{Base, DropoutSeeds, Input, Layout, Model};
+
+const SIZES: &str = r#""vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "intermediate_size": 24, "max_position_embeddings": 32, "initializer_range": 0.3"#;
+
+fn model(config: &str, task: &Task) -> Model {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("config.json");
+    std::fs::write(&path, format!("{{{SIZES}, {config}}}")).unwrap();
+    Model::load(&Base::Config(path), task, 5, &Device::flex()).unwrap().0
+}
+
+/// BERT, a Llama that classifies, and one that predicts tokens, with dropout wherever there is some.
+fn models() -> Vec<Model> {
+    let classes = Task::SequenceClassification { labels: ["a", "b", "c"].map(String::from).to_vec() };
+    let bert = r#""model_type": "bert", "hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.2"#;
+    let llama = r#""model_type": "llama", "num_key_value_heads": 2, "attention_dropout": 0.2"#;
+    vec![model(bert, &classes), model(llama, &classes), model(llama, &Task::CausalLm)]
+}
+
+/// Rows of these lengths; every other one has a second segment.
+fn rows(lengths: &[usize]) -> Vec<Example> {
+    let row = |(i, length): (usize, &usize)| {
+        let mut sequence = Sequence::of((0..*length).map(|j| (1 + (11 * i + 7 * j) % 39) as u32).collect());
+        if i % 2 == 1 {
+            sequence.segments = (0..*length).map(|j| u8::from(2 * j > *length)).collect();
+        }
+        Example::new(format!("row {i}"), sequence, Target::None)
+    };
+    lengths.iter().enumerate().map(row).collect()
+}
+
+/// Logits of the rows one after the other, without padding, and gradients of a sum of them in which every logit has
+/// a factor of its own; rows are numbered from `first`.
+fn pass(model: &Model, input: &Input, seeds: Option<&[u64]>, first: usize) -> (Vec<f32>, Vec<Vec<f32>>) {
+    let seeds = seeds.map(|seeds| DropoutSeeds::new(seeds.to_vec()));
+    let weights = model.weights(true);
+    let forward = model.forward(&weights, input, seeds.as_ref()).unwrap();
+    let shape = forward.logits.shape().to_vec();
+    let width = shape[shape.len() - 1];
+    let factors = |row: usize, place: usize| -> Vec<f32> {
+        (0..width).map(|i| ((row * 31 + place * 7 + i) as f32).sin()).collect()
+    };
+    let layout = input.layout();
+    let rows = layout.rows().iter().map(|row| row + first);
+    let (all, real): (Vec<Vec<f32>>, Vec<bool>) = if shape.len() == 2 {
+        rows.map(|row| (factors(row, 0), true)).unzip()
+    } else {
+        let each = rows.zip(layout.spans()).flat_map(|(row, span)| (0..span.len()).map(move |place| (row, place)));
+        let each: Vec<Vec<f32>> = each.map(|(row, place)| factors(row, place)).collect();
+        let real = layout.pad_values(&vec![true; each.len()], false);
+        (layout.pad_values(&each, vec![0.0; width]), real)
+    };
+    let logits = forward.logits.to_float32().unwrap();
+    let logits = logits.chunks(width).zip(real).filter(|(_, real)| *real).flat_map(|(line, _)| line.to_vec()).collect();
+    let factors = from_float32(all.concat(), &shape, model.device()).unwrap();
+    let loss = forward.logits.mul(&factors).unwrap().sum(&[], false).unwrap();
+    let gradients = weights.backward(&loss).unwrap();
+    (logits, gradients.into_iter().map(|g| g.map_or(Vec::new(), |g| g.to_float32().unwrap())).collect())
+}
+
+#[track_caller]
+fn close(what: &str, found: &[f32], expected: &[f32]) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let largest = expected.iter().fold(1.0f32, |most, x| most.max(x.abs()));
+    let off = found.iter().zip(expected).fold(0.0f32, |most, (a, b)| most.max((a - b).abs()));
+    assert!(off <= 1e-5 * largest, "{what}: {off} of {largest}");
+}
+
+const LENGTHS: [usize; 4] = [5, 1, 9, 3];
+const SEEDS: [u64; 4] = [11, 12, 13, 14];
+
+#[test]
+fn a_batch_of_mixed_lengths_gives_what_each_row_gives_alone() {
+    for model in models() {
+        let rows = rows(&LENGTHS);
+        for dropout in [false, true] {
+            let input = model.input(&rows.iter().collect::<Vec<_>>()).unwrap();
+            let together = pass(&model, &input, dropout.then_some(&SEEDS[..]), 0);
+            let mut alone = (Vec::new(), vec![Vec::<f32>::new(); model.parameters().len()]);
+            for (i, row) in rows.iter().enumerate() {
+                let input = model.input(&[row]).unwrap();
+                let (logits, gradients) = pass(&model, &input, dropout.then_some(&SEEDS[i..=i]), i);
+                alone.0.extend(logits);
+                for (sum, gradient) in alone.1.iter_mut().zip(gradients) {
+                    sum.resize(gradient.len(), 0.0);
+                    sum.iter_mut().zip(gradient).for_each(|(sum, x)| *sum += x);
+                }
+            }
+            close("logits", &together.0, &alone.0);
+            for (parameter, (found, expected)) in model.parameters().iter().zip(together.1.iter().zip(&alone.1)) {
+                close(&parameter.name, found, expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_packed_into_one_sequence_give_what_they_give_in_two() {
+    for model in models() {
+        let rows = rows(&LENGTHS);
+        for dropout in [false, true] {
+            let seeds = dropout.then_some(&SEEDS[..]);
+            let mut input = model.input(&rows.iter().collect::<Vec<_>>()).unwrap();
+            let apart = pass(&model, &input, seeds, 0);
+            input.layout = Layout::packed([vec![5, 1], vec![9, 3]]);
+            let packed = pass(&model, &input, seeds, 0);
+            close("logits", &packed.0, &apart.0);
+            for (parameter, (found, expected)) in model.parameters().iter().zip(packed.1.iter().zip(&apart.1)) {
+                close(&parameter.name, found, expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn dropout_changes_the_logits_of_every_model() {
+    for model in models() {
+        let rows = rows(&LENGTHS);
+        let input = model.input(&rows.iter().collect::<Vec<_>>()).unwrap();
+        assert_ne!(pass(&model, &input, None, 0).0, pass(&model, &input, Some(&SEEDS), 0).0);
+    }
+}
