@@ -42,6 +42,27 @@ fn a_ready_recipe_can_be_listed_shown_and_checked() {
 }
 
 #[test]
+fn a_key_set_on_the_command_line_wins_and_its_origin_is_told() {
+    let folder = folder();
+    let shown = retune(&folder, &["recipe", "show", "quickstart"]);
+    std::fs::write(folder.path().join("mine.toml"), &shown.out).unwrap();
+    let checked = retune(&folder, &["recipe", "check", "mine.toml", "--set", "training.epochs=17"]);
+    assert!(checked.out.contains("epochs = 17"), "{}{}", checked.out, checked.err);
+    let told = retune(&folder, &["recipe", "show", "mine.toml", "--origin", "--set", "seed=7"]);
+    let line = |key: &str| told.out.lines().find(|line| line.starts_with(key)).unwrap().to_owned();
+    assert!(line("seed = 7").ends_with("# --set"), "{}", told.out);
+    assert!(line("training.epochs = 5").contains("# mine.toml:"), "{}", told.out);
+    for verb in ["run", "train", "prepare"] {
+        let said = retune(&folder, &[verb, "mine.toml", "--set", "training.epoch=1"]);
+        assert_eq!(said.code, 1);
+        assert!(said.err.contains("[--set:1:1]") && said.err.contains("did you mean `epochs`?"), "{}", said.err);
+    }
+    let schema = retune(&folder, &["recipe", "schema"]);
+    let schema: serde_json::Value = serde_json::from_str(&schema.out).unwrap();
+    assert_eq!(schema["properties"]["seed"]["default"], 42);
+}
+
+#[test]
 fn a_recipe_that_is_not_there_is_refused_with_the_nearest() {
     let said = retune(&folder(), &["recipe", "show", "quikstart"]);
     assert_eq!(said.code, 1);

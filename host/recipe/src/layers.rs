@@ -18,6 +18,9 @@ use crate::written::Written;
 /// Of a file that is no TOML at all, such as a CSV, every line is an error, and the first few say it.
 const SYNTAX_ERRORS_SHOWN: usize = 3;
 
+/// The name of a text that the command line gives.
+pub const SET: &str = "--set";
+
 /// Texts read so far.
 #[derive(Default)]
 pub struct Layers {
@@ -75,7 +78,7 @@ impl Layers {
     /// Lays `KEY=VALUE` on top, as `--set` gives it; paths are relative to `folder`.
     pub fn set(&mut self, argument: &str, folder: &Path) {
         let number = self.sources.len();
-        let text = Text { name: "--set".to_owned(), text: Arc::from(argument) };
+        let text = Text { name: SET.to_owned(), text: Arc::from(argument) };
         self.sources.push(Source { text, folder: folder.to_owned() });
         let Some((key, value)) = argument.split_once('=').filter(|(key, _)| !key.trim().is_empty()) else {
             let diagnostic = Diagnostic::new(format!("`--set {argument}` is not KEY=VALUE"))

@@ -208,6 +208,29 @@ impl Recipe {
         deepest(&self.places, &path.iter().fold(table, |pointer, key| child(&pointer, key)))
     }
 
+    /// Who set the value at a JSON pointer: `team.toml:12`, `--set`, or `default`.
+    pub fn origin(&self, pointer: &str) -> String {
+        let text = |place: &Place| self.sources.get(place.source).map(|source| &source.text);
+        // A role may be written as a name alone: then the name, one level up, is what set its keys.
+        let written = |pointer: &str| {
+            let place = self.places.get(pointer)?;
+            let table = text(place)?.text.get(place.value.clone())?.starts_with(['[', '{']);
+            let under = format!("{pointer}/");
+            let has_keys = self.places.range(under.clone()..).next().is_some_and(|(at, _)| at.starts_with(&under));
+            (!table && !has_keys).then_some(place)
+        };
+        let above = || written(&pointer[..pointer.rfind('/')?]);
+        let place = self.places.get(pointer).or_else(above);
+        match place.and_then(|place| Some((text(place)?, place))) {
+            None => "default".to_owned(),
+            Some((text, _)) if text.name == layers::SET => text.name.clone(),
+            Some((text, place)) => {
+                let line = 1 + text.text.get(..place.key.start).unwrap_or_default().matches('\n').count();
+                format!("{}:{line}", text.name)
+            }
+        }
+    }
+
     /// A diagnostic that points at the value at `place`; `label` says what it is.
     pub fn diagnostic(
         &self,

@@ -7,6 +7,7 @@ use std::fmt::Write;
 use serde_json::{Map, Value as Json};
 
 use crate::Recipe;
+use crate::place::child;
 use crate::schema::schema;
 
 /// The recipe as TOML, paths absolute, defaults filled in.
@@ -24,6 +25,42 @@ pub fn resolved(recipe: &Recipe) -> String {
         }
     }
     out
+}
+
+/// As [`resolved`], each value on a line of its own with who set it: a file and its line, `--set`, or `default`.
+pub fn with_origins(recipe: &Recipe) -> String {
+    let mut lines = Vec::new();
+    if let Ok(values) = serde_json::to_value(recipe) {
+        leaves(&mut Vec::new(), &values, &mut lines);
+    }
+    let width = lines.iter().map(|(_, line)| line.chars().count()).filter(|width| *width <= WIDE).max().unwrap_or(0);
+    let origin = |path: &[String]| recipe.origin(&path.iter().fold(String::new(), |at, key| child(&at, key)));
+    lines.iter().map(|(path, line)| format!("{line:width$}  # {}\n", origin(path))).collect()
+}
+
+/// Lines longer than this do not push all origins to the right.
+const WIDE: usize = 60;
+
+/// Every value that is not a table, with its path.
+fn leaves(path: &mut Vec<String>, value: &Json, lines: &mut Vec<(Vec<String>, String)>) {
+    let tables = |items: &Vec<Json>| items.first().is_some_and(Json::is_object);
+    let inner: Vec<(String, &Json)> = match value {
+        Json::Object(members) => members.iter().map(|(key, value)| (key.clone(), value)).collect(),
+        Json::Array(items) if tables(items) => {
+            items.iter().enumerate().map(|(i, item)| (i.to_string(), item)).collect()
+        }
+        value => {
+            if path.split_last().is_some_and(|(key, parent)| says_something(parent, key, value)) {
+                lines.push((path.clone(), format!("{} = {}", retune_schema::shown(path), inline(value))));
+            }
+            return;
+        }
+    };
+    for (key, value) in inner {
+        path.push(key);
+        leaves(path, value, lines);
+        path.pop();
+    }
 }
 
 /// The keys of one table, lists of tables after all others.

@@ -447,3 +447,25 @@ fn a_recipe_includes_others_and_wins_over_them() {
     write("recipe.toml", &format!("include = [\"team/tem.toml\"]\n{SOUND}"));
     insta::assert_snapshot!("an_include_that_is_not_there", shown(&path));
 }
+
+#[test]
+fn the_origin_of_every_value_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("team.toml"), "[training]\nepochs = 9\nbatch_size = 4\n").unwrap();
+    let path = folder.path().join("recipe.toml");
+    let text = format!("include = \"team.toml\"\n{SOUND}[evaluation]\nmetrics = [\"accuracy\"]\n");
+    std::fs::write(&path, text).unwrap();
+    let recipe = Recipe::load_with(&path, &["training.optimizer.learning_rate=1e-3".to_owned()]).unwrap();
+    let shown = resolved::with_origins(&recipe).replace(&folder.path().display().to_string(), "…");
+    let lines: Vec<String> = shown.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    for expected in [
+        "training.epochs = 9 # …/team.toml:2",
+        "training.optimizer.learning_rate = 0.001 # --set",
+        "training.optimizer.beta1 = 0.9 # default",
+        "data.train = \"…/train.csv\" # …/recipe.toml:8",
+        "evaluation.metrics[0].builtin = \"accuracy\" # …/recipe.toml:10",
+        "model.tokenizer = \"…/base\" # default",
+    ] {
+        assert!(lines.iter().any(|line| line == expected), "{expected}\n{shown}");
+    }
+}

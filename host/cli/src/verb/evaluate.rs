@@ -10,6 +10,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::common::Common;
 use crate::stdout;
+use crate::verb::set::Set;
 use retune_recipe::Recipe;
 use retune_recipe::diagnostic::{Diagnostic, Result, unreadable};
 use retune_run::assembly::Assembly;
@@ -23,6 +24,8 @@ use retune_run::{Reporter, locate, manifest, settings, tell_account};
 pub struct Args {
     /// A run directory, or a recipe (then with --model)
     run: PathBuf,
+    #[command(flatten)]
+    set: Set,
     /// The model [default: the run's result]
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
@@ -38,7 +41,7 @@ pub struct Args {
 
 /// Runs the verb.
 pub fn run(args: Args) -> Result<ExitCode> {
-    let (recipe, model, run_dir) = opened(&args.run, args.model)?;
+    let (recipe, model, run_dir) = opened(&args.run, args.model, &args.set)?;
     let recipe = args.common.on_device(recipe);
     let given = args.data.is_some();
     if let Some(data) = &args.data {
@@ -99,13 +102,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
 }
 
 /// The recipe, the model directory, and the run directory if it is one, that `run` stands for.
-fn opened(run: &Path, model: Option<PathBuf>) -> Result<(Recipe, PathBuf, Option<RunDir>)> {
+fn opened(run: &Path, model: Option<PathBuf>, set: &Set) -> Result<(Recipe, PathBuf, Option<RunDir>)> {
     if run.is_dir() {
         let run_dir = RunDir::open(run)?;
-        let recipe = Recipe::load(&run_dir.recipe())?;
+        let recipe = set.load(&run_dir.recipe())?;
         return Ok((recipe, model.unwrap_or_else(|| run_dir.model()), Some(run_dir)));
     }
-    let recipe = Recipe::load(run)?;
+    let recipe = set.load(run)?;
     match model {
         Some(model) => Ok((recipe, model, None)),
         None => Err(Diagnostic::new(format!("`{}` is a recipe, and says nothing of a trained model", run.display()))

@@ -10,6 +10,7 @@ mod recipe;
 mod report;
 mod run;
 mod self_check;
+mod set;
 mod texts;
 
 use std::process::ExitCode;

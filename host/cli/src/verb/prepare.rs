@@ -7,7 +7,7 @@ use retune_data::{CacheUse, DataReport};
 
 use super::common::Common;
 use crate::stdout;
-use retune_recipe::Recipe;
+use crate::verb::set::Set;
 use retune_recipe::diagnostic::Result;
 use retune_run::assembly::Assembly;
 use retune_run::words::count;
@@ -18,12 +18,14 @@ pub struct Args {
     /// The recipe
     recipe: PathBuf,
     #[command(flatten)]
+    set: Set,
+    #[command(flatten)]
     pub(super) common: Common,
 }
 
 /// Runs the verb.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let recipe = args.common.on_device(Recipe::load(&args.recipe)?);
+    let recipe = args.common.on_device(args.set.load(&args.recipe)?);
     let mut console = args.common.console();
     let prepared = Assembly::new(&recipe)?.prepare(&recipe, &mut console)?;
     if args.common.json {

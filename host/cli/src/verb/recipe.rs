@@ -1,17 +1,18 @@
 //! `retune recipe`: lists, shows and checks recipes, and says what their keys are.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
 use crate::stdout;
+use crate::verb::set::Set;
 use retune_recipe::diagnostic::listed;
 use retune_recipe::diagnostic::{Diagnostic, Result};
 use retune_recipe::embedded::{RECIPES, find};
 use retune_recipe::reference::{self, sections};
+use retune_recipe::resolved;
 use retune_recipe::schema::schema;
-use retune_recipe::{Recipe, resolved};
 use retune_roles::nearest::nearest;
 
 /// Arguments of `retune recipe`.
@@ -25,10 +26,15 @@ pub struct Args {
 enum Verb {
     /// List the recipes inside this binary
     List,
-    /// Print one of them, to be saved and edited
+    /// Print one of them, to be saved and edited; with --origin, who set each value of a recipe
     Show {
-        /// A name from `retune recipe list`
+        /// A name from `retune recipe list`; with --origin, a recipe's file
         name: String,
+        /// Every value, with the file and line that set it, `--set` or `default`
+        #[arg(long)]
+        origin: bool,
+        #[command(flatten)]
+        set: Set,
     },
     /// Print every key of a recipe, its type, default and meaning
     Keys {
@@ -44,6 +50,8 @@ enum Verb {
     Check {
         /// The recipe
         recipe: PathBuf,
+        #[command(flatten)]
+        set: Set,
     },
 }
 
@@ -56,7 +64,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
                 stdout::line(format!("{:width$}  {}", recipe.name, recipe.about()));
             }
         }
-        Verb::Show { name } => match find(&name) {
+        Verb::Show { name, origin: true, set } => {
+            stdout::text(resolved::with_origins(&set.load(Path::new(&name))?));
+        }
+        Verb::Show { name, .. } => match find(&name) {
             Some(recipe) => stdout::text(recipe.text),
             None => {
                 let names = || RECIPES.iter().map(|r| r.name);
@@ -68,7 +79,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Verb::Keys { markdown: true, .. } => stdout::text(reference::page()),
         Verb::Keys { section, .. } => keys(section.as_deref())?,
         Verb::Schema => stdout::line(format!("{:#}", schema())),
-        Verb::Check { recipe } => stdout::text(resolved::resolved(&Recipe::load(&recipe)?)),
+        Verb::Check { recipe, set } => stdout::text(resolved::resolved(&set.load(&recipe)?)),
     }
     Ok(ExitCode::SUCCESS)
 }

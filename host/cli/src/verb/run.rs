@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use super::common::Common;
 use crate::console::tell;
 use crate::stdout;
-use retune_recipe::Recipe;
+use crate::verb::set::Set;
 use retune_recipe::diagnostic::Result;
 use retune_run::{Interrupt, RunOptions, RunOutcome};
 
@@ -16,6 +16,8 @@ use retune_run::{Interrupt, RunOptions, RunOutcome};
 pub struct Args {
     /// A recipe; with --resume, also a run directory
     recipe: PathBuf,
+    #[command(flatten)]
+    set: Set,
     /// Where the run goes [default: runs/<name>-<n>]
     #[arg(long, short, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -35,7 +37,7 @@ pub fn run(args: Args, measure: bool) -> Result<ExitCode> {
     let mut options =
         RunOptions { output: args.output, resume: args.resume, dry_run: args.dry_run, measure, interrupt };
     let path = recipe_of(&args.recipe, &mut options);
-    let recipe = args.common.on_device(Recipe::load(&path)?);
+    let recipe = args.common.on_device(args.set.load(&path)?);
     let json = args.common.json;
     let mut console = args.common.console();
     match retune_run::run(&recipe, &options, &mut console)? {
