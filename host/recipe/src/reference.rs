@@ -3,7 +3,8 @@
 
 use std::sync::LazyLock;
 
-use retune_schema::describe::{kind, sentence};
+use retune_roles::builtin::BUILTINS;
+use retune_schema::describe::{kind, sentence, settings};
 use retune_schema::navigate::target;
 use serde_json::Value as Json;
 
@@ -33,6 +34,8 @@ pub struct Section {
     pub about: String,
     /// Its keys, in order.
     pub keys: Vec<Key>,
+    /// Whether these are settings of a built-in role, which stand in its `config`.
+    pub builtin: bool,
 }
 
 /// All sections, in the order a recipe is written; the keys of roles, which stand in several places, at the end.
@@ -41,6 +44,16 @@ pub fn sections() -> &'static [Section] {
         let (mut sections, mut role) = (Vec::new(), None);
         collect("", schema(), &mut sections, &mut role);
         sections.extend(role);
+        for builtin in BUILTINS {
+            let about = format!("The built-in {} `{}`: {}", builtin.role(), builtin.name, builtin.about);
+            let keys = settings(&(builtin.schema)()).into_iter();
+            let keys = keys.map(|setting| {
+                let required = setting.default == "required";
+                let default = setting.default.trim_start_matches("= ").to_owned();
+                Key { name: setting.name, kind: setting.kind, default, about: setting.about, required }
+            });
+            sections.push(Section { name: builtin.name.to_owned(), about, keys: keys.collect(), builtin: true });
+        }
         sections
     });
     &SECTIONS
@@ -50,7 +63,7 @@ pub fn sections() -> &'static [Section] {
 pub fn section_of(path: &[String]) -> String {
     let names: Vec<&str> = path.iter().map(String::as_str).filter(|key| key.parse::<usize>().is_err()).collect();
     let name = names.join(".");
-    let known = sections().iter().any(|section| section.name == name);
+    let known = sections().iter().any(|section| section.name == name && !section.builtin);
     if known { name } else { "role".to_owned() }
 }
 
@@ -63,7 +76,7 @@ pub fn key(path: &[String]) -> Option<&'static Key> {
 
 /// The sections other than `here` that have a key `name`.
 pub fn sections_with(name: &str, here: &str) -> Vec<&'static str> {
-    let others = sections().iter().filter(|section| section.name != here && section.name != "role");
+    let others = sections().iter().filter(|section| section.name != here && section.name != "role" && !section.builtin);
     others.filter(|section| section.keys.iter().any(|key| key.name == name)).map(|s| s.name.as_str()).collect()
 }
 
@@ -74,10 +87,13 @@ pub fn text(only: Option<&str>) -> String {
     for section in sections().iter().filter(|section| only.is_none_or(|name| name == section.name)) {
         let title = match section.name.as_str() {
             "" => "# top level".to_owned(),
-            "role" => format!("# {}", section.about),
+            _ if section.name == "role" || section.builtin => format!("# {}", section.about),
             name => format!("[{name}]"),
         };
         out.push_str(&format!("{}{title}\n", if out.is_empty() { "" } else { "\n" }));
+        if section.keys.is_empty() {
+            out.push_str("no settings\n");
+        }
         for Key { name, kind, default, about, .. } in &section.keys {
             out.push_str(&format!("{name:width$}  {about} ({kind}; default: {default})\n"));
         }
@@ -95,11 +111,16 @@ pub fn page() -> String {
         let title = match section.name.as_str() {
             "" => "Top level".to_owned(),
             "role" => "A role".to_owned(),
+            name if section.builtin => format!("Settings of `{name}`"),
             name => format!("`[{name}]`"),
         };
         out.push_str(&format!("\n## {title}\n\n"));
         if !section.name.is_empty() {
             out.push_str(&format!("{}\n\n", section.about));
+        }
+        if section.keys.is_empty() {
+            out.push_str("It has no settings.\n");
+            continue;
         }
         out.push_str("| key | type | default | |\n|---|---|---|---|\n");
         let cell = |text: &str| text.replace('|', "\\|");
@@ -118,7 +139,7 @@ fn collect(name: &str, table: &'static Json, sections: &mut Vec<Section>, role: 
         let required = required.is_some_and(|names| names.iter().any(|required| required == name));
         key_of(name, property, required, &about)
     });
-    sections.push(Section { name: name.to_owned(), keys: keys.collect(), about: about.clone() });
+    sections.push(Section { name: name.to_owned(), keys: keys.collect(), about: about.clone(), builtin: false });
     for (key, property) in properties {
         let Some(inner) = table_of(property) else { continue };
         if inner.pointer("/properties/plugin").is_some() {

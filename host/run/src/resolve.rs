@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use retune_roles::{RoleKind, builtin};
-use retune_sandbox::{Columns, Limits, Plugin, Sandbox};
+use retune_sandbox::{Columns, ConfigError, Limits, Plugin, Sandbox};
 
 use crate::role::{Origin, Role, limit_names};
 use retune_recipe::diagnostic::listed;
@@ -109,20 +109,22 @@ impl<'a> Resolver<'a> {
         let config = match plugin.resolve_config_for(&role.config, &columns(self.recipe)) {
             Ok(config) => config,
             Err(errors) => {
-                for error in errors {
-                    let place = self.recipe.setting_place(role, "config", &error.path);
-                    self.report(
-                        self.recipe
-                            .diagnostic(format!("`{}.config` of {}: {error}", role.path, plugin.name()), place, "here")
-                            .help_some(error.help())
-                            .help(format!("`retune plugin inspect {}` lists its settings", path.display())),
-                    );
-                }
+                let help = format!("`retune plugin inspect {}` lists its settings", path.display());
+                self.settings(role, plugin.name(), errors, &help);
                 return None;
             }
         };
         let limits = self.limits(role)?;
         Some(Role { path: role.path.clone(), kind, config, origin: Origin::Plugin { plugin, limits } })
+    }
+
+    /// Reports settings that do not fit the role called `name`, each where it stands.
+    fn settings(&mut self, role: &RoleRef, name: &str, errors: Vec<ConfigError>, help: &str) {
+        for error in errors {
+            let place = self.recipe.setting_place(role, "config", &error.path);
+            let message = format!("`{}.config` of {name}: {error}", role.path);
+            self.report(self.recipe.diagnostic(message, place, "here").help_some(error.help()).help(help));
+        }
     }
 
     fn limits(&mut self, role: &RoleRef) -> Option<Limits> {
@@ -151,38 +153,35 @@ impl<'a> Resolver<'a> {
     }
 
     fn builtin(&mut self, role: &RoleRef, name: &str, kind: RoleKind) -> Option<Role> {
-        let names = builtin::names(kind);
-        if !names.contains(&name) {
+        let Ok(builtin) = builtin::find(kind, name) else {
+            let names = builtin::names(kind);
             let label = nearest(name, names.iter().copied())
                 .map_or("there is none".to_owned(), |near| format!("did you mean `{near}`?"));
             self.report(
                 self.recipe
                     .diagnostic(format!("there is no built-in {kind} `{name}`"), self.named(role), label)
-                    .help(format!("built in: {}", listed(names.iter().copied())))
+                    .help(format!("built in: {}", listed(names)))
                     .help("a plugin is named by its file: plugin = \"file.wasm\""),
             );
             return None;
-        }
-        let task = self.recipe.model.task;
-        let made = match kind {
-            RoleKind::Preprocessor => builtin::preprocessor(name, &role.config).map(drop),
-            RoleKind::Loss => builtin::loss(name, &role.config, task).map(drop),
-            RoleKind::Policy => builtin::policy(name, &role.config).map(drop),
-            RoleKind::Metric => builtin::metric(name, &role.config, task).map(drop),
         };
-        if let Err(refusal) = made {
+        let schema = (builtin.schema)();
+        let config = match retune_schema::resolve(&schema, &columns(self.recipe).fill(&schema, &role.config)) {
+            Ok(config) => config,
+            Err(errors) => {
+                let help = format!("`retune recipe keys {name}` lists its settings");
+                self.settings(role, name, errors, &help);
+                return None;
+            }
+        };
+        if let Err(refusal) = builtin.check(&config, self.recipe.model.task) {
             let keys = role.config.as_object().into_iter().flat_map(|config| config.keys());
             let named = keys.filter(|key| refusal.message.contains(&format!("`{key}`"))).take(1).cloned();
             let place = self.recipe.setting_place(role, "config", &named.collect::<Vec<_>>());
             self.report(self.recipe.diagnostic(format!("`{}`: {refusal}", role.path), place, "here"));
             return None;
         }
-        Some(Role {
-            path: role.path.clone(),
-            kind,
-            config: role.config.clone(),
-            origin: Origin::Builtin(name.to_owned()),
-        })
+        Some(Role { path: role.path.clone(), kind, config, origin: Origin::Builtin(name.to_owned()) })
     }
 }
 

@@ -34,7 +34,6 @@
 mod batch_host;
 mod bindings;
 mod checkpoint;
-mod columns;
 mod convert;
 mod engine;
 mod error;
@@ -59,9 +58,8 @@ mod violation;
 mod wasi;
 mod wasi_host;
 
-pub use columns::Columns;
 pub use error::LoadError;
 pub use limits::Limits;
 pub use plugin::{Plugin, Setup};
-pub use retune_schema::ConfigError;
+pub use retune_schema::{Columns, ConfigError};
 pub use sandbox::Sandbox;

@@ -2,11 +2,10 @@
 
 use retune_roles::text::shortened;
 use retune_roles::{Loss, Metric, Policy, Preprocessor, Result, Stage};
-use retune_schema::ConfigError;
+use retune_schema::{Columns, ConfigError};
 use retune_tensor::Device;
 use serde_json::Value;
 
-use crate::columns::Columns;
 use crate::instance::Instance;
 use crate::plugin::{Plugin, Setup};
 use crate::{loss, metric, policy, preprocessor};

@@ -38,6 +38,7 @@ fn collect(root: &Value, schema: &Value, prefix: &str, rows: &mut Vec<Setting>, 
             .and_then(Value::as_str)
             .unwrap_or_default();
         let default = match property.get("default") {
+            _ if property.get("x-from-recipe").is_some() => "the recipe's columns".to_owned(),
             Some(Value::Null) => "unset".to_owned(),
             Some(value) => format!("= {value}"),
             None if required.contains(&key.as_str()) => "required".to_owned(),

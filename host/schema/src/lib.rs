@@ -9,12 +9,14 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 mod bounds;
+mod columns;
 mod config_error;
 mod defaults;
 pub mod describe;
 mod faults;
 pub mod navigate;
 
+pub use columns::Columns;
 pub use config_error::{ConfigError, Problem, shown};
 pub use faults::{faults, range};
 pub use jsonschema::Validator;

@@ -1,5 +1,6 @@
 //! Drops rows whose text is too short or too long.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::preprocessor::Fields;
@@ -11,12 +12,13 @@ use crate::{
 const NAME: &str = "length-filter";
 
 /// Settings of [`LengthFilter`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LengthFilterConfig {
-    /// The text field to measure.
+    /// The text fields to measure, together; left out, all columns that the model reads.
     #[serde(default = "text")]
-    pub field: String,
+    #[schemars(length(min = 1), extend("x-from-recipe" = "input-columns"))]
+    pub fields: Vec<String>,
     /// Fewest characters (Unicode scalar values) a row may have.
     #[serde(default)]
     pub min_chars: usize,
@@ -25,8 +27,8 @@ pub struct LengthFilterConfig {
     pub max_chars: Option<usize>,
 }
 
-fn text() -> String {
-    "text".into()
+fn text() -> Vec<String> {
+    vec!["text".into()]
 }
 
 /// Passes rows through unchanged, or rejects them as `too-short` or `too-long`.
@@ -47,17 +49,19 @@ impl LengthFilter {
                 format!("`max_chars` is {max} and `min_chars` is {}; every row would be dropped", config.min_chars);
             return Err(Refusal::new(ErrorKind::Config, message));
         }
-        let contract = PreprocessorContract {
-            reads: vec![config.field.clone()],
-            writes: Vec::new(),
-            stateful: false,
-            cacheable: true,
-        };
+        if config.fields.is_empty() {
+            return Err(Refusal::new(ErrorKind::Config, "`fields` is empty; name the columns to measure"));
+        }
+        let contract =
+            PreprocessorContract { reads: config.fields.clone(), writes: Vec::new(), stateful: false, cacheable: true };
         Ok(Self { config, contract })
     }
 
     fn chars(&self, fields: &Fields) -> std::result::Result<usize, String> {
-        let field = &self.config.field;
+        self.config.fields.iter().map(|field| Self::chars_of(fields, field)).sum()
+    }
+
+    fn chars_of(fields: &Fields, field: &str) -> std::result::Result<usize, String> {
         let named = fields.iter().find(|(name, _)| name == field).map(|(_, value)| value);
         match named {
             Some(Value::Text(text)) => Ok(text.chars().count()),
@@ -114,7 +118,7 @@ mod tests {
     }
 
     fn filter(min_chars: usize, max_chars: Option<usize>) -> LengthFilter {
-        LengthFilter::new(LengthFilterConfig { field: "text".into(), min_chars, max_chars }).unwrap()
+        LengthFilter::new(LengthFilterConfig { fields: vec!["text".into()], min_chars, max_chars }).unwrap()
     }
 
     #[test]
@@ -134,6 +138,17 @@ mod tests {
     }
 
     #[test]
+    fn several_fields_are_measured_together() {
+        let fields = vec![("text".into(), Value::Text("äö".into())), ("pair".into(), Value::Text("abc".into()))];
+        let row = Sample { key: "k".into(), seed: 0, fields };
+        let kept = |min_chars, max_chars| {
+            let config = LengthFilterConfig { fields: vec!["text".into(), "pair".into()], min_chars, max_chars };
+            LengthFilter::new(config).unwrap().process(std::slice::from_ref(&row)).unwrap().outputs.len()
+        };
+        assert_eq!((kept(5, Some(5)), kept(6, None), kept(0, Some(4))), (1, 0, 0));
+    }
+
+    #[test]
     fn a_missing_field_is_reported_with_the_row_and_the_fields_it_has() {
         let row = Sample { key: "train.csv:7".into(), seed: 0, fields: vec![("body".into(), Value::Null)] };
         let failure = filter(1, None).process(&[row]).unwrap_err();
@@ -147,7 +162,7 @@ mod tests {
 
     #[test]
     fn bounds_that_drop_every_row_are_refused() {
-        let config = LengthFilterConfig { field: "text".into(), min_chars: 5, max_chars: Some(4) };
+        let config = LengthFilterConfig { fields: vec!["text".into()], min_chars: 5, max_chars: Some(4) };
         assert!(LengthFilter::new(config).unwrap_err().message.contains("every row would be dropped"));
     }
 }

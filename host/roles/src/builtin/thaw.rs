@@ -1,5 +1,6 @@
 //! Keeps some layers frozen until a step is reached.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Action, Change, ErrorKind, Event, Layer, Policy, PolicyContract, Refusal, Result, Trigger};
@@ -7,12 +8,14 @@ use crate::{Action, Change, ErrorKind, Event, Layer, Policy, PolicyContract, Ref
 const NAME: &str = "thaw";
 
 /// Settings of [`Thaw`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ThawConfig {
     /// A glob over layer names.
+    #[schemars(length(min = 1))]
     pub layers: String,
     /// The number of optimiser steps after which they learn; at least one.
+    #[schemars(range(min = 1))]
     pub step: u32,
 }
 

@@ -21,7 +21,7 @@ pub struct Columns {
 
 impl Columns {
     /// `given` with the marked properties that it leaves out.
-    pub(crate) fn fill(&self, schema: &Value, given: &Value) -> Value {
+    pub fn fill(&self, schema: &Value, given: &Value) -> Value {
         let (Some(properties), Some(given)) = (schema.get("properties").and_then(Value::as_object), object(given))
         else {
             return given.clone();

@@ -1,0 +1,174 @@
+//! The built-in roles: one row each, from which errors, `retune recipe keys` and the checks of a recipe are made.
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{Accuracy, CrossEntropy, LengthFilter, Perplexity, Thaw};
+use crate::{ErrorKind, Loss, Metric, Policy, Preprocessor, Refusal, RoleKind, TaskKind};
+
+/// A role that needs no plugin.
+#[derive(Clone, Copy, Debug)]
+pub struct Builtin {
+    /// As a recipe names it.
+    pub name: &'static str,
+    /// What it does, in one sentence.
+    pub about: &'static str,
+    /// The JSON Schema of its settings.
+    pub schema: fn() -> Value,
+    maker: Maker,
+}
+
+/// How it is made from its settings, by the role it plays.
+#[derive(Clone, Copy, Debug)]
+enum Maker {
+    Loss(fn(&Value, TaskKind) -> Result<Box<dyn Loss>, Refusal>),
+    Metric(fn(&Value, TaskKind) -> Result<Box<dyn Metric>, Refusal>),
+    Policy(fn(&Value) -> Result<Box<dyn Policy>, Refusal>),
+    Preprocessor(fn(&Value) -> Result<Box<dyn Preprocessor>, Refusal>),
+}
+
+/// All of them.
+pub const BUILTINS: &[Builtin] = &[
+    Builtin {
+        name: "length-filter",
+        about: "Drops rows whose text is too short or too long.",
+        schema: schema::<super::LengthFilterConfig>,
+        maker: Maker::Preprocessor(|config| Ok(Box::new(LengthFilter::new(parse(config)?)?))),
+    },
+    Builtin {
+        name: "cross-entropy",
+        about: "The mean over labels of -log softmax(logits)[label].",
+        schema: schema::<NoConfig>,
+        maker: Maker::Loss(|config, task| {
+            parse::<NoConfig>(config)?;
+            Ok(Box::new(CrossEntropy::new(task)))
+        }),
+    },
+    Builtin {
+        name: "thaw",
+        about: "Keeps some layers frozen until a step is reached.",
+        schema: schema::<super::ThawConfig>,
+        maker: Maker::Policy(|config| Ok(Box::new(Thaw::new(parse(config)?)?))),
+    },
+    Builtin {
+        name: "accuracy",
+        about: "The share of labels that are predicted.",
+        schema: schema::<NoConfig>,
+        maker: Maker::Metric(|config, _| {
+            parse::<NoConfig>(config)?;
+            Ok(Box::new(Accuracy::new()))
+        }),
+    },
+    Builtin {
+        name: "perplexity",
+        about: "The exponential of the mean cross-entropy per token (causal-lm).",
+        schema: schema::<NoConfig>,
+        maker: Maker::Metric(|config, task| {
+            parse::<NoConfig>(config)?;
+            if task == TaskKind::SequenceClassification {
+                let message = "metric `perplexity` is defined for tokens; sequence classification has `accuracy`";
+                return Err(Refusal::new(ErrorKind::Config, message));
+            }
+            Ok(Box::new(Perplexity::new()))
+        }),
+    },
+];
+
+impl Builtin {
+    /// The role it plays.
+    pub fn role(&self) -> RoleKind {
+        match self.maker {
+            Maker::Loss(_) => RoleKind::Loss,
+            Maker::Metric(_) => RoleKind::Metric,
+            Maker::Policy(_) => RoleKind::Policy,
+            Maker::Preprocessor(_) => RoleKind::Preprocessor,
+        }
+    }
+
+    /// Whether it can be made with these settings for `task`.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(&self, config: &Value, task: TaskKind) -> Result<(), Refusal> {
+        match self.maker {
+            Maker::Loss(make) => make(config, task).map(drop),
+            Maker::Metric(make) => make(config, task).map(drop),
+            Maker::Policy(make) => make(config).map(drop),
+            Maker::Preprocessor(make) => make(config).map(drop),
+        }
+        .map_err(|refusal| named(self.name, refusal))
+    }
+}
+
+/// The built-in called `name` that plays `role`.
+///
+/// # Errors
+/// When there is none, with those there are.
+pub fn find(role: RoleKind, name: &str) -> Result<&'static Builtin, Refusal> {
+    let found = BUILTINS.iter().find(|builtin| builtin.role() == role && builtin.name == name);
+    found.ok_or_else(|| {
+        let known = names(role).join("`, `");
+        Refusal::new(ErrorKind::Config, format!("there is no built-in {role} `{name}`; there is `{known}`"))
+    })
+}
+
+/// The names of the built-ins that play `role`.
+pub fn names(role: RoleKind) -> Vec<&'static str> {
+    BUILTINS.iter().filter(|builtin| builtin.role() == role).map(|builtin| builtin.name).collect()
+}
+
+macro_rules! maker {
+    ($(#[$doc:meta])* $function:ident, $kind:ident, $role:ident $(, $task:ident: $type:ty)?) => {
+        $(#[$doc])*
+        ///
+        /// # Errors
+        /// When there is none of that name, or its settings (or the task) do not fit it.
+        pub fn $function(name: &str, config: &Value $(, $task: $type)?) -> Result<Box<dyn $role>, Refusal> {
+            match find(RoleKind::$kind, name)?.maker {
+                Maker::$kind(make) => make(config $(, $task)?).map_err(|refusal| named(name, refusal)),
+                _ => Err(Refusal::new(ErrorKind::Internal, format!("`{name}` plays another role"))),
+            }
+        }
+    };
+}
+
+maker!(
+    /// The built-in loss called `name` for `task`.
+    loss, Loss, Loss, task: TaskKind
+);
+maker!(
+    /// The built-in metric called `name` for `task`.
+    metric, Metric, Metric, task: TaskKind
+);
+maker!(
+    /// The built-in policy called `name`.
+    policy, Policy, Policy
+);
+maker!(
+    /// The built-in preprocessor called `name`.
+    preprocessor, Preprocessor, Preprocessor
+);
+
+/// The settings of a role that has none.
+#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NoConfig {}
+
+fn schema<T: JsonSchema>() -> Value {
+    schemars::generate::SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>().to_value()
+}
+
+/// `config` as `T`; JSON null is the empty object.
+fn parse<T: DeserializeOwned>(config: &Value) -> Result<T, Refusal> {
+    let config = if config.is_null() { Value::Object(serde_json::Map::new()) } else { config.clone() };
+    serde_json::from_value(config).map_err(|error| Refusal::new(ErrorKind::Config, error.to_string()))
+}
+
+/// Says which built-in refuses, where its sentence does not.
+fn named(name: &str, mut refusal: Refusal) -> Refusal {
+    if !refusal.message.contains(name) {
+        refusal.message = format!("settings of built-in `{name}`: {}", refusal.message);
+    }
+    refusal
+}
