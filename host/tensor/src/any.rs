@@ -8,9 +8,11 @@
 //! Invariants: a clone is a handle, never a copy; no operation panics; a tensor
 //! of shape `[]` is held by burn as `[1]`, because not every backend knows rank
 //! zero. Tensors with and without a gradient may meet: the one without is a
-//! constant. A tensor may be [`Lazy`](crate::lazy::Lazy): its facts are known, and the
+//! constant. A tensor may be [`Deferred`]: its facts are known, and the
 //! first operation that is not one of `fused` makes its elements, once.
 
+use std::any::Any;
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use burn::backend::ops::{BoolTensorOps, FloatTensorOps, IntTensorOps};
@@ -21,7 +23,6 @@ use burn::tensor::{Bool, BoolDType, Device, Float, Int, Shape, Tensor, TensorDat
 use crate::dtype::{Dtype, Kind};
 use crate::error::{Result, TensorError, ensure, guard, thrown};
 use crate::geometry::admit;
-use crate::lazy::Lazy;
 
 /// A tensor of any rank and element type, on any device.
 #[derive(Clone, Debug)]
@@ -35,7 +36,20 @@ pub struct AnyTensor {
 enum Inner {
     /// Boxed: with CUDA compiled in, burn's value takes over 500 bytes.
     Whole(Box<DispatchTensor>),
-    Lazy(Arc<Lazy>),
+    Deferred(Arc<dyn Deferred>),
+}
+
+/// Elements that are made when they are first asked for, of a tensor whose facts are known.
+pub(crate) trait Deferred: Debug + Send + Sync {
+    fn shape(&self) -> Vec<usize>;
+    fn dtype(&self) -> Dtype;
+    fn device(&self) -> Device;
+    fn is_tracked(&self) -> bool;
+    fn untracked(&self) -> AnyTensor;
+    /// The tensor itself, the same at every call.
+    fn whole(&self) -> Result<AnyTensor>;
+    /// For those who know what it is made of.
+    fn as_any(&self) -> &dyn Any;
 }
 
 /// Calls burn's operation for the tensor's family of types.
@@ -65,7 +79,7 @@ impl AnyTensor {
         match &self.inner {
             Inner::Whole(_) if self.scalar => Vec::new(),
             Inner::Whole(inner) => inner.shape().to_vec(),
-            Inner::Lazy(lazy) => lazy.shape(),
+            Inner::Deferred(lazy) => lazy.shape(),
         }
     }
 
@@ -78,7 +92,7 @@ impl AnyTensor {
     pub fn dtype(&self) -> Dtype {
         match &self.inner {
             Inner::Whole(inner) => Dtype::of(inner.dtype()),
-            Inner::Lazy(lazy) => lazy.dtype(),
+            Inner::Deferred(lazy) => lazy.dtype(),
         }
     }
 
@@ -93,7 +107,7 @@ impl AnyTensor {
     pub fn byte_len(&self) -> u64 {
         let size = match &self.inner {
             Inner::Whole(inner) => inner.dtype().size() as u64,
-            Inner::Lazy(lazy) => lazy.dtype().size(),
+            Inner::Deferred(lazy) => lazy.dtype().size(),
         };
         self.numel().saturating_mul(size)
     }
@@ -102,7 +116,7 @@ impl AnyTensor {
     pub fn device(&self) -> Device {
         match &self.inner {
             Inner::Whole(inner) => Device::new(inner.device()),
-            Inner::Lazy(lazy) => lazy.device(),
+            Inner::Deferred(lazy) => lazy.device(),
         }
     }
 
@@ -110,7 +124,7 @@ impl AnyTensor {
     pub fn is_tracked(&self) -> bool {
         match &self.inner {
             Inner::Whole(inner) => self.dtype().is_float() && Dispatch::is_tracked(inner),
-            Inner::Lazy(lazy) => lazy.is_tracked(),
+            Inner::Deferred(lazy) => lazy.is_tracked(),
         }
     }
 
@@ -122,14 +136,14 @@ impl AnyTensor {
                 let inner = by_kind!(self.kind(); inner, int_inner, bool_inner; self.raw());
                 Self::of(inner, self.scalar)
             }
-            Inner::Lazy(lazy) => lazy.untracked(),
+            Inner::Deferred(lazy) => lazy.untracked(),
         }
     }
 
     /// True of logits that the operations of `fused` compute chunk by chunk, whether or not something else has made
     /// the whole by now; see [`lazy_logits`](crate::lazy_logits).
     pub fn is_lazy(&self) -> bool {
-        self.lazy().is_some()
+        self.deferred().is_some()
     }
 
     /// The same values, there: a lazy tensor is made, once for all its clones.
@@ -137,7 +151,7 @@ impl AnyTensor {
     /// # Errors
     /// When it would be too large.
     pub fn whole(&self) -> Result<Self> {
-        self.lazy().map_or_else(|| Ok(self.clone()), Lazy::whole)
+        self.deferred().map_or_else(|| Ok(self.clone()), Deferred::whole)
     }
 
     /// The same values with no gradient flowing back; what [`AnyTensor::untracked`]
@@ -242,15 +256,15 @@ impl AnyTensor {
         Self { inner: Inner::Whole(Box::new(inner)), scalar }
     }
 
-    pub(crate) fn of_lazy(lazy: Lazy) -> Self {
-        Self { inner: Inner::Lazy(Arc::new(lazy)), scalar: false }
+    pub(crate) fn of_deferred(elements: impl Deferred + 'static) -> Self {
+        Self { inner: Inner::Deferred(Arc::new(elements)), scalar: false }
     }
 
-    /// What it is made of, when it may not be there.
-    pub(crate) fn lazy(&self) -> Option<&Lazy> {
+    /// What makes its elements, when they may not be there.
+    pub(crate) fn deferred(&self) -> Option<&dyn Deferred> {
         match &self.inner {
             Inner::Whole(_) => None,
-            Inner::Lazy(lazy) => Some(lazy),
+            Inner::Deferred(elements) => Some(elements.as_ref()),
         }
     }
 
@@ -259,7 +273,7 @@ impl AnyTensor {
     pub(crate) fn raw(&self) -> DispatchTensor {
         match &self.inner {
             Inner::Whole(inner) => (**inner).clone(),
-            Inner::Lazy(lazy) => match lazy.whole() {
+            Inner::Deferred(lazy) => match lazy.whole() {
                 Ok(whole) => whole.raw(),
                 Err(error) => thrown(error),
             },

@@ -9,31 +9,12 @@ use burn::backend::{Dispatch, DispatchTensor};
 use burn::tensor::Scalar;
 
 use crate::AnyTensor;
-use crate::dtype::{Dtype, Kind};
+use crate::dtype::{Dtype, Kind, scalar_of};
 use crate::error::{Result, ensure, fail};
 use crate::geometry::{admit, broadcast};
 
 type Binary = fn(DispatchTensor, DispatchTensor) -> DispatchTensor;
 type ByScalar = fn(DispatchTensor, Scalar) -> DispatchTensor;
-
-/// `value` in the type `dtype`: truncated towards zero for integers, in whose
-/// range it must lie.
-pub(crate) fn scalar_of(op: &'static str, value: f64, dtype: Dtype) -> Result<Scalar> {
-    match dtype.kind() {
-        Kind::Float => Ok(Scalar::Float(value)),
-        Kind::Int => {
-            let (low, high) = match dtype {
-                Dtype::Uint8 => (0, i64::from(u8::MAX)),
-                Dtype::Int32 => (i64::from(i32::MIN), i64::from(i32::MAX)),
-                _ => (i64::MIN, i64::MAX),
-            };
-            let fits = value.is_finite() && (low as f64..=high as f64).contains(&value.trunc());
-            ensure!(fits, op, "{value} has no {dtype}");
-            Ok(Scalar::Int(value as i64))
-        }
-        Kind::Bool => fail!(op, "needs numbers, got a boolean tensor; cast it first"),
-    }
-}
 
 impl AnyTensor {
     /// Both operands in one type and rank, and the shape they broadcast to.

@@ -5,8 +5,7 @@ use burn::backend::{Dispatch, DispatchTensor};
 use burn::tensor::{BoolDType, Scalar};
 
 use crate::AnyTensor;
-use crate::arithmetic::scalar_of;
-use crate::dtype::{Dtype, Kind};
+use crate::dtype::{Dtype, Kind, scalar_of};
 use crate::error::{Result, ensure};
 
 type Compare = fn(DispatchTensor, DispatchTensor, BoolDType) -> DispatchTensor;

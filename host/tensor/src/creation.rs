@@ -6,7 +6,7 @@ use burn::tensor::{Device, Element, Shape, TensorData};
 
 use crate::AnyTensor;
 use crate::any::by_kind;
-use crate::dtype::{Dtype, Kind};
+use crate::dtype::{Dtype, Kind, scalar_of};
 use crate::error::{Result, TensorError, ensure, fail};
 use crate::geometry::{admit, dimension};
 
@@ -66,7 +66,7 @@ pub fn full(shape: &[usize], value: f64, dtype: Dtype, device: &Device) -> Resul
     let (to, place) = (Shape::from(held(shape)), device.as_dispatch());
     let scalar = match dtype.kind() {
         Kind::Bool => burn::tensor::Scalar::Bool(value != 0.0),
-        _ => crate::arithmetic::scalar_of(op, value, dtype)?,
+        _ => scalar_of(op, value, dtype)?,
     };
     let store = device.settings().bool_dtype;
     AnyTensor::make(op, shape, || match dtype.kind() {

@@ -11,9 +11,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use burn::tensor::{BoolStore, DType, FloatDType, IntDType};
+use burn::tensor::{BoolStore, DType, FloatDType, IntDType, Scalar};
 
-use crate::error::{Result, fail};
+use crate::error::{Result, ensure, fail};
 
 /// The type of a tensor's elements.
 ///
@@ -181,6 +181,25 @@ impl FromStr for Dtype {
             let known: Vec<_> = Self::ALL.iter().map(|dtype| dtype.name()).collect();
             format!("unknown element type `{name}`; known are {}", known.join(", "))
         })
+    }
+}
+
+/// `value` in the type `dtype`: truncated towards zero for integers, in whose
+/// range it must lie.
+pub(crate) fn scalar_of(op: &'static str, value: f64, dtype: Dtype) -> Result<Scalar> {
+    match dtype.kind() {
+        Kind::Float => Ok(Scalar::Float(value)),
+        Kind::Int => {
+            let (low, high) = match dtype {
+                Dtype::Uint8 => (0, i64::from(u8::MAX)),
+                Dtype::Int32 => (i64::from(i32::MIN), i64::from(i32::MAX)),
+                _ => (i64::MIN, i64::MAX),
+            };
+            let fits = value.is_finite() && (low as f64..=high as f64).contains(&value.trunc());
+            ensure!(fits, op, "{value} has no {dtype}");
+            Ok(Scalar::Int(value as i64))
+        }
+        Kind::Bool => fail!(op, "needs numbers, got a boolean tensor; cast it first"),
     }
 }
 

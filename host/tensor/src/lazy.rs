@@ -10,13 +10,18 @@
 //! Hidden states are rows of real tokens, logits are positions of a padded batch; a position
 //! on padding has logits of zero and no gradient.
 
+use std::any::Any;
 use std::sync::OnceLock;
 
+use burn::backend::Dispatch;
 use burn::tensor::Device;
 
+use crate::any::{AnyTensor, Deferred};
+use crate::creation::{cat, from_float32, from_int64, full};
+use crate::dtype::Dtype;
 use crate::error::{Result, ensure};
+use crate::fused::score::Scores;
 use crate::geometry::admit;
-use crate::{AnyTensor, Dtype, cat, from_float32, from_int64, full, fused};
 
 /// A projection to logits, and what it reads. All of one float type and on one device.
 #[derive(Clone, Debug)]
@@ -69,7 +74,7 @@ pub fn lazy_logits(head: Head, lead: &[usize], rows: Option<Vec<Option<u32>>>) -
         }
     }
     let (tokens, vocab) = (*tokens, *vocab);
-    Ok(AnyTensor::of_lazy(Lazy { head, lead: lead.to_vec(), rows, tokens, vocab, whole: OnceLock::new() }))
+    Ok(AnyTensor::of_deferred(Lazy { head, lead: lead.to_vec(), rows, tokens, vocab, whole: OnceLock::new() }))
 }
 
 /// See the module.
@@ -83,28 +88,57 @@ pub(crate) struct Lazy {
     whole: OnceLock<AnyTensor>,
 }
 
-/// Facts.
-impl Lazy {
-    pub(crate) fn shape(&self) -> Vec<usize> {
+impl Deferred for Lazy {
+    fn shape(&self) -> Vec<usize> {
         self.lead.iter().copied().chain([self.vocab]).collect()
     }
 
-    pub(crate) fn dtype(&self) -> Dtype {
+    fn dtype(&self) -> Dtype {
         self.head.hidden.dtype()
     }
 
     /// An autodiff device when any part is on one.
-    pub(crate) fn device(&self) -> Device {
+    fn device(&self) -> Device {
         let parts = [Some(&self.head.hidden), Some(&self.head.weight), self.head.bias.as_ref()];
         let tracked = parts.into_iter().flatten().find(|part| part.is_tracked());
         tracked.unwrap_or(&self.head.hidden).device()
     }
 
-    pub(crate) fn is_tracked(&self) -> bool {
+    fn is_tracked(&self) -> bool {
         let Head { hidden, weight, bias, .. } = &self.head;
         hidden.is_tracked() || weight.is_tracked() || bias.as_ref().is_some_and(AnyTensor::is_tracked)
     }
 
+    fn untracked(&self) -> AnyTensor {
+        let Head { hidden, weight, bias, soft_cap } = &self.head;
+        let head = Head {
+            hidden: hidden.untracked(),
+            weight: weight.untracked(),
+            bias: bias.as_ref().map(AnyTensor::untracked),
+            soft_cap: *soft_cap,
+        };
+        let whole = self.whole.get().map(AnyTensor::untracked).map_or_else(OnceLock::new, OnceLock::from);
+        let (lead, rows, tokens, vocab) = (self.lead.clone(), self.rows.clone(), self.tokens, self.vocab);
+        AnyTensor::of_deferred(Self { head, lead, rows, tokens, vocab, whole })
+    }
+
+    /// The logits, made when they are first asked for.
+    fn whole(&self) -> Result<AnyTensor> {
+        if let Some(whole) = self.whole.get() {
+            return Ok(whole.clone());
+        }
+        admit("logits", &self.shape(), self.dtype())?;
+        let all: Vec<usize> = (0..self.positions()).collect();
+        let made = self.logits(&all)?.view("logits", &self.shape())?;
+        Ok(self.whole.get_or_init(|| made).clone())
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl Lazy {
     /// How many hidden states there are, padding not among them.
     pub(crate) fn tokens(&self) -> usize {
         self.tokens
@@ -126,33 +160,6 @@ impl Lazy {
         &self.head
     }
 
-    pub(crate) fn untracked(&self) -> AnyTensor {
-        let Head { hidden, weight, bias, soft_cap } = &self.head;
-        let head = Head {
-            hidden: hidden.untracked(),
-            weight: weight.untracked(),
-            bias: bias.as_ref().map(AnyTensor::untracked),
-            soft_cap: *soft_cap,
-        };
-        let whole = self.whole.get().map(AnyTensor::untracked).map_or_else(OnceLock::new, OnceLock::from);
-        let (lead, rows, tokens, vocab) = (self.lead.clone(), self.rows.clone(), self.tokens, self.vocab);
-        AnyTensor::of_lazy(Self { head, lead, rows, tokens, vocab, whole })
-    }
-}
-
-/// Values.
-impl Lazy {
-    /// The logits, made when they are first asked for.
-    pub(crate) fn whole(&self) -> Result<AnyTensor> {
-        if let Some(whole) = self.whole.get() {
-            return Ok(whole.clone());
-        }
-        admit("logits", &self.shape(), self.dtype())?;
-        let all: Vec<usize> = (0..self.positions()).collect();
-        let made = self.logits(&all)?.view("logits", &self.shape())?;
-        Ok(self.whole.get_or_init(|| made).clone())
-    }
-
     /// The logits of some positions, `[positions, vocab]`.
     pub(crate) fn logits(&self, positions: &[usize]) -> Result<AnyTensor> {
         let op = "logits";
@@ -168,7 +175,7 @@ impl Lazy {
         let nothing = || full(&[1, hidden.shape()[1]], 0.0, hidden.dtype(), &hidden.untracked().device());
         let source = if padded { cat(&[hidden, &nothing()?], 0)? } else { hidden.clone() };
         let read = source.rows_at(rows.iter().map(|row| row.unwrap_or(self.tokens)))?;
-        let mut logits = AnyTensor::make(op, &shape, || fused::head_logits(read.raw(), weight.raw()))?;
+        let mut logits = AnyTensor::make(op, &shape, || Dispatch::head_logits(read.raw(), weight.raw()))?;
         if let Some(bias) = bias {
             logits = logits.add(bias)?;
             if padded {
@@ -185,6 +192,11 @@ impl Lazy {
 }
 
 impl AnyTensor {
+    /// The head that these logits are of, when they may not be there.
+    pub(crate) fn lazy(&self) -> Option<&Lazy> {
+        self.deferred()?.as_any().downcast_ref()
+    }
+
     /// Entries of the first dimension, in this order; the tensor itself when that is all of them as they are.
     pub(crate) fn rows_at(&self, rows: impl ExactSizeIterator<Item = usize>) -> Result<Self> {
         let rows: Vec<i64> = rows.map(|row| row as i64).collect();

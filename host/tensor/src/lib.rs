@@ -30,10 +30,12 @@ pub mod fused;
 mod geometry;
 mod gradient;
 mod lazy;
+pub mod product;
 pub mod random;
 mod reduction;
 mod selection;
 mod shape;
+pub mod wide;
 
 pub use any::AnyTensor;
 pub use burn::tensor::Device;

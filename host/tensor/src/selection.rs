@@ -13,8 +13,7 @@ use burn::backend::ops::{BoolTensorOps, FloatTensorOps, IntTensorOps};
 use burn::tensor::{IndexingUpdateOp, Scalar};
 
 use crate::any::by_kind;
-use crate::arithmetic::scalar_of;
-use crate::dtype::{Dtype, Kind};
+use crate::dtype::{Dtype, Kind, scalar_of};
 use crate::error::{Result, ensure, fail};
 use crate::geometry::{admit, broadcast, dimension};
 use crate::{AnyTensor, creation};

@@ -4,7 +4,7 @@
 //! step is forward, backward, the gradient's norm and AdamW. CPU time is printed beside wall time, so that a busy
 //! machine does not mislead, and beside both the *floor*: the time that the matrix products of the real tokens
 //! take alone, 6 x tokens x parameters that every token is multiplied by, at the rate of a product of this
-//! model's size measured in the same process on as many threads.
+//! model's size measured in the same process on as many threads (`RAYON_NUM_THREADS`).
 #![allow(clippy::unwrap_used)]
 
 use std::time::Instant;
@@ -37,6 +37,7 @@ fn matmul_rate(width: usize) -> f64 {
 }
 
 fn main() {
+    retune_train::memory::keep_freed();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |i: usize, default: usize| arguments.get(i).map_or(default, |a| a.parse().unwrap());
     let (rows, frozen) = (number(1, 16), number(3, 0));
@@ -97,14 +98,17 @@ fn main() {
         let matrices = model.parameters().iter().filter(|p| p.shape().len() == 2 && multiplied(&p.name));
         let parameters: u64 = matrices.map(|p| p.numel()).sum();
         let rate = matmul_rate(model.config().shape.hidden_size);
+        let threads = rayon::current_num_threads();
         let floor = 6.0 * input.tokens() as f64 * parameters as f64 / rate * 1e3;
         println!(
-            "{} real tokens of {} places x {:.1}M parameters at {:.0} GFLOP/s: floor {floor:.1} ms; a step is {:.2} of it",
+            "{} real tokens of {} places x {:.1}M parameters at {:.0} GFLOP/s: floor {floor:.1} ms; a step is {:.2} of it; \
+             {threads} thread(s), {:.0} tokens per second and thread",
             input.tokens(),
             rows * longest,
             parameters as f64 / 1e6,
             rate / 1e9,
-            walls[0] / floor
+            walls[0] / floor,
+            input.tokens() as f64 / walls[0] * 1e3 / threads as f64
         );
     }
 }

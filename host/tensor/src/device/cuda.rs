@@ -13,7 +13,7 @@ use burn::backend::DispatchDevice;
 use burn::tensor::Device;
 use libloading::{Library, Symbol};
 
-use super::DeviceError;
+use super::error::DeviceError;
 
 /// Names under which the driver is loaded.
 const DRIVER: [&str; 2] = ["libcuda.so.1", "libcuda.so"];

@@ -5,6 +5,7 @@
 //! runtime will need, and nothing of burn's CUDA is touched before it passes.
 
 mod cuda;
+mod error;
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,6 +13,7 @@ use std::str::FromStr;
 use burn::tensor::Device;
 
 pub use cuda::{CudaReport, GpuInfo, cuda_report};
+pub use error::DeviceError;
 
 /// What a recipe or the command line asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,41 +26,6 @@ pub enum DeviceChoice {
     /// The GPU of this index, counted as the driver counts.
     Cuda(usize),
 }
-
-/// A device that cannot be had: what is missing, one sentence each, and what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeviceError {
-    summary: String,
-    details: Vec<String>,
-}
-
-impl DeviceError {
-    fn new(summary: impl Into<String>) -> Self {
-        Self { summary: summary.into(), details: Vec::new() }
-    }
-
-    /// What could not be done.
-    pub fn summary(&self) -> &str {
-        &self.summary
-    }
-
-    /// Each missing thing with what to install.
-    pub fn details(&self) -> &[String] {
-        &self.details
-    }
-}
-
-impl fmt::Display for DeviceError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.summary)?;
-        for (i, detail) in self.details.iter().enumerate() {
-            write!(f, "{}{detail}", if i == 0 { ": " } else { "; " })?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for DeviceError {}
 
 impl fmt::Display for DeviceChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,125 +1,20 @@
 //! Scores on the CPU in float32: rows in parallel, a head's logits in tiles.
 //!
-//! A tile of logits is [`ROWS`] rows of [`COLUMNS`] classes. It is made by a matrix
-//! product, folded into what is known of its rows (or turned into its gradient and
-//! multiplied on), and overwritten by the next. Columns are the outer loop, so that a
-//! block of the weight and of its gradient is read from memory once. Work is cut the
-//! same way for any number of threads, and so are the results.
-//!
-//! Price: 2 MiB for the tile, three numbers per row, and in backward one more product
+//! Price: a tile, three numbers per row, and in backward one more product
 //! than a head needs that keeps its logits.
-
-use std::ops::Range;
 
 use burn::backend::flex::FlexTensor;
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{DType, TensorData};
 use rayon::prelude::*;
 
-use super::product::{Matrix, multiply};
+use super::fold::{Fold, Slope};
 use super::score::{
     Head, IGNORED, Rows, Score, Stats, composed_backward, composed_forward, composed_head_backward,
     composed_head_forward,
 };
-use super::wide;
-
-/// Rows and columns of a tile.
-const ROWS: usize = 256;
-const COLUMNS: usize = 2048;
-
-/// Elements of a row that are folded at a time.
-const PIECE: usize = 4096;
-
-/// Elements a thread takes at least: some ten microseconds of work.
-const GRAIN: usize = 1 << 14;
-
-/// The elements of a dense tensor.
-macro_rules! elements {
-    ($tensor:expr, $element:ty) => {{
-        let start = $tensor.layout().start_offset();
-        &$tensor.storage::<$element>()[start..start + $tensor.layout().num_elements()]
-    }};
-}
-
-fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
-    FlexTensor::from_data(TensorData::new(values, shape))
-}
-
-/// What has been seen of a row.
-#[derive(Clone, Copy)]
-struct Fold {
-    max: f32,
-    /// Sum of `e^(x - max)`.
-    total: f64,
-    /// The class's logit, the sum of the logits, or the sum of `e^(x - max) (x - max)`.
-    extra: f64,
-}
-
-impl Fold {
-    const NOTHING: Self = Self { max: f32::MIN, total: 0.0, extra: 0.0 };
-
-    /// More of a row: columns `first..`.
-    fn take(&mut self, x: &[f32], first: usize, class: i64, score: Score) {
-        for (index, piece) in x.chunks(PIECE).enumerate() {
-            let Self { max, total, extra } = self;
-            match score {
-                Score::Entropy => wide::fold_moments(piece, max, total, extra),
-                Score::Mean => {
-                    wide::fold_exponentials(piece, max, total);
-                    wide::fold_sum(piece, extra);
-                }
-                Score::Label => {
-                    wide::fold_exponentials(piece, max, total);
-                    let place = (class as usize).checked_sub(first + index * PIECE);
-                    if let Some(chosen) = place.and_then(|place| piece.get(place)) {
-                        *extra = f64::from(*chosen);
-                    }
-                }
-            }
-        }
-    }
-
-    /// `y`, `m` and `s`.
-    fn finish(self, width: usize, score: Score) -> [f32; 3] {
-        let (max, log_sum) = (f64::from(self.max), self.total.ln());
-        let y = match score {
-            Score::Label => self.extra - max - log_sum,
-            Score::Mean => self.extra / width as f64 - max - log_sum,
-            Score::Entropy => log_sum - self.extra / self.total,
-        };
-        [y as f32, self.max, log_sum as f32]
-    }
-}
-
-/// What backward knows of a row.
-#[derive(Clone, Copy)]
-struct Slope {
-    stats: [f32; 3],
-    class: i64,
-    upstream: f32,
-}
-
-impl Slope {
-    /// Turns logits of columns `first..` into their gradient. `cap` is zero for none.
-    fn apply(self, x: &mut [f32], first: usize, width: usize, cap: f32, score: Score) {
-        let ([y, max, log_sum], upstream) = (self.stats, self.upstream);
-        let cap_inverse = if cap == 0.0 { 0.0 } else { 1.0 / cap };
-        match score {
-            Score::Label => {
-                let place = (self.class as usize).checked_sub(first).filter(|place| *place < x.len());
-                let chosen = place.map(|place| (place, x[place] * cap_inverse));
-                wide::softmax_slope(x, max, log_sum, -upstream, 0.0, cap_inverse);
-                if let Some((place, capped)) = chosen {
-                    x[place] += upstream * (1.0 - capped * capped);
-                }
-            }
-            Score::Mean => {
-                wide::softmax_slope(x, max, log_sum, -upstream, upstream / width as f32, cap_inverse);
-            }
-            Score::Entropy => wide::entropy_slope(x, max, log_sum, -upstream, y, cap_inverse),
-        }
-    }
-}
+use super::tiles::{GRAIN, Plain, elements, head_gradients, lines, tensor};
+use crate::product::{Matrix, product};
 
 /// Rows that carry a gradient, and what is known of each.
 fn slopes(stats: &Stats<Flex>, class: &[i64], upstream: &[f32]) -> Vec<(usize, Slope)> {
@@ -135,62 +30,6 @@ fn slopes(stats: &Stats<Flex>, class: &[i64], upstream: &[f32]) -> Vec<(usize, S
 /// `y`, `m` and `s` as columns.
 fn columns(rows: &[[f32; 3]]) -> Stats<Flex> {
     [0, 1, 2].map(|part| tensor(rows.iter().map(|row| row[part]).collect(), [rows.len(), 1]))
-}
-
-/// A head in plain slices.
-struct Plain<'a> {
-    hidden: &'a [f32],
-    weight: &'a [f32],
-    bias: &'a [f32],
-    cap: f32,
-    width: usize,
-    vocab: usize,
-}
-
-impl<'a> Plain<'a> {
-    fn of(head: &'a Head<Flex>) -> Self {
-        let [vocab, width] = head.weight.shape().dims();
-        Self {
-            hidden: elements!(head.hidden, f32),
-            weight: elements!(head.weight, f32),
-            bias: elements!(head.bias, f32),
-            cap: head.cap as f32,
-            width,
-            vocab,
-        }
-    }
-
-    /// Logits of all rows, a tile after the other: its rows, its columns, its values.
-    fn tiles(&self, mut visit: impl FnMut(Range<usize>, Range<usize>, &mut [f32])) {
-        let (width, count) = (self.width, self.hidden.len() / self.width.max(1));
-        let mut memory = vec![0.0f32; ROWS.min(count) * COLUMNS.min(self.vocab)];
-        for first in (0..self.vocab).step_by(COLUMNS) {
-            let across = first..(first + COLUMNS).min(self.vocab);
-            let weight = Matrix::rows(&self.weight[across.start * width..across.end * width], width);
-            for row in (0..count).step_by(ROWS) {
-                let rows = row..(row + ROWS).min(count);
-                let hidden = Matrix::rows(&self.hidden[rows.start * width..rows.end * width], width);
-                let tile = &mut memory[..rows.len() * across.len()];
-                multiply(tile, [rows.len(), width, across.len()], hidden, weight.transposed(), false);
-                visit(rows, across.clone(), tile);
-            }
-        }
-    }
-
-    /// Adds the bias and bends the logits of one row.
-    fn complete(&self, row: &mut [f32], across: &Range<usize>) {
-        if !self.bias.is_empty() {
-            wide::accumulate(row, &self.bias[across.clone()]);
-        }
-        if self.cap != 0.0 {
-            wide::soft_cap(row, self.cap);
-        }
-    }
-}
-
-/// Rows of a tile that a thread takes at a time.
-fn lines(columns: usize) -> usize {
-    (GRAIN / columns.max(1)).max(1)
 }
 
 fn is_plain(tensors: &[&FlexTensor]) -> bool {
@@ -310,9 +149,7 @@ impl Rows for Flex {
             return <Self as burn::backend::ops::FloatTensorOps<Self>>::float_matmul(a, b);
         }
         let ([m, k], [_, n]) = (a.shape().dims::<2>(), b.shape().dims::<2>());
-        let mut out = vec![0f32; m * n];
-        multiply(&mut out, [m, k, n], matrix(&a), matrix(&b), false);
-        tensor(out, [m, n])
+        tensor(product([m, k, n], matrix(&a), matrix(&b)), [m, n])
     }
 }
 
@@ -327,71 +164,9 @@ fn matrix(tensor: &FlexTensor) -> Matrix<'_> {
     }
 }
 
-/// Gradients of hidden states, weight and bias; `slopes` are the rows that carry one.
-fn head_gradients(
-    plain: Plain<'_>,
-    slopes: &[(usize, Slope)],
-    score: Score,
-    [wants_hidden, wants_weight, wants_bias]: [bool; 3],
-) -> [Option<FlexTensor>; 3] {
-    let (width, vocab, count) = (plain.width, plain.vocab, plain.hidden.len() / plain.width.max(1));
-    let zeros = |wanted: bool, length: usize| if wanted { vec![0f32; length] } else { Vec::new() };
-    let mut weight_grad = zeros(wants_weight, vocab * width);
-    let mut bias_grad = zeros(wants_bias, vocab);
-    let mut carried_grad = zeros(wants_hidden, slopes.len() * width);
-    // Only the rows that carry a gradient, one after the other.
-    let row_of = |values: &[f32], i: usize| values[i * width..(i + 1) * width].to_vec();
-    let gathered: Vec<f32>;
-    let carried = if slopes.len() == count {
-        plain.hidden
-    } else {
-        gathered = slopes.iter().flat_map(|(i, _)| row_of(plain.hidden, *i)).collect();
-        &gathered
-    };
-    let plain = Plain { hidden: carried, ..plain };
-    plain.tiles(|rows, across, tile| {
-        tile.par_chunks_mut(across.len()).zip(&slopes[rows.clone()]).with_min_len(lines(across.len())).for_each(
-            |(row, (_, slope))| {
-                plain.complete(row, &across);
-                slope.apply(row, across.start, vocab, plain.cap, score);
-            },
-        );
-        let weights = across.start * width..across.end * width;
-        let hidden = rows.start * width..rows.end * width;
-        let grad = Matrix::rows(tile, across.len());
-        if wants_hidden {
-            let to = &mut carried_grad[hidden.clone()];
-            let weight = Matrix::rows(&plain.weight[weights.clone()], width);
-            multiply(to, [rows.len(), across.len(), width], grad, weight, true);
-        }
-        if wants_weight {
-            let hidden = Matrix::rows(&plain.hidden[hidden], width);
-            let to = &mut weight_grad[weights];
-            multiply(to, [across.len(), rows.len(), width], grad.transposed(), hidden, true);
-        }
-        if wants_bias {
-            tile.chunks(across.len()).for_each(|row| wide::accumulate(&mut bias_grad[across.clone()], row));
-        }
-    });
-    let hidden_grad = wants_hidden.then(|| {
-        if slopes.len() == count {
-            return tensor(carried_grad, [count, width]);
-        }
-        let mut all = vec![0f32; count * width];
-        for ((i, _), row) in slopes.iter().zip(carried_grad.chunks(width)) {
-            all[i * width..(i + 1) * width].copy_from_slice(row);
-        }
-        tensor(all, [count, width])
-    });
-    [
-        hidden_grad,
-        wants_weight.then(|| tensor(weight_grad, [vocab, width])),
-        wants_bias.then(|| tensor(bias_grad, [vocab])),
-    ]
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::tiles::{COLUMNS, ROWS};
     use super::*;
 
     fn wave(length: usize, step: f32, height: f32) -> Vec<f32> {

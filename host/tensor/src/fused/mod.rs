@@ -12,16 +12,18 @@
 //! for it; one that is not is worked on in groups of rows of about [`CHUNK`] elements.
 
 mod flex;
-mod product;
-mod score;
+mod fold;
+pub(crate) mod score;
+mod tiles;
 mod wide;
 
-use burn::backend::{Dispatch, DispatchTensor};
+use burn::backend::Dispatch;
 
+use crate::any::{AnyTensor, Deferred};
 use crate::creation::{cat, from_float64, from_int64};
+use crate::dtype::Dtype;
 use crate::error::{Result, ensure, fail};
 use crate::lazy::{Head, Lazy};
-use crate::{AnyTensor, Dtype};
 use score::{IGNORED, Score, Scores};
 
 /// Elements worked on at a time when no gradient is wanted: 16 MiB of float32.
@@ -137,11 +139,6 @@ pub fn kept(logits: &AnyTensor) -> u64 {
         _ => 0,
     };
     rows.saturating_mul(ROW + row).saturating_add(widened)
-}
-
-/// `hidden weightᵀ`, on whatever device they are.
-pub(crate) fn head_logits(hidden: DispatchTensor, weight: DispatchTensor) -> DispatchTensor {
-    Dispatch::head_logits(hidden, weight)
 }
 
 /// Logits as `[count, vocab]`.

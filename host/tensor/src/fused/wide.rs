@@ -1,94 +1,18 @@
-//! Loops over a piece of a row that the compiler turns into wide instructions.
+//! Loops over a piece of a row of logits that the compiler turns into wide instructions (see [`crate::wide`]).
 //!
-//! Each function is compiled twice, for AVX2 and for the baseline, and chosen at
-//! run time. Sums run over sixteen fixed lanes and nothing is contracted, so both
-//! give the same bits. A row is folded piece by piece, and what the pieces give is
-//! added in float64: the error of a sum does not grow with the vocabulary.
+//! A row is folded piece by piece, and what the pieces give is added in float64: the error of a sum does not grow with the
+//! vocabulary.
 
-/// Sixteen partial sums, then one: the same order whatever the width of a register.
-#[inline(always)]
-fn sum(count: usize, term: impl Fn(usize) -> f32) -> f32 {
-    let mut lanes = [0.0f32; 16];
-    let whole = count / 16 * 16;
-    for start in (0..whole).step_by(16) {
-        for (lane, total) in lanes.iter_mut().enumerate() {
-            *total += term(start + lane);
-        }
-    }
-    let mut total = 0.0;
-    lanes.iter().for_each(|lane| total += lane);
-    (whole..count).for_each(|i| total += term(i));
-    total
-}
-
-#[inline(always)]
-fn largest(x: &[f32]) -> f32 {
-    let mut lanes = [f32::MIN; 16];
-    let chunks = x.chunks_exact(16);
-    let mut most = f32::MIN;
-    chunks.remainder().iter().for_each(|v| most = if *v > most { *v } else { most });
-    for chunk in chunks {
-        for (lane, v) in lanes.iter_mut().zip(chunk) {
-            *lane = if *v > *lane { *v } else { *lane };
-        }
-    }
-    lanes.iter().for_each(|v| most = if *v > most { *v } else { most });
-    most
-}
-
-/// `e^x` to about two units in the last place, without branches: `2^n` from the
-/// exponent bits times a polynomial (the coefficients of Cephes `expf`). Zero
-/// below -87, where the result would be subnormal.
-#[inline(always)]
-fn exp(x: f32) -> f32 {
-    let clamped = x.clamp(-87.0, 88.0);
-    let shifted = clamped * std::f32::consts::LOG2_E + 12_582_912.0;
-    let n = shifted - 12_582_912.0;
-    let r = clamped - n * 0.693_359_4 + n * 2.121_944_4e-4;
-    let p = 1.987_569_1e-4 * r + 1.398_2e-3;
-    let p = p * r + 8.333_452e-3;
-    let p = p * r + 4.166_579_6e-2;
-    let p = p * r + 0.166_666_65;
-    let p = p * r + 0.5;
-    // The last bits of `shifted` are `n`; a cast would check its range in every lane.
-    let power = f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
-    let value = (p * r * r + r + 1.0) * power;
-    if x < -87.0 { 0.0 } else { value }
-}
-
-/// Defines functions that run with AVX2 where the processor has it.
-macro_rules! wide {
-    ($($(#[$doc:meta])* fn $name:ident($($arg:ident: $type:ty),* $(,)?) $body:block)*) => {$(
-        $(#[$doc])*
-        #[inline]
-        pub(super) fn $name($($arg: $type),*) {
-            #[inline(always)]
-            fn body($($arg: $type),*) $body
-
-            #[cfg(target_arch = "x86_64")]
-            {
-                #[target_feature(enable = "avx2")]
-                fn avx2($($arg: $type),*) {
-                    body($($arg),*);
-                }
-                if std::is_x86_feature_detected!("avx2") {
-                    // SAFETY: the processor has been asked whether it has AVX2.
-                    return unsafe { avx2($($arg),*) };
-                }
-            }
-            body($($arg),*)
-        }
-    )*};
-}
+use crate::wide::{exp, largest, sum, tanh};
 
 /// A maximum that rose from `old` to `new`: what exponentials below it have to be multiplied with.
 fn fallen(old: f32, new: f32) -> f64 {
     f64::from(old - new).exp()
 }
 
-wide! {
+crate::wide! {
     /// Folds more of a row into its maximum and into the sum of `e^(x - max)`.
-    fn fold_exponentials(x: &[f32], max: &mut f32, total: &mut f64) {
+    pub(super) fn fold_exponentials(x: &[f32], max: &mut f32, total: &mut f64) {
         let piece = largest(x);
         let most = if piece > *max { piece } else { *max };
         *total = *total * fallen(*max, most) + f64::from(sum(x.len(), |i| exp(x[i] - most)));
@@ -96,7 +20,7 @@ wide! {
     }
 
     /// As [`fold_exponentials`], with the sum of `e^(x - max) (x - max)`.
-    fn fold_moments(x: &[f32], max: &mut f32, total: &mut f64, moment: &mut f64) {
+    pub(super) fn fold_moments(x: &[f32], max: &mut f32, total: &mut f64, moment: &mut f64) {
         let piece = largest(x);
         let most = if piece > *max { piece } else { *max };
         if *total > 0.0 {
@@ -113,13 +37,13 @@ wide! {
     }
 
     /// Folds more of a row into the sum of `x`.
-    fn fold_sum(x: &[f32], total: &mut f64) {
+    pub(super) fn fold_sum(x: &[f32], total: &mut f64) {
         *total += f64::from(sum(x.len(), |i| x[i]));
     }
 
     /// `x = (scale p + shift) slope`, where `p` is `e^(x - max - log_sum)` and `slope` that of a cap whose inverse
     /// is given (zero for none).
-    fn softmax_slope(x: &mut [f32], max: f32, log_sum: f32, scale: f32, shift: f32, cap_inverse: f32) {
+    pub(super) fn softmax_slope(x: &mut [f32], max: f32, log_sum: f32, scale: f32, shift: f32, cap_inverse: f32) {
         for x in x {
             let capped = *x * cap_inverse;
             *x = (scale * exp(*x - max - log_sum) + shift) * (1.0 - capped * capped);
@@ -127,7 +51,7 @@ wide! {
     }
 
     /// `x = scale p (log p + entropy) slope`, as [`softmax_slope`].
-    fn entropy_slope(x: &mut [f32], max: f32, log_sum: f32, scale: f32, entropy: f32, cap_inverse: f32) {
+    pub(super) fn entropy_slope(x: &mut [f32], max: f32, log_sum: f32, scale: f32, entropy: f32, cap_inverse: f32) {
         for x in x {
             let (log_p, capped) = (*x - max - log_sum, *x * cap_inverse);
             let p = exp(log_p);
@@ -137,17 +61,9 @@ wide! {
     }
 
     /// `x = cap tanh(x / cap)`.
-    fn soft_cap(x: &mut [f32], cap: f32) {
-        let twice = 2.0 / cap;
+    pub(super) fn soft_cap(x: &mut [f32], cap: f32) {
         for x in x {
-            *x = cap * (1.0 - 2.0 / (exp(*x * twice) + 1.0));
-        }
-    }
-
-    /// `x += y`.
-    fn accumulate(x: &mut [f32], y: &[f32]) {
-        for (x, y) in x.iter_mut().zip(y) {
-            *x += *y;
+            *x = cap * tanh(*x / cap);
         }
     }
 }
@@ -155,17 +71,6 @@ wide! {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn exp_is_right_to_three_units_in_the_last_place_and_zero_far_below() {
-        for i in -8_700..8_700 {
-            let x = i as f32 * 0.01;
-            let (found, expected) = (f64::from(exp(x)), f64::from(x).exp());
-            assert!((found - expected).abs() <= expected * 4e-7, "exp({x}) = {found}, not {expected}");
-        }
-        assert_eq!(exp(-1e9), 0.0);
-        assert_eq!(exp(0.0), 1.0);
-    }
 
     #[test]
     fn what_is_not_a_number_stays_so() {

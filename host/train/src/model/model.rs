@@ -298,7 +298,8 @@ impl Model {
             return Err(ModelError::request(format!("dropout needs one seed a row: {seeds} seeds for {rows} rows")));
         }
         let dropout = Dropout::new(dropout, input.layout());
-        let output = self.network.forward(weights, input, &dropout);
+        // On a thread of the pool, where going parallel wakes nobody who is awake.
+        let output = rayon::scope(|_| self.network.forward(weights, input, &dropout));
         Ok(Forward { logits: output.logits, hidden: output.hidden.into(), pooled: output.pooled.map(AnyTensor::from) })
     }
 

@@ -162,10 +162,7 @@ impl Network {
         }
         match &self.head {
             Head::Language(head) => {
-                let hidden = layout.pad(x);
-                let [rows, longest, width] = hidden.dims();
-                let places = hidden.clone().reshape([rows * longest, width]);
-                Output { logits: head.lazy(weights, places, &[rows, longest]), hidden, pooled: None }
+                Output { logits: head.lazy(weights, x.clone(), layout), hidden: layout.pad(x), pooled: None }
             }
             Head::Classifier { pooling, pooler, classifier, dropout: probability } => {
                 let starts = layout.spans().map(|span| span.start);

@@ -89,7 +89,8 @@ impl Weights {
             ));
         }
         let loss: Tensor<1, Float> = loss.reshape(&[1])?.typed()?;
-        let mut gradients = loss.backward();
+        // On a thread of the pool, where going parallel wakes nobody who is awake.
+        let mut gradients = rayon::scope(|_| loss.backward());
         Ok(self
             .leaves
             .iter()

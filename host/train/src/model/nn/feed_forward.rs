@@ -2,7 +2,6 @@
 
 use burn::tensor::Tensor;
 
-use super::kernels::swiglu;
 use super::{Linear, activate};
 use crate::model::Weights;
 use crate::model::inventory::Inventory;
@@ -40,15 +39,11 @@ impl FeedForward {
     /// `x`: `[tokens, hidden]`; gives the same.
     pub(in crate::model) fn forward(&self, weights: &Weights, x: Tensor<2>) -> Tensor<2> {
         let inner = match &self.gate {
-            None => activate(self.activation, self.up.forward(weights, x)),
-            Some(gate) => {
-                let gate = gate.forward(weights, x.clone());
-                let up = self.up.forward(weights, x);
-                match self.activation {
-                    Activation::Silu => swiglu(gate, up),
-                    activation => activate(activation, gate) * up,
-                }
-            }
+            None => self.up.activated(weights, x, self.activation),
+            Some(gate) => match self.activation {
+                Activation::Silu => Linear::gated(gate, &self.up, weights, x),
+                activation => activate(activation, gate.forward(weights, x.clone())) * self.up.forward(weights, x),
+            },
         };
         self.down.forward(weights, inner)
     }

@@ -3,9 +3,10 @@
 use burn::tensor::Tensor;
 use retune_tensor::{AnyTensor, Head, lazy_logits};
 
-use super::kernels;
-use crate::model::Weights;
+use super::{activate, kernels};
 use crate::model::inventory::Inventory;
+use crate::model::shape::Activation;
+use crate::model::{Layout, Weights};
 
 /// A projection.
 #[derive(Clone, Copy, Debug)]
@@ -32,23 +33,44 @@ impl Linear {
         Self { weight, bias: None }
     }
 
-    /// The result as `[..lead, out]`, not computed yet: logits over a vocabulary. `x`: `[rows, in]`.
-    pub(in crate::model) fn lazy(&self, weights: &Weights, x: Tensor<2>, lead: &[usize]) -> AnyTensor {
+    /// The result as `[sequences, longest, out]`, not computed yet: logits over a vocabulary, zero on padding. `x`: `[tokens, in]`.
+    pub(in crate::model) fn lazy(&self, weights: &Weights, x: Tensor<2>, layout: &Layout) -> AnyTensor {
         let head = Head {
             hidden: x.into(),
             weight: weights.matrix(self.weight).into(),
             bias: self.bias.map(|bias| weights.vector(bias).into()),
             soft_cap: None,
         };
-        lazy_logits(head, lead, None).unwrap_or_else(|error| unreachable!("described shapes: {error}"))
+        let rows = (!layout.is_even()).then(|| {
+            let tokens: Vec<Option<u32>> = (0..layout.tokens() as u32).map(Some).collect();
+            layout.pad_values(&tokens, None)
+        });
+        lazy_logits(head, &[layout.len(), layout.longest()], rows)
+            .unwrap_or_else(|error| unreachable!("described shapes: {error}"))
     }
 
     /// `x`: `[rows, in]`; gives `[rows, out]`.
     pub(in crate::model) fn forward(&self, weights: &Weights, x: Tensor<2>) -> Tensor<2> {
-        let y = kernels::project(x, weights.matrix(self.weight));
+        let weight = weights.matrix(self.weight);
         match self.bias {
-            Some(bias) => kernels::add_bias(y, weights.vector(bias)),
-            None => y,
+            Some(bias) => kernels::project_bias(x, weight, weights.vector(bias)),
+            None => kernels::project(x, weight),
         }
+    }
+
+    /// `activation` of the result.
+    pub(in crate::model) fn activated(&self, weights: &Weights, x: Tensor<2>, activation: Activation) -> Tensor<2> {
+        match self.bias {
+            Some(bias) => kernels::project_activate(x, weights.matrix(self.weight), weights.vector(bias), activation),
+            None => activate(activation, self.forward(weights, x)),
+        }
+    }
+
+    /// `silu` of the result of `gate`, times that of `up`.
+    pub(in crate::model) fn gated(gate: &Self, up: &Self, weights: &Weights, x: Tensor<2>) -> Tensor<2> {
+        if gate.bias.is_none() && up.bias.is_none() {
+            return kernels::project_gated(x, weights.matrix(gate.weight), weights.matrix(up.weight));
+        }
+        kernels::swiglu(gate.forward(weights, x.clone()), up.forward(weights, x))
     }
 }

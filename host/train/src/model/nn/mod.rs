@@ -14,7 +14,7 @@ mod norm;
 mod rms_norm;
 mod rope;
 
-pub(super) use activation::activate;
+use activation::activate;
 pub(super) use attention::{Attention, Documents};
 pub(super) use embedding::Embedding;
 pub(super) use feed_forward::FeedForward;

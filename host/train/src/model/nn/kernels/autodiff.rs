@@ -1,7 +1,6 @@
 //! The backward passes: what each kernel keeps, and whom it tells.
 //!
-//! A kernel keeps only what a tracked parent needs: a projection with a frozen
-//! weight does not keep its input.
+//! Projections have theirs in [`super::projection_autodiff`].
 
 use std::sync::Arc;
 
@@ -11,7 +10,8 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, AutodiffBackend, TensorMetadata};
 
-use super::{DroppedLines, Kernels, Spans};
+use super::operations::Kernels;
+use super::spans::{DroppedLines, Spans};
 
 type Kept<B> = FloatTensor<B>;
 
@@ -26,42 +26,6 @@ impl<B: Kernels> Backward<B, 1> for Lookup {
         let ([table], (ids, rows)) = (ops.parents, ops.state);
         if let Some(node) = table {
             grads.register::<B>(node.id, B::lookup_backward(ids, grad, rows));
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Project;
-
-impl<B: Kernels> Backward<B, 2> for Project {
-    type State = (Option<Kept<B>>, Option<Kept<B>>);
-
-    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let grad = grads.consume::<B>(&ops.node);
-        let ([x_node, weight_node], (x, weight)) = (ops.parents, ops.state);
-        if let (Some(node), Some(weight)) = (x_node, weight) {
-            grads.register::<B>(node.id, B::product(grad.clone(), weight));
-        }
-        if let (Some(node), Some(x)) = (weight_node, x) {
-            grads.register::<B>(node.id, B::product(B::float_swap_dims(grad, 0, 1), x));
-        }
-    }
-}
-
-#[derive(Debug)]
-struct AddBias;
-
-impl<B: Kernels> Backward<B, 2> for AddBias {
-    type State = ();
-
-    fn backward(self, ops: Ops<(), 2>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let grad = grads.consume::<B>(&ops.node);
-        let [x, bias] = ops.parents;
-        if let Some(node) = bias {
-            grads.register::<B>(node.id, B::column_sum(grad.clone()));
-        }
-        if let Some(node) = x {
-            grads.register::<B>(node.id, grad);
         }
     }
 }
@@ -223,22 +187,6 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
             OpsKind::Tracked(prepared) => prepared.finish((ids.clone(), rows), B::lookup(table.into_primitive(), ids)),
             OpsKind::UnTracked(prepared) => prepared.finish(B::lookup(table.into_primitive(), ids)),
         }
-    }
-
-    fn project(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
-        let kept_x = weight.is_tracked().then(|| x.primitive().clone());
-        let kept_weight = x.is_tracked().then(|| weight.primitive().clone());
-        let prepared = Project.prepare::<C>([x.node(), weight.node()]).compute_bound().stateful();
-        let out = B::project(x.into_primitive(), weight.into_primitive());
-        match prepared {
-            OpsKind::Tracked(prepared) => prepared.finish((kept_x, kept_weight), out),
-            OpsKind::UnTracked(prepared) => prepared.finish(out),
-        }
-    }
-
-    fn add_bias(x: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
-        let prepared = AddBias.prepare::<C>([x.node(), bias.node()]).compute_bound();
-        prepared.stateless(B::add_bias(x.into_primitive(), bias.into_primitive()))
     }
 
     fn exact_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {

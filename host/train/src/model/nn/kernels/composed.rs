@@ -5,7 +5,8 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::{IndexingUpdateOp, Shape, Slice, TensorData};
 
-use super::{DroppedLines, Kernels};
+use super::spans::DroppedLines;
+use crate::model::shape::Activation;
 
 pub(super) fn lookup_backward<B: Backend>(ids: IntTensor<B>, grad: FloatTensor<B>, rows: usize) -> FloatTensor<B> {
     let shape = Shape::new([rows, grad.shape()[1]]);
@@ -13,8 +14,8 @@ pub(super) fn lookup_backward<B: Backend>(ids: IntTensor<B>, grad: FloatTensor<B
     B::float_select_assign(zeros, 0, ids, grad, IndexingUpdateOp::Add)
 }
 
-pub(super) fn project<B: Kernels>(x: FloatTensor<B>, weight: FloatTensor<B>) -> FloatTensor<B> {
-    B::product(x, B::float_swap_dims(weight, 0, 1))
+pub(super) fn project<B: Backend>(x: FloatTensor<B>, weight: FloatTensor<B>) -> FloatTensor<B> {
+    B::float_matmul(x, B::float_swap_dims(weight, 0, 1))
 }
 
 pub(super) fn add_bias<B: Backend>(x: FloatTensor<B>, bias: FloatTensor<B>) -> FloatTensor<B> {
@@ -36,6 +37,58 @@ pub(super) fn exact_gelu_backward<B: Backend>(x: FloatTensor<B>, grad: FloatTens
     let density = B::float_mul_scalar(density, (1.0 / std::f64::consts::TAU.sqrt()).into());
     let slope = B::float_add(normal_distribution::<B>(x.clone()), B::float_mul(x, density));
     B::float_mul(grad, slope)
+}
+
+/// Element by element.
+pub(super) fn activate<B: Backend>(x: FloatTensor<B>, activation: Activation) -> FloatTensor<B> {
+    match activation {
+        Activation::Gelu => exact_gelu::<B>(x),
+        Activation::GeluTanh => {
+            let (tanh, _) = gelu_tangent::<B>(x.clone());
+            B::float_mul_scalar(B::float_mul(x, B::float_add_scalar(tanh, 1.0f32.into())), 0.5f32.into())
+        }
+        Activation::Relu => B::relu(x),
+        Activation::Silu => B::float_mul(x.clone(), B::sigmoid(x)),
+    }
+}
+
+/// Gradients of [`activate`].
+pub(super) fn activate_backward<B: Backend>(
+    x: FloatTensor<B>,
+    grad: FloatTensor<B>,
+    activation: Activation,
+) -> FloatTensor<B> {
+    let slope = match activation {
+        Activation::Gelu => return exact_gelu_backward::<B>(x, grad),
+        Activation::GeluTanh => {
+            // (1 + t) / 2 + x (1 - t²) u' / 2.
+            let (tanh, inner) = gelu_tangent::<B>(x.clone());
+            let fall = B::float_add_scalar(B::float_neg(B::float_mul(tanh.clone(), tanh.clone())), 1.0f32.into());
+            let rest = B::float_mul(B::float_mul(x, fall), inner);
+            let sum = B::float_add(B::float_add_scalar(tanh, 1.0f32.into()), rest);
+            B::float_mul_scalar(sum, 0.5f32.into())
+        }
+        Activation::Relu => return B::relu_backward(B::relu(x), grad),
+        Activation::Silu => {
+            let sigmoid = B::sigmoid(x.clone());
+            let silu = B::float_mul(x, sigmoid.clone());
+            let rest = B::float_sub(silu.clone(), B::float_mul(silu, sigmoid.clone()));
+            B::float_add(sigmoid, rest)
+        }
+    };
+    B::float_mul(grad, slope)
+}
+
+/// `tanh(u)` and `u'`, with `u = √(2/π) (x + 0.044715 x³)`.
+fn gelu_tangent<B: Backend>(x: FloatTensor<B>) -> (FloatTensor<B>, FloatTensor<B>) {
+    let root = std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;
+    let square = B::float_mul(x.clone(), x.clone());
+    let curve = |factor: f64| {
+        let inner =
+            B::float_add_scalar(B::float_mul_scalar(square.clone(), (factor * 0.044_715).into()), 1.0f32.into());
+        B::float_mul_scalar(inner, root.into())
+    };
+    (B::float_tanh(B::float_mul(x, curve(1.0))), curve(3.0))
 }
 
 pub(super) fn affine_norm<B: Backend>(

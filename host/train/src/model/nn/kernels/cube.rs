@@ -2,6 +2,6 @@
 
 use burn::backend::Cube;
 
-use super::Kernels;
+use super::operations::Kernels;
 
 impl Kernels for Cube {}

@@ -1,108 +1,26 @@
 //! The kernels on the CPU: rows in parallel, each row one pass.
-//!
-//! Work is cut into pieces of fixed size, and partial sums are added in order, so
-//! results are the same for any number of threads. Sums of at least 16 Ki elements
-//! are worth a second thread.
 
 use std::sync::Arc;
 
-use burn::backend::tensor::FloatTensor;
 use burn::backend::{Flex, TensorMetadata};
-use burn::tensor::{Shape, TensorData};
+use burn::tensor::Shape;
 use rayon::prelude::*;
+use retune_tensor::product::product;
+use retune_tensor::wide::accumulate;
 
-use super::{DroppedLines, Kernels, Spans, attention, composed, wide};
-
-pub(super) type Flat = FloatTensor<Flex>;
-
-/// Elements a thread takes at a time.
-const PIECE: usize = 16 * 1024;
-
-/// Rows over which gradients of row vectors are summed before they are added up.
-const BAND: usize = 64;
-
-fn values(tensor: &Flat) -> &[f32] {
-    match tensor.as_slice::<f32>() {
-        Some(values) => values,
-        None => unreachable!("a contiguous float32 tensor"),
-    }
-}
-
-/// Contiguous without another handle, so that writing to it copies nothing.
-fn owned(tensor: Flat) -> Flat {
-    if tensor.is_contiguous() && tensor.layout().start_offset() == 0 { tensor } else { tensor.to_contiguous() }
-}
-
-/// Made from floats, whose memory can be taken back as floats: burn's own constructors make bytes, which
-/// are copied both when the tensor is made and when it is taken apart.
-pub(super) fn zeros(shape: Shape) -> Flat {
-    Flat::from_data(TensorData::new(vec![0.0f32; shape.num_elements()], shape))
-}
-
-fn like(tensor: &Flat) -> Flat {
-    zeros(tensor.shape())
-}
-
-fn vector(width: usize) -> Flat {
-    zeros(Shape::new([width]))
-}
-
-/// Rows a thread takes at a time.
-fn rows(width: usize) -> usize {
-    (PIECE / width.max(1)).max(1)
-}
-
-/// Runs `op(piece of x, piece of out)` over pieces of both.
-fn by_piece(x: &Flat, op: impl Fn(&[f32], &mut [f32]) + Sync) -> Flat {
-    let mut out = like(x);
-    let x = values(x);
-    out.storage_mut::<f32>().par_chunks_mut(PIECE).zip(x.par_chunks(PIECE)).for_each(|(out, x)| op(x, out));
-    out
-}
-
-/// Adds the sums of each band, in the order of the bands.
-fn add_up(bands: Vec<Vec<Vec<f32>>>, count: usize, width: usize) -> Vec<Flat> {
-    let mut totals: Vec<Flat> = (0..count).map(|_| vector(width)).collect();
-    for sums in &bands {
-        for (total, sum) in totals.iter_mut().zip(sums) {
-            wide::accumulate(total.storage_mut::<f32>(), sum);
-        }
-    }
-    totals
-}
-
-/// Multiplications from which on a product is worth all threads: 192 x 192 x 192.
-const WIDE_PRODUCT: usize = 192 * 192 * 192;
-
-/// A matrix as the `gemm` crate reads it: where it begins, and the strides of columns and rows.
-fn strided(matrix: &Flat) -> (*const f32, isize, isize) {
-    let (layout, storage) = (matrix.layout(), matrix.storage::<f32>());
-    (storage[layout.start_offset()..].as_ptr(), layout.strides()[1], layout.strides()[0])
-}
+use super::flat::{
+    BAND, Flat, PIECE, add_up, by_piece, filled, like, matrix, owned, rows, values, with_row_gradients, zeros,
+};
+use super::operations::Kernels;
+use super::spans::{DroppedLines, Spans};
+use super::{attention, composed, wide};
 
 impl Kernels for Flex {
-    /// As burn's own, into floats (see [`zeros`]).
+    /// As burn's own, into floats (see [`zeros`]), and in pieces (see [`product`]).
     fn product(a: Flat, b: Flat) -> Flat {
         let ([m, k], [inner, n]) = (a.shape().dims::<2>(), b.shape().dims::<2>());
         assert_eq!(k, inner, "a product of [{m}, {k}] and [{inner}, {n}]");
-        if m * n * k == 0 {
-            return zeros(Shape::new([m, n]));
-        }
-        // Every element is written: memory that is cleared first is walked over twice.
-        let mut out = Vec::<f32>::with_capacity(m * n);
-        let threads = if m * n * k < WIDE_PRODUCT { gemm::Parallelism::None } else { gemm::Parallelism::Rayon(0) };
-        let ((a_data, a_columns, a_rows), (b_data, b_columns, b_rows)) = (strided(&a), strided(&b));
-        let to = out.as_mut_ptr();
-        // SAFETY: `to` has room for m · n floats in rows, which are written and not read, and nobody else sees them; burn's layouts say where the m · k and
-        // k · n floats of `a` and `b` are, which live until the end of this function.
-        unsafe {
-            gemm::gemm(
-                m, n, k, to, 1, n as isize, false, a_data, a_columns, a_rows, b_data, b_columns, b_rows, 0.0f32,
-                1.0f32, false, false, false, threads,
-            );
-            out.set_len(m * n);
-        }
-        Flat::from_data(TensorData::new(out, [m, n]))
+        filled(product([m, k, n], matrix(&a), matrix(&b)), m, n)
     }
 
     /// Touches the rows that were read and no others: the rest of a large table stays unwritten zeros.
@@ -111,7 +29,7 @@ impl Kernels for Flex {
         let width = grad.shape()[1];
         let mut out = zeros(Shape::new([rows, width]));
         let table = out.storage_mut::<f32>();
-        let mut add = |id: usize, row: &[f32]| wide::accumulate(&mut table[id * width..(id + 1) * width], row);
+        let mut add = |id: usize, row: &[f32]| accumulate(&mut table[id * width..(id + 1) * width], row);
         let lines = values(&grad).chunks_exact(width.max(1));
         match (ids.as_slice::<i32>(), ids.as_slice::<i64>()) {
             (Some(ids), _) => ids.iter().zip(lines).for_each(|(id, row)| add(*id as usize, row)),
@@ -121,16 +39,6 @@ impl Kernels for Flex {
         out
     }
 
-    fn add_bias(x: Flat, bias: Flat) -> Flat {
-        let (mut x, bias) = (owned(x), bias.to_contiguous());
-        let bias = values(&bias);
-        let piece = rows(bias.len()) * bias.len();
-        x.storage_mut::<f32>()
-            .par_chunks_mut(piece)
-            .for_each(|piece| piece.chunks_mut(bias.len()).for_each(|row| wide::accumulate(row, bias)));
-        x
-    }
-
     fn column_sum(x: Flat) -> Flat {
         let x = x.to_contiguous();
         let width = x.shape()[1];
@@ -138,11 +46,12 @@ impl Kernels for Flex {
             .par_chunks(BAND * width)
             .map(|band| {
                 let mut sum = vec![0.0; width];
-                band.chunks(width).for_each(|row| wide::accumulate(&mut sum, row));
+                band.chunks(width).for_each(|row| accumulate(&mut sum, row));
                 vec![sum]
             })
             .collect();
-        add_up(bands, 1, width).pop().unwrap_or_else(|| vector(width))
+        let [sum] = add_up(bands, width);
+        sum
     }
 
     fn exact_gelu(x: Flat) -> Flat {
@@ -174,13 +83,10 @@ impl Kernels for Flex {
     fn affine_norm_backward(x: Flat, scale: Flat, grad: Flat, epsilon: f32) -> (Flat, Flat, Flat) {
         let (x, scale, grad) = (x.to_contiguous(), scale.to_contiguous(), grad.to_contiguous());
         let mut out = like(&x);
-        let width = x.shape()[1];
-        let mut sums = with_row_gradients(&x, &scale, &grad, &mut out, 2, |x, scale, grad, out, sums| {
+        let [scale_grad, shift_grad] = with_row_gradients(&x, &scale, &grad, &mut out, |x, scale, grad, out, sums| {
             let (first, second) = sums.split_at_mut(1);
             wide::affine_norm_backward(x, scale, grad, epsilon, out, &mut first[0], &mut second[0]);
         });
-        let shift_grad = sums.pop().unwrap_or_else(|| vector(width));
-        let scale_grad = sums.pop().unwrap_or_else(|| vector(width));
         (out, scale_grad, shift_grad)
     }
 
@@ -200,10 +106,7 @@ impl Kernels for Flex {
     fn sum_of(x: Flat, y: Flat) -> Flat {
         let (mut x, y) = (owned(x), y.to_contiguous());
         let values = values(&y);
-        x.storage_mut::<f32>()
-            .par_chunks_mut(PIECE)
-            .zip(values.par_chunks(PIECE))
-            .for_each(|(x, y)| wide::accumulate(x, y));
+        x.storage_mut::<f32>().par_chunks_mut(PIECE).zip(values.par_chunks(PIECE)).for_each(|(x, y)| accumulate(x, y));
         x
     }
 
@@ -231,7 +134,7 @@ impl Kernels for Flex {
                         dropout.fill(line, factors);
                         wide::scale(sum, factors);
                     }
-                    wide::accumulate(sum, residual);
+                    accumulate(sum, residual);
                     wide::affine_norm(sum, values(&scale), values(&shift), epsilon, out);
                 },
             );
@@ -281,9 +184,7 @@ impl Kernels for Flex {
                 vec![scale_grad, shift_grad]
             })
             .collect();
-        let mut sums = add_up(bands, 2, width);
-        let shift_grad = sums.pop().unwrap_or_else(|| vector(width));
-        let scale_grad = sums.pop().unwrap_or_else(|| vector(width));
+        let [scale_grad, shift_grad] = add_up(bands, width);
         (x_grad, residual_grad, scale_grad, shift_grad)
     }
 
@@ -302,11 +203,10 @@ impl Kernels for Flex {
     fn root_norm_backward(x: Flat, scale: Flat, grad: Flat, epsilon: f32) -> (Flat, Flat) {
         let (x, scale, grad) = (x.to_contiguous(), scale.to_contiguous(), grad.to_contiguous());
         let mut out = like(&x);
-        let width = x.shape()[1];
-        let mut sums = with_row_gradients(&x, &scale, &grad, &mut out, 1, |x, scale, grad, out, sums| {
+        let [scale_grad] = with_row_gradients(&x, &scale, &grad, &mut out, |x, scale, grad, out, sums| {
             wide::root_norm_backward(x, scale, grad, epsilon, out, &mut sums[0]);
         });
-        (out, sums.pop().unwrap_or_else(|| vector(width)))
+        (out, scale_grad)
     }
 
     fn gated_silu(gate: Flat, up: Flat) -> Flat {
@@ -359,32 +259,4 @@ impl Kernels for Flex {
             });
         out
     }
-}
-
-/// Runs `op(x, scale, grad, out, sums)` on every row, writing `out` and summing
-/// `count` gradients of row vectors.
-fn with_row_gradients(
-    x: &Flat,
-    scale: &Flat,
-    grad: &Flat,
-    out: &mut Flat,
-    count: usize,
-    op: impl Fn(&[f32], &[f32], &[f32], &mut [f32], &mut [Vec<f32>]) + Sync,
-) -> Vec<Flat> {
-    let width = x.shape()[1];
-    let (x, scale, grad) = (values(x), values(scale), values(grad));
-    let band = BAND * width;
-    let bands: Vec<Vec<Vec<f32>>> = out
-        .storage_mut::<f32>()
-        .par_chunks_mut(band)
-        .zip(x.par_chunks(band).zip(grad.par_chunks(band)))
-        .map(|(out, (x, grad))| {
-            let mut sums = vec![vec![0.0; width]; count];
-            for (out, (x, grad)) in out.chunks_mut(width).zip(x.chunks(width).zip(grad.chunks(width))) {
-                op(x, scale, grad, out, &mut sums);
-            }
-            sums
-        })
-        .collect();
-    add_up(bands, count, width)
 }

@@ -23,7 +23,6 @@ impl Pattern {
     pub const CAUSAL: Self = Self { before: usize::MAX, after: 0 };
 
     /// Itself, `before` keys before and `after` keys after: a sliding window.
-    #[allow(dead_code, reason = "families with windows")]
     pub const fn window(before: usize, after: usize) -> Self {
         Self { before, after }
     }

@@ -1,59 +1,8 @@
-//! Loops over one row that the compiler turns into wide instructions.
-//!
-//! Each function is compiled twice, for AVX2 and for the baseline, and chosen at
-//! run time. Sums run over sixteen fixed lanes and nothing is contracted, so both
-//! give the same bits.
+//! Loops over one row that the compiler turns into wide instructions (see [`retune_tensor::wide`]).
 
-/// Sixteen partial sums, then one: the same order whatever the width of a register.
-#[inline(always)]
-pub(super) fn sum(count: usize, term: impl Fn(usize) -> f32) -> f32 {
-    let mut lanes = [0.0f32; 16];
-    let whole = count / 16 * 16;
-    for start in (0..whole).step_by(16) {
-        for (lane, total) in lanes.iter_mut().enumerate() {
-            *total += term(start + lane);
-        }
-    }
-    let mut total = 0.0;
-    lanes.iter().for_each(|lane| total += lane);
-    (whole..count).for_each(|i| total += term(i));
-    total
-}
+use retune_tensor::wide::{exp, sum, tanh};
 
-#[inline(always)]
-pub(super) fn largest(x: &[f32]) -> f32 {
-    let mut lanes = [f32::MIN; 16];
-    let chunks = x.chunks_exact(16);
-    let mut most = f32::MIN;
-    chunks.remainder().iter().for_each(|v| most = if *v > most { *v } else { most });
-    for chunk in chunks {
-        for (lane, v) in lanes.iter_mut().zip(chunk) {
-            *lane = if *v > *lane { *v } else { *lane };
-        }
-    }
-    lanes.iter().for_each(|v| most = if *v > most { *v } else { most });
-    most
-}
-
-/// `e^x` to about two units in the last place, without branches: `2^n` from the
-/// exponent bits times a polynomial (the coefficients of Cephes `expf`). Zero
-/// below -87, where the result would be subnormal.
-#[inline(always)]
-pub(super) fn exp(x: f32) -> f32 {
-    let clamped = x.clamp(-87.0, 88.0);
-    let shifted = clamped * std::f32::consts::LOG2_E + 12_582_912.0;
-    let n = shifted - 12_582_912.0;
-    let r = clamped - n * 0.693_359_4 + n * 2.121_944_4e-4;
-    let p = 1.987_569_1e-4 * r + 1.398_2e-3;
-    let p = p * r + 8.333_452e-3;
-    let p = p * r + 4.166_579_6e-2;
-    let p = p * r + 0.166_666_65;
-    let p = p * r + 0.5;
-    // The last bits of `shifted` are `n`; a cast would check its range in every lane.
-    let power = f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
-    let value = (p * r * r + r + 1.0) * power;
-    if x < -87.0 { 0.0 } else { value }
-}
+use crate::model::shape::Activation;
 
 /// The normal distribution function and `e^(-x²/2)`, to 2e-7: Abramowitz and
 /// Stegun 7.1.26, applied to the tail so that it stays small where it is small.
@@ -75,55 +24,89 @@ fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
-/// Defines functions that run with AVX2 where the processor has it.
-macro_rules! wide {
-    ($($(#[$doc:meta])* fn $name:ident($($arg:ident: $type:ty),* $(,)?) $body:block)*) => {$(
-        $(#[$doc])*
-        #[inline]
-        pub(super) fn $name($($arg: $type),*) {
-            #[inline(always)]
-            fn body($($arg: $type),*) $body
-
-            #[cfg(target_arch = "x86_64")]
-            {
-                #[target_feature(enable = "avx2")]
-                fn avx2($($arg: $type),*) {
-                    body($($arg),*);
-                }
-                if std::is_x86_feature_detected!("avx2") {
-                    // SAFETY: the processor has been asked whether it has AVX2.
-                    return unsafe { avx2($($arg),*) };
-                }
-            }
-            body($($arg),*)
-        }
-    )*};
+/// `tanh(u)` and `u'`, with `u = √(2/π) (x + 0.044715 x³)`.
+#[inline(always)]
+fn gelu_tangent(x: f32) -> (f32, f32) {
+    const ROOT: f32 = 0.797_884_6;
+    const CUBE: f32 = 0.044_715;
+    (tanh(ROOT * x * (1.0 + CUBE * x * x)), ROOT * (1.0 + 3.0 * CUBE * x * x))
 }
 
-wide! {
-    /// `x += y`.
-    fn accumulate(x: &mut [f32], y: &[f32]) {
-        for (x, y) in x.iter_mut().zip(y) {
-            *x += *y;
+/// `out = act(x)`.
+pub(super) fn activate(activation: Activation, x: &[f32], out: &mut [f32]) {
+    match activation {
+        Activation::Gelu => gelu(x, out),
+        Activation::GeluTanh => gelu_tanh(x, out),
+        Activation::Relu => relu(x, out),
+        Activation::Silu => silu(x, out),
+    }
+}
+
+/// `out = grad act'(x)`.
+pub(super) fn activate_backward(activation: Activation, x: &[f32], grad: &[f32], out: &mut [f32]) {
+    match activation {
+        Activation::Gelu => gelu_backward(x, grad, out),
+        Activation::GeluTanh => gelu_tanh_backward(x, grad, out),
+        Activation::Relu => relu_backward(x, grad, out),
+        Activation::Silu => silu_backward(x, grad, out),
+    }
+}
+
+retune_tensor::wide! {
+    fn gelu_tanh(x: &[f32], out: &mut [f32]) {
+        for (out, x) in out.iter_mut().zip(x) {
+            *out = 0.5 * *x * (1.0 + gelu_tangent(*x).0);
+        }
+    }
+
+    fn gelu_tanh_backward(x: &[f32], grad: &[f32], out: &mut [f32]) {
+        for ((out, x), grad) in out.iter_mut().zip(x).zip(grad) {
+            let (tanh, inner) = gelu_tangent(*x);
+            *out = *grad * 0.5 * (1.0 + tanh + *x * (1.0 - tanh * tanh) * inner);
+        }
+    }
+
+    fn relu(x: &[f32], out: &mut [f32]) {
+        for (out, x) in out.iter_mut().zip(x) {
+            *out = if *x < 0.0 { 0.0 } else { *x };
+        }
+    }
+
+    fn relu_backward(x: &[f32], grad: &[f32], out: &mut [f32]) {
+        for ((out, x), grad) in out.iter_mut().zip(x).zip(grad) {
+            *out = if *x > 0.0 { *grad } else { 0.0 };
+        }
+    }
+
+    fn silu(x: &[f32], out: &mut [f32]) {
+        for (out, x) in out.iter_mut().zip(x) {
+            *out = *x * sigmoid(*x);
+        }
+    }
+
+    fn silu_backward(x: &[f32], grad: &[f32], out: &mut [f32]) {
+        for ((out, x), grad) in out.iter_mut().zip(x).zip(grad) {
+            let s = sigmoid(*x);
+            *out = *grad * (s + *x * s * (1.0 - s));
         }
     }
 
     /// `x *= y`.
-    fn scale(x: &mut [f32], y: &[f32]) {
+    pub(super) fn scale(x: &mut [f32], y: &[f32]) {
         for (x, y) in x.iter_mut().zip(y) {
             *x *= *y;
         }
     }
 
     /// `out = x Φ(x)`.
-    fn gelu(x: &[f32], out: &mut [f32]) {
+    pub(super) fn gelu(x: &[f32], out: &mut [f32]) {
         for (out, x) in out.iter_mut().zip(x) {
             *out = *x * normal(*x).0;
         }
     }
 
     /// `out = grad (Φ(x) + x φ(x))`.
-    fn gelu_backward(x: &[f32], grad: &[f32], out: &mut [f32]) {
+    pub(super) fn gelu_backward(x: &[f32], grad: &[f32], out: &mut [f32]) {
         const PEAK: f32 = 0.398_942_3;
         for ((out, x), grad) in out.iter_mut().zip(x).zip(grad) {
             let (below, bell) = normal(*x);
@@ -132,7 +115,7 @@ wide! {
     }
 
     /// One row of layer normalisation.
-    fn affine_norm(x: &[f32], scale: &[f32], shift: &[f32], epsilon: f32, out: &mut [f32]) {
+    pub(super) fn affine_norm(x: &[f32], scale: &[f32], shift: &[f32], epsilon: f32, out: &mut [f32]) {
         let n = x.len();
         let (scale, shift, out) = (&scale[..n], &shift[..n], &mut out[..n]);
         let mean = sum(n, |i| x[i]) / n as f32;
@@ -144,7 +127,7 @@ wide! {
     }
 
     /// Its gradient; adds to those of scale and shift.
-    fn affine_norm_backward(
+    pub(super) fn affine_norm_backward(
         x: &[f32],
         scale: &[f32],
         grad: &[f32],
@@ -170,7 +153,7 @@ wide! {
     }
 
     /// One row of root-mean-square normalisation.
-    fn root_norm(x: &[f32], scale: &[f32], epsilon: f32, out: &mut [f32]) {
+    pub(super) fn root_norm(x: &[f32], scale: &[f32], epsilon: f32, out: &mut [f32]) {
         let n = x.len();
         let (scale, out) = (&scale[..n], &mut out[..n]);
         let inverse = 1.0 / (sum(n, |i| x[i] * x[i]) / n as f32 + epsilon).sqrt();
@@ -180,7 +163,7 @@ wide! {
     }
 
     /// Its gradient; adds to that of scale.
-    fn root_norm_backward(x: &[f32], scale: &[f32], grad: &[f32], epsilon: f32, out: &mut [f32], scale_grad: &mut [f32]) {
+    pub(super) fn root_norm_backward(x: &[f32], scale: &[f32], grad: &[f32], epsilon: f32, out: &mut [f32], scale_grad: &mut [f32]) {
         let n = x.len();
         let (scale, grad, out, scale_grad) = (&scale[..n], &grad[..n], &mut out[..n], &mut scale_grad[..n]);
         let inverse = 1.0 / (sum(n, |i| x[i] * x[i]) / n as f32 + epsilon).sqrt();
@@ -193,14 +176,14 @@ wide! {
     }
 
     /// `out = gate σ(gate) up`.
-    fn gated_silu(gate: &[f32], up: &[f32], out: &mut [f32]) {
+    pub(super) fn gated_silu(gate: &[f32], up: &[f32], out: &mut [f32]) {
         for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
             *out = *gate * sigmoid(*gate) * *up;
         }
     }
 
     /// Its gradients for gate and up.
-    fn gated_silu_backward(gate: &[f32], up: &[f32], grad: &[f32], gate_grad: &mut [f32], up_grad: &mut [f32]) {
+    pub(super) fn gated_silu_backward(gate: &[f32], up: &[f32], grad: &[f32], gate_grad: &mut [f32], up_grad: &mut [f32]) {
         let n = gate.len();
         let (up, grad, gate_grad, up_grad) = (&up[..n], &grad[..n], &mut gate_grad[..n], &mut up_grad[..n]);
         for i in 0..n {
@@ -212,7 +195,7 @@ wide! {
     }
 
     /// One head's pairs, turned.
-    fn turn_pairs(x: &[f32], cos: &[f32], sin: &[f32], out: &mut [f32]) {
+    pub(super) fn turn_pairs(x: &[f32], cos: &[f32], sin: &[f32], out: &mut [f32]) {
         let half = cos.len();
         let (low, high) = x.split_at(half);
         let (out_low, out_high) = out.split_at_mut(half);
@@ -227,17 +210,6 @@ wide! {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn exp_is_right_to_three_units_in_the_last_place_and_zero_far_below() {
-        for i in -8_700..8_700 {
-            let x = i as f32 * 0.01;
-            let (found, expected) = (f64::from(exp(x)), f64::from(x).exp());
-            assert!((found - expected).abs() <= expected * 4e-7, "exp({x}) = {found}, not {expected}");
-        }
-        assert_eq!(exp(-1e9), 0.0);
-        assert_eq!(exp(0.0), 1.0);
-    }
 
     #[test]
     fn the_normal_distribution_is_right_to_2e_7() {

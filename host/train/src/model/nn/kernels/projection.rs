@@ -1,0 +1,173 @@
+//! `x Wᵀ` and what follows it at once: a bias, an activation, a gate.
+//!
+//! On the CPU a piece of the product is finished while it is in the cache, and the products of the backward pass, which do not wait
+//! for one another, go to all cores together. Passes over memory of a feed-forward block's `act(x Wᵀ + b)` beside its
+//! product, reads and writes of `[tokens, inner]` counted, apart and as one kernel:
+//!
+//! | | apart | one |
+//! |---|---|---|
+//! | forward, bias and activation | 2 bias + 2 activation = 4 | 1 |
+//! | forward, silu(gate) up | 3 | 1 |
+//! | backward, bias and activation | 3 activation + 1 bias = 4 | 3 |
+//!
+//! [`Projections`] is what the model calls; [`Parts`] is what its autodiff version runs on a device.
+
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, backend_extension};
+use burn::tensor::Tensor;
+
+use super::composed;
+use super::operations::Kernels;
+use crate::model::shape::Activation;
+
+/// Projections of `x` `[rows, in]` by weights `[out, in]`, with a gradient or without.
+#[backend_extension(Autodiff, Flex, Cube: cfg(feature = "cuda"))]
+pub trait Projections: Backend {
+    /// `x Wᵀ`, `[rows, out]`.
+    fn project(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// `x Wᵀ + b` with `b` `[out]`.
+    fn project_bias(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// `act(x Wᵀ + b)`.
+    fn project_activate(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self>;
+
+    /// `silu(x Gᵀ) x Uᵀ` (Shazeer 2020), with `silu(y) = y σ(y)`.
+    fn project_gated(x: FloatTensor<Self>, gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self>;
+}
+
+/// The same without a tape, with what backward needs, and the gradients; the bodies are burn's operations.
+pub trait Parts: Kernels {
+    /// `x Wᵀ + b`.
+    fn biased(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
+        composed::add_bias::<Self>(composed::project::<Self>(x, weight), bias)
+    }
+
+    /// [`Projections::project_activate`], and what it was before the activation.
+    fn activated(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        activation: Activation,
+    ) -> [FloatTensor<Self>; 2] {
+        let before = Self::biased(x, weight, bias);
+        [composed::activate::<Self>(before.clone(), activation), before]
+    }
+
+    /// [`Projections::project_gated`], gate and up.
+    fn gated(x: FloatTensor<Self>, gate: FloatTensor<Self>, up: FloatTensor<Self>) -> [FloatTensor<Self>; 3] {
+        let [gate, up] = [gate, up].map(|weight| composed::project::<Self>(x.clone(), weight));
+        [Self::gated_silu(gate.clone(), up.clone()), gate, up]
+    }
+
+    /// Gradients of `x Wᵀ` for `x`, from the weight, and for the weight, from `x`; of those that are there.
+    fn project_gradients(
+        x: Option<FloatTensor<Self>>,
+        weight: Option<FloatTensor<Self>>,
+        grad: FloatTensor<Self>,
+    ) -> [Option<FloatTensor<Self>>; 2] {
+        let x_grad = weight.map(|weight| Self::product(grad.clone(), weight));
+        [x_grad, x.map(|x| Self::product(Self::float_swap_dims(grad, 0, 1), x))]
+    }
+
+    /// Gradients before the activation, and their sum over rows.
+    fn activation_gradients(
+        before: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        activation: Activation,
+    ) -> [FloatTensor<Self>; 2] {
+        let grad = composed::activate_backward::<Self>(before, grad, activation);
+        [grad.clone(), Self::column_sum(grad)]
+    }
+
+    /// Gradients of [`Projections::project_gated`] for `x`, from the weights, and for these, from `x`; of those that are there.
+    fn gated_gradients(
+        x: Option<FloatTensor<Self>>,
+        weights: Option<[FloatTensor<Self>; 2]>,
+        [gate, up]: [FloatTensor<Self>; 2],
+        grad: FloatTensor<Self>,
+    ) -> [Option<FloatTensor<Self>>; 3] {
+        let (gate, up) = Self::gated_silu_backward(gate, up, grad);
+        let [gate_weight, up_weight] = weights.map_or([None, None], |weights| weights.map(Some));
+        let [by_gate, gate_weight] = Self::project_gradients(x.clone(), gate_weight, gate);
+        let [by_up, up_weight] = Self::project_gradients(x, up_weight, up);
+        let x_grad = by_gate.zip(by_up).map(|(by_gate, by_up)| Self::float_add(by_gate, by_up));
+        [x_grad, gate_weight, up_weight]
+    }
+}
+
+/// The same on every device.
+macro_rules! untaped {
+    ($backend:ty) => {
+        impl Projections for $backend {
+            fn project(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+                Self::product(x, <Self as FloatTensorOps<Self>>::float_swap_dims(weight, 0, 1))
+            }
+
+            fn project_bias(
+                x: FloatTensor<Self>,
+                weight: FloatTensor<Self>,
+                bias: FloatTensor<Self>,
+            ) -> FloatTensor<Self> {
+                Self::biased(x, weight, bias)
+            }
+
+            fn project_activate(
+                x: FloatTensor<Self>,
+                weight: FloatTensor<Self>,
+                bias: FloatTensor<Self>,
+                activation: Activation,
+            ) -> FloatTensor<Self> {
+                let [out, _] = Self::activated(x, weight, bias, activation);
+                out
+            }
+
+            fn project_gated(
+                x: FloatTensor<Self>,
+                gate: FloatTensor<Self>,
+                up: FloatTensor<Self>,
+            ) -> FloatTensor<Self> {
+                let [out, ..] = Self::gated(x, gate, up);
+                out
+            }
+        }
+    };
+}
+
+untaped!(burn::backend::Flex);
+#[cfg(feature = "cuda")]
+untaped!(burn::backend::Cube);
+#[cfg(feature = "cuda")]
+impl Parts for burn::backend::Cube {}
+
+/// [`Projections::project`], typed.
+pub(in crate::model) fn project(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::project(x.into_dispatch(), weight.into_dispatch()))
+}
+
+/// [`Projections::project_bias`], typed.
+pub(in crate::model) fn project_bias(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::project_bias(x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch()))
+}
+
+/// [`Projections::project_activate`], typed.
+pub(in crate::model) fn project_activate(
+    x: Tensor<2>,
+    weight: Tensor<2>,
+    bias: Tensor<1>,
+    activation: Activation,
+) -> Tensor<2> {
+    let (x, weight, bias) = (x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
+    Tensor::from_dispatch(Dispatch::project_activate(x, weight, bias, activation))
+}
+
+/// [`Projections::project_gated`], typed.
+pub(in crate::model) fn project_gated(x: Tensor<2>, gate: Tensor<2>, up: Tensor<2>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::project_gated(x.into_dispatch(), gate.into_dispatch(), up.into_dispatch()))
+}
