@@ -142,6 +142,19 @@ fn quiet_hides_progress_and_very_quiet_warnings_too() {
     assert_eq!(told(&["run", "recipe.toml", "--dry-run", "-qq"]), "");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_place_whose_name_is_not_utf_8_holds_a_run_as_any_other() {
+    use std::os::unix::ffi::OsStrExt;
+    let tiny = project("");
+    let place = std::ffi::OsStr::from_bytes(b"out-\xff");
+    let said =
+        tiny.said(tiny.command(&["run", "recipe.toml", "-q", "--json", "--output"]).arg(place).output().unwrap());
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(tiny.path().join(place).join("model/model.safetensors").is_file());
+    assert_eq!(serde_json::from_str::<Value>(&said.out).unwrap()["run"], "out-\u{fffd}");
+}
+
 #[test]
 fn a_model_answers_a_file_row_by_row_and_standard_input_line_by_line() {
     let tiny = project("");
