@@ -8,7 +8,6 @@
 
 mod console;
 mod journal;
-mod self_check;
 mod stdout;
 mod verb;
 

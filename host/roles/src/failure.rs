@@ -7,32 +7,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
-/// One of the four things a plugin can be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RoleKind {
-    /// Raw samples in, training samples out.
-    Preprocessor,
-    /// A training objective.
-    Loss,
-    /// Which layers learn, and how fast.
-    Policy,
-    /// A number that says how good the model is.
-    Metric,
-}
-
-impl fmt::Display for RoleKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Preprocessor => "preprocessor",
-            Self::Loss => "loss",
-            Self::Policy => "policy",
-            Self::Metric => "metric",
-        })
-    }
-}
+use crate::kind::RoleKind;
 
 /// Why a role refused, as it says itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -43,6 +43,7 @@ pub mod role;
 pub mod roles;
 mod run;
 pub mod run_dir;
+pub mod self_check;
 pub mod settings;
 mod stages;
 pub mod summary;

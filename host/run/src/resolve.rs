@@ -94,7 +94,7 @@ impl<'a> Resolver<'a> {
         let plugin = self.load(role, path)?;
         if !plugin.roles().contains(&kind) {
             let plays: Vec<String> = plugin.roles().iter().map(ToString::to_string).collect();
-            let other = plugin.roles().first().map(|r| format!("use it under {}", section(*r)));
+            let other = plugin.roles().first().map(|r| format!("use it under {}", r.section()));
             self.report(
                 self.recipe
                     .diagnostic(
@@ -193,13 +193,4 @@ fn columns(recipe: &Recipe) -> Columns {
         None => columns.text.iter().chain(&columns.text_pair).cloned().collect(),
     };
     Columns { inputs, label: columns.label.clone() }
-}
-
-fn section(kind: RoleKind) -> &'static str {
-    match kind {
-        RoleKind::Preprocessor => "[[data.preprocess]]",
-        RoleKind::Loss => "[loss]",
-        RoleKind::Policy => "[[strategy.policy]]",
-        RoleKind::Metric => "evaluation.metrics",
-    }
 }

@@ -8,8 +8,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use retune_roles::builtin;
 use retune_roles::{Loss, Metric, Policy, Preprocessor, RoleKind, Stage, TaskKind, Tokenizer};
+use retune_sandbox::PluginRole;
 use retune_tensor::Device;
 
 use crate::manifest::RoleFacts;
@@ -57,34 +57,25 @@ impl RunRoles {
 
     /// A fresh loss.
     pub fn loss(&self, device: &Device) -> Result<Box<dyn Loss>> {
-        match &self.loss.origin {
-            Origin::Plugin { plugin, .. } => Ok(plugin.loss(&self.loss.setup(self.seed, None), device)?),
-            Origin::Builtin(name) => {
-                builtin::loss(name, &self.loss.config, self.task).map_err(|r| refused(&self.loss, &r))
-            }
-        }
+        self.make(&self.loss, device)
     }
 
     /// Fresh policies.
     pub fn policies(&self) -> Result<Vec<Box<dyn Policy>>> {
-        self.policies
-            .iter()
-            .map(|role| match &role.origin {
-                Origin::Plugin { plugin, .. } => Ok(plugin.policy(&role.setup(self.seed, None))?),
-                Origin::Builtin(name) => builtin::policy(name, &role.config).map_err(|r| refused(role, &r)),
-            })
-            .collect()
+        self.policies.iter().map(|role| self.make(role, &Device::flex())).collect()
     }
 
     /// Fresh metrics.
     pub fn metrics(&self, device: &Device) -> Result<Vec<Box<dyn Metric>>> {
-        self.metrics
-            .iter()
-            .map(|role| match &role.origin {
-                Origin::Plugin { plugin, .. } => Ok(plugin.metric(&role.setup(self.seed, None), device)?),
-                Origin::Builtin(name) => builtin::metric(name, &role.config, self.task).map_err(|r| refused(role, &r)),
-            })
-            .collect()
+        self.metrics.iter().map(|role| self.make(role, device)).collect()
+    }
+
+    /// A fresh instance of any role.
+    fn make<R: PluginRole + ?Sized>(&self, role: &Role, device: &Device) -> Result<Box<R>> {
+        match &role.origin {
+            Origin::Plugin { plugin, .. } => Ok(plugin.play(&role.setup(self.seed, None), device)?),
+            Origin::Builtin(name) => R::builtin(name, &role.config, self.task).map_err(|r| refused(role, &r)),
+        }
     }
 
     /// Every role, in the order of the data's way.

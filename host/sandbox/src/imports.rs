@@ -48,8 +48,7 @@ impl Shape {
     /// The roles it plays.
     pub(crate) fn roles(&self, path: &Path) -> Result<Vec<RoleKind>, LoadError> {
         let no_role = |reason: String| LoadError::NoRole { path: path.to_owned(), reason };
-        let roles = [RoleKind::Preprocessor, RoleKind::Loss, RoleKind::Policy, RoleKind::Metric];
-        let roles: Vec<_> = roles.into_iter().filter(|role| self.exports(&role.to_string())).collect();
+        let roles: Vec<_> = RoleKind::ALL.into_iter().filter(|role| self.exports(role.name())).collect();
         if let Some(other) = self.exports.iter().find(|name| split(name).0 == PACKAGE && !compatible(split(name).2)) {
             return Err(LoadError::Contract {
                 path: path.to_owned(),

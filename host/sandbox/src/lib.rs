@@ -45,6 +45,7 @@ mod limits;
 mod logging_host;
 mod loss;
 mod metric;
+mod play;
 mod plugin;
 mod policy;
 mod preprocessor;
@@ -60,6 +61,7 @@ mod wasi_host;
 
 pub use error::LoadError;
 pub use limits::Limits;
+pub use play::PluginRole;
 pub use plugin::{Plugin, Setup};
 pub use retune_schema::{Columns, ConfigError};
 pub use sandbox::Sandbox;

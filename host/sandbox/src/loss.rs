@@ -8,13 +8,14 @@ use crate::bindings::guest::loss::{Guest, Output};
 use crate::checkpoint::Checkpoint;
 use crate::convert::{self, check_names};
 use crate::instance::Instance;
+use crate::play::PluginRole;
 use crate::plugin::{Plugin, Setup};
 use crate::state::State;
 
 /// Most scalars a loss may report.
 const REPORTED: usize = 64;
 
-pub(crate) struct Plugged {
+struct Plugged {
     instance: Instance,
     functions: Guest,
     checkpoint: Checkpoint,
@@ -28,8 +29,14 @@ struct Raw {
     reported: Vec<(String, AnyTensor, AnyTensor)>,
 }
 
+impl PluginRole for dyn Loss {
+    fn start(plugin: &Plugin, setup: &Setup, device: &Device) -> Result<Box<Self>> {
+        Ok(Box::new(Plugged::start(plugin, setup, device)?))
+    }
+}
+
 impl Plugged {
-    pub(crate) fn start(plugin: &Plugin, setup: &Setup, device: &Device) -> Result<Self> {
+    fn start(plugin: &Plugin, setup: &Setup, device: &Device) -> Result<Self> {
         let indices = plugin.indices();
         let Some(found) = &indices.loss else { return Err(plugin.miscast(RoleKind::Loss)) };
         let mut instance = Instance::start(plugin, setup, RoleKind::Loss, device)?;

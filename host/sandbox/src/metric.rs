@@ -7,6 +7,7 @@ use retune_tensor::Device;
 use crate::bindings::guest::{metric, tensor_metric};
 use crate::convert::{self, check_names};
 use crate::instance::Instance;
+use crate::play::PluginRole;
 use crate::plugin::{Plugin, Setup};
 
 /// Most values, one per class included.
@@ -15,7 +16,7 @@ const VALUES: usize = 10_000;
 /// Largest snapshot, in bytes; workers exchange them.
 const SNAPSHOT: usize = 64 << 20;
 
-pub(crate) struct Plugged {
+struct Plugged {
     instance: Instance,
     metric: metric::Guest,
     tensors: tensor_metric::Guest,
@@ -23,8 +24,14 @@ pub(crate) struct Plugged {
     wants: Vec<InputSpec>,
 }
 
+impl PluginRole for dyn Metric {
+    fn start(plugin: &Plugin, setup: &Setup, device: &Device) -> Result<Box<Self>> {
+        Ok(Box::new(Plugged::start(plugin, setup, device)?))
+    }
+}
+
 impl Plugged {
-    pub(crate) fn start(plugin: &Plugin, setup: &Setup, device: &Device) -> Result<Self> {
+    fn start(plugin: &Plugin, setup: &Setup, device: &Device) -> Result<Self> {
         let indices = plugin.indices();
         let Some(found) = &indices.metric else { return Err(plugin.miscast(RoleKind::Metric)) };
         let Some(fed) = &indices.tensor_metric else { return Err(unfed(plugin, indices.text_metric)) };

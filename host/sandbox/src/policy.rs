@@ -10,6 +10,7 @@ use crate::bindings::guest::policy as contract;
 use crate::checkpoint::Checkpoint;
 use crate::convert::{self, SENTENCE};
 use crate::instance::Instance;
+use crate::play::PluginRole;
 use crate::plugin::{Plugin, Setup};
 
 /// Most changes at a time.
@@ -18,15 +19,21 @@ const CHANGES: usize = 10_000;
 /// Longest pattern, in characters.
 const PATTERN: usize = 512;
 
-pub(crate) struct Plugged {
+struct Plugged {
     instance: Instance,
     functions: contract::Guest,
     checkpoint: Checkpoint,
     describes: PolicyContract,
 }
 
+impl PluginRole for dyn Policy {
+    fn start(plugin: &Plugin, setup: &Setup, _: &Device) -> Result<Box<Self>> {
+        Ok(Box::new(Plugged::start(plugin, setup)?))
+    }
+}
+
 impl Plugged {
-    pub(crate) fn start(plugin: &Plugin, setup: &Setup) -> Result<Self> {
+    fn start(plugin: &Plugin, setup: &Setup) -> Result<Self> {
         let Some(found) = &plugin.indices().policy else { return Err(plugin.miscast(RoleKind::Policy)) };
         let mut instance = Instance::start(plugin, setup, RoleKind::Policy, &Device::flex())?;
         let functions = instance.load(|store, component| found.load(store, component))?;

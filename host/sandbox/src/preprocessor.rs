@@ -13,6 +13,7 @@ use retune_tensor::Device;
 use crate::bindings::guest::preprocessor as contract;
 use crate::convert::check_names;
 use crate::instance::Instance;
+use crate::play::PluginRole;
 use crate::plugin::{Plugin, Setup};
 
 /// Most fields of a row.
@@ -21,7 +22,7 @@ const FIELDS: usize = 256;
 /// Longest reason code, in characters; reasons are counted by code.
 const CODE: usize = 64;
 
-pub(crate) struct Plugged {
+struct Plugged {
     plugin: Plugin,
     setup: Setup,
     instance: Instance,
@@ -29,8 +30,14 @@ pub(crate) struct Plugged {
     describes: PreprocessorContract,
 }
 
+impl PluginRole for dyn Preprocessor {
+    fn start(plugin: &Plugin, setup: &Setup, _: &Device) -> Result<Box<Self>> {
+        Ok(Box::new(Plugged::start(plugin, setup)?))
+    }
+}
+
 impl Plugged {
-    pub(crate) fn start(plugin: &Plugin, setup: &Setup) -> Result<Self> {
+    fn start(plugin: &Plugin, setup: &Setup) -> Result<Self> {
         let Some(found) = &plugin.indices().preprocessor else { return Err(plugin.miscast(RoleKind::Preprocessor)) };
         let mut instance = Instance::start(plugin, setup, RoleKind::Preprocessor, &Device::flex())?;
         let functions = instance.load(|store, component| found.load(store, component))?;

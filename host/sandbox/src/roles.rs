@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use crate::instance::Instance;
 use crate::plugin::{Plugin, Setup};
-use crate::{loss, metric, policy, preprocessor};
 
 /// Longest schema, in bytes.
 const SCHEMA: usize = 256 << 10;
@@ -61,15 +60,14 @@ impl Plugin {
     }
 }
 
-/// How it takes up a role. Each call gives an instance of its own.
+/// [`Plugin::play`] for the roles of today.
 impl Plugin {
     /// An instance in the data path.
     ///
     /// # Errors
-    /// When it is not a preprocessor, traps, refuses its configuration, or describes
-    /// itself against the contract. So for the other roles.
+    /// As for [`PluginRole::start`](crate::PluginRole::start). So for the other roles.
     pub fn preprocessor(&self, setup: &Setup) -> Result<Box<dyn Preprocessor>> {
-        Ok(Box::new(preprocessor::Plugged::start(self, setup)?))
+        self.play(setup, &Device::flex())
     }
 
     /// A loss whose tensors are on `device`.
@@ -77,7 +75,7 @@ impl Plugin {
     /// # Errors
     /// As for [`Plugin::preprocessor`].
     pub fn loss(&self, setup: &Setup, device: &Device) -> Result<Box<dyn Loss>> {
-        Ok(Box::new(loss::Plugged::start(self, setup, device)?))
+        self.play(setup, device)
     }
 
     /// A freezing policy.
@@ -85,7 +83,7 @@ impl Plugin {
     /// # Errors
     /// As for [`Plugin::preprocessor`].
     pub fn policy(&self, setup: &Setup) -> Result<Box<dyn Policy>> {
-        Ok(Box::new(policy::Plugged::start(self, setup)?))
+        self.play(setup, &Device::flex())
     }
 
     /// A metric whose tensors are on `device`.
@@ -93,10 +91,10 @@ impl Plugin {
     /// # Errors
     /// As for [`Plugin::preprocessor`].
     pub fn metric(&self, setup: &Setup, device: &Device) -> Result<Box<dyn Metric>> {
-        Ok(Box::new(metric::Plugged::start(self, setup, device)?))
+        self.play(setup, device)
     }
 
-    /// Its place in the data path: makes one instance a worker thread.
+    /// Its place in the data path: makes one instance per worker thread.
     pub fn stage(&self, setup: Setup) -> Stage {
         let plugin = self.clone();
         Stage {

@@ -8,9 +8,9 @@ use std::process::ExitCode;
 
 use retune_tensor::device::{self, DeviceChoice};
 
-use crate::self_check::{Finding, arithmetic, parity, training};
 use crate::stdout;
 use retune_recipe::diagnostic::{Diagnostic, Result};
+use retune_run::self_check::{Finding, arithmetic, parity, training};
 
 /// Arguments of `retune self-check`.
 #[derive(Debug, clap::Args)]

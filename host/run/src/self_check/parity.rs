@@ -15,7 +15,7 @@ use retune_train::training::step::{self, Shape};
 use retune_train::training::workers::Alone;
 use safetensors::{Dtype, SafeTensors};
 
-use super::{Finding, largest_difference};
+use super::finding::{Finding, largest_difference};
 use retune_recipe::diagnostic::{Diagnostic, Result, unreadable};
 
 /// What logits and gradients may differ by: float32 on a CPU; on a GPU, products may be rounded to ten bits (TF32).

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use retune_tensor::{AnyTensor, Device, Dtype, TensorError, from_float32, random};
 
-use super::{Finding, largest_difference};
+use super::finding::{Finding, largest_difference};
 use retune_recipe::diagnostic::{Diagnostic, Result};
 
 /// Elements of the kernel's input.

@@ -14,7 +14,7 @@ use retune_train::{
     AdamW, CheckpointSpec, EvaluationSpec, Every, LrScheduler, Roles, SchedulerName, TrainEvent, TrainSpec, Trainer,
 };
 
-use super::Finding;
+use super::finding::Finding;
 use retune_recipe::diagnostic::{Diagnostic, Result};
 
 /// Steps before anything is measured: kernels are compiled, pools filled.
