@@ -1,190 +1,208 @@
-//! Results of preprocessing and tokenising, kept by the content they were made of.
+//! Files of prepared rows, kept by the content they were made of.
 //!
-//! The key is a SHA-256 over everything that decides a result; nothing in it is a date or a path. A file is
-//! `retune-rows` and a version, the SHA-256 of what follows, a JSON head, and the rows. It is
-//! written under a temporary name, synced and renamed, so that it is there whole or not at all. One that
-//! is damaged all the same (checksum, key or shape do not hold) is told apart from one
-//! that is absent, and made again. Price: about five bytes per token on disk.
+//! The key is a SHA-256 over everything that decides the rows; nothing in it is a date or a path. A file's time of
+//! change is that of its last use: when the files take more than the limit, those that were not used for longest go,
+//! never the one just made. What a run has open stays readable to it. Price: a look at every file of the
+//! directory when one is added.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use crate::rows_file::{Account, Opened, RowsFile, RowsWriter, WRITING};
 
-use crate::report::Dropped;
-use crate::row::Row;
+/// Bytes that prepared rows may take unless told otherwise: 10 GiB.
+pub const DEFAULT_LIMIT: u64 = 10 << 30;
 
-const MAGIC: &[u8] = b"retune-rows 1\n";
-const HASH: usize = 32;
+/// A file that is being written is touched all the time; one that was not for a day belongs to a run that was killed.
+const ABANDONED: Duration = Duration::from_secs(24 * 3600);
 
-/// What is known of a source besides its rows.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Account {
-    /// Rows in the file.
-    pub read: u64,
-    /// Rows left out by `limit_per_label`.
-    pub limited: u64,
-    /// Rows that stages added.
-    pub added: u64,
-    /// Rows that stages dropped.
-    pub dropped: Vec<Dropped>,
-}
-
-/// What a look into the cache found.
-#[derive(Debug, PartialEq)]
-pub enum Found {
-    /// The result.
-    Whole(Account, Vec<Row>),
-    /// Nothing.
-    Absent,
-    /// Something that is not what was written.
-    Damaged,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Head {
-    key: String,
-    rows: u64,
-    account: Account,
-}
-
-/// A directory of results.
-#[derive(Debug)]
+/// A directory of prepared rows.
+#[derive(Clone, Debug)]
 pub struct Cache {
     directory: PathBuf,
+    limit: u64,
+}
+
+/// One file of the cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it was made of, as a digest.
+    pub key: String,
+    /// Its length.
+    pub bytes: u64,
+    /// When it was last used.
+    pub used: SystemTime,
 }
 
 impl Cache {
-    /// The cache in `rows` below `directory`, which need not exist yet.
+    /// The cache in `rows` below `directory`, which need not exist yet, with [`DEFAULT_LIMIT`].
     pub fn new(directory: &Path) -> Self {
-        Self { directory: directory.join("rows") }
+        Self { directory: directory.join("rows"), limit: DEFAULT_LIMIT }
     }
 
-    /// Where the result of `key` is kept.
+    /// The same with another limit, in bytes.
+    #[must_use]
+    pub fn with_limit(self, limit: u64) -> Self {
+        Self { limit, ..self }
+    }
+
+    /// Where the files are.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Bytes that the files may take.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Where the rows of `key` are kept.
     pub fn path(&self, key: &str) -> PathBuf {
         self.directory.join(format!("{key}.rows"))
     }
 
-    /// Looks for the result of `key`.
-    pub fn load(&self, key: &str) -> Found {
-        match std::fs::read(self.path(key)) {
-            Ok(bytes) => decode(key, &bytes).map_or(Found::Damaged, |(account, rows)| Found::Whole(account, rows)),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Found::Absent,
-            Err(_) => Found::Damaged,
-        }
+    /// Looks for the rows of `key`, and marks them as used.
+    pub(crate) fn open(&self, key: &str) -> Opened {
+        RowsFile::open(&self.path(key), key)
     }
 
-    /// Keeps the result of `key`.
+    /// Keeps what was written as the rows of `key`, and lets go what was not used for longest.
     ///
     /// # Errors
-    /// The system's, when the directory cannot be made or written.
-    pub fn store(&self, key: &str, account: &Account, rows: &[Row]) -> std::io::Result<()> {
-        std::fs::create_dir_all(&self.directory)?;
-        let bytes = encode(key, account, rows)?;
-        let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
-        file.write_all(&bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(self.path(key)).map_err(|e| e.error)?;
+    /// The system's, when the file cannot be finished.
+    pub(crate) fn keep(&self, key: &str, rows: RowsWriter, account: Account) -> std::io::Result<RowsFile> {
+        let path = self.path(key);
+        let kept = rows.finish(key, account, Some(&path))?;
+        // Not being able to make room is no reason to stop.
+        let _ = self.shrink(self.limit, Some(&path));
+        Ok(kept)
+    }
+
+    /// All files, the one used last at the end.
+    ///
+    /// # Errors
+    /// The directory is there and cannot be read.
+    pub fn entries(&self) -> std::io::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        for (path, bytes, used) in self.files()? {
+            let key = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".rows"));
+            if let Some(key) = key.map(str::to_owned) {
+                entries.push(Entry { path, key, bytes, used });
+            }
+        }
+        entries.sort_by(|a, b| a.used.cmp(&b.used).then_with(|| a.key.cmp(&b.key)));
+        Ok(entries)
+    }
+
+    /// Removes the files not used for longest until the rest takes at most `limit` bytes, and what killed runs left
+    /// half written; returns the files that went.
+    ///
+    /// # Errors
+    /// The directory cannot be read, or a file cannot be removed.
+    pub fn prune(&self, limit: u64) -> std::io::Result<Vec<Entry>> {
+        self.shrink(limit, None)
+    }
+
+    fn shrink(&self, limit: u64, spared: Option<&Path>) -> std::io::Result<Vec<Entry>> {
+        self.remove_abandoned()?;
+        let entries = self.entries()?;
+        let mut total: u64 = entries.iter().map(|entry| entry.bytes).sum();
+        let mut gone = Vec::new();
+        for entry in entries.into_iter().filter(|entry| Some(entry.path.as_path()) != spared) {
+            if total <= limit {
+                break;
+            }
+            std::fs::remove_file(&entry.path)?;
+            total -= entry.bytes;
+            gone.push(entry);
+        }
+        Ok(gone)
+    }
+
+    fn remove_abandoned(&self) -> std::io::Result<()> {
+        let now = SystemTime::now();
+        for (path, _, used) in self.files()? {
+            let writing = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(WRITING));
+            if writing && now.duration_since(used).is_ok_and(|age| age > ABANDONED) {
+                std::fs::remove_file(path)?;
+            }
+        }
         Ok(())
     }
-}
 
-fn encode(key: &str, account: &Account, rows: &[Row]) -> std::io::Result<Vec<u8>> {
-    let head = Head { key: key.to_owned(), rows: rows.len() as u64, account: account.clone() };
-    let head = serde_json::to_vec(&head)?;
-    let mut out = MAGIC.to_vec();
-    out.extend([0; HASH]);
-    put_bytes(&mut out, &head);
-    for row in rows {
-        put_row(&mut out, row);
+    fn files(&self) -> std::io::Result<Vec<(PathBuf, u64, SystemTime)>> {
+        let listing = match std::fs::read_dir(&self.directory) {
+            Ok(listing) => listing,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(e),
+        };
+        let mut files = Vec::new();
+        for file in listing {
+            let file = file?;
+            // One that goes while one looks is not there.
+            let Ok(meta) = file.metadata() else { continue };
+            if meta.is_file() {
+                files.push((file.path(), meta.len(), meta.modified()?));
+            }
+        }
+        Ok(files)
     }
-    let start = MAGIC.len() + HASH;
-    let sum = Sha256::digest(&out[start..]);
-    out[MAGIC.len()..start].copy_from_slice(&sum);
-    Ok(out)
-}
-
-fn decode(key: &str, bytes: &[u8]) -> Option<(Account, Vec<Row>)> {
-    let mut rest = bytes.strip_prefix(MAGIC)?;
-    let sum = take(&mut rest, HASH)?;
-    if Sha256::digest(rest).as_slice() != sum {
-        return None;
-    }
-    let head: Head = serde_json::from_slice(take_bytes(&mut rest)?).ok()?;
-    if head.key != key {
-        return None;
-    }
-    let rows: Option<Vec<Row>> = (0..head.rows).map(|_| take_row(&mut rest)).collect();
-    rest.is_empty().then_some((head.account, rows?))
-}
-
-fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.extend((bytes.len() as u32).to_le_bytes());
-    out.extend(bytes);
-}
-
-fn put_row(out: &mut Vec<u8>, row: &Row) {
-    let flags = [row.line.is_some(), row.class.is_some(), row.truncated, row.doubled_bos, row.empty, row.seam];
-    out.push(flags.iter().enumerate().map(|(bit, &flag)| u8::from(flag) << bit).sum());
-    put_bytes(out, row.key.as_bytes());
-    out.extend(row.line.unwrap_or(0).to_le_bytes());
-    out.extend(row.class.unwrap_or(0).to_le_bytes());
-    out.extend(row.prompt_tokens.to_le_bytes());
-    out.extend(row.text);
-    out.extend((row.input_ids.len() as u32).to_le_bytes());
-    row.input_ids.iter().for_each(|id| out.extend(id.to_le_bytes()));
-    put_bytes(out, &row.token_type_ids);
-    out.extend((row.extra.len() as u32).to_le_bytes());
-    row.extra.iter().for_each(|value| out.extend(value.to_le_bytes()));
-}
-
-fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
-    let (head, tail) = rest.split_at_checked(length)?;
-    *rest = tail;
-    Some(head)
-}
-
-fn take_u32(rest: &mut &[u8]) -> Option<u32> {
-    take(rest, 4)?.try_into().ok().map(u32::from_le_bytes)
-}
-
-fn take_u64(rest: &mut &[u8]) -> Option<u64> {
-    take(rest, 8)?.try_into().ok().map(u64::from_le_bytes)
-}
-
-fn take_bytes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let length = take_u32(rest)? as usize;
-    take(rest, length)
-}
-
-fn take_words<'a>(rest: &mut &'a [u8]) -> Option<impl Iterator<Item = [u8; 4]> + 'a> {
-    let length = take_u32(rest)? as usize;
-    let bytes = take(rest, length.checked_mul(4)?)?;
-    Some(bytes.chunks_exact(4).map(|word| [word[0], word[1], word[2], word[3]]))
-}
-
-fn take_row(rest: &mut &[u8]) -> Option<Row> {
-    let flags = *take(rest, 1)?.first()?;
-    let flag = |bit: u8| flags & (1 << bit) != 0;
-    let key = String::from_utf8(take_bytes(rest)?.to_vec()).ok()?;
-    let (line, class, prompt_tokens) = (take_u64(rest)?, take_u32(rest)?, take_u32(rest)?);
-    Some(Row {
-        key,
-        line: flag(0).then_some(line),
-        class: flag(1).then_some(class),
-        prompt_tokens,
-        text: take(rest, 16)?.try_into().ok()?,
-        input_ids: take_words(rest)?.map(u32::from_le_bytes).collect(),
-        token_type_ids: take_bytes(rest)?.to_vec(),
-        extra: take_words(rest)?.map(f32::from_le_bytes).collect(),
-        truncated: flag(2),
-        doubled_bos: flag(3),
-        empty: flag(4),
-        seam: flag(5),
-    })
 }
 
 #[cfg(test)]
-#[path = "cache_tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+    use crate::row::Row;
+
+    fn keep(cache: &Cache, key: &str) {
+        let mut rows = RowsWriter::new(Some(cache.directory()), "t.csv".to_owned()).unwrap();
+        rows.push(&Row { key: "t.csv:2".to_owned(), input_ids: vec![1, 2], ..Row::default() }).unwrap();
+        cache.keep(key, rows, Account::default()).unwrap();
+    }
+
+    fn keys(cache: &Cache) -> Vec<String> {
+        cache.entries().unwrap().into_iter().map(|entry| entry.key).collect()
+    }
+
+    /// Sets the time of last use, `hours` ago.
+    fn used(path: &Path, hours: u64) {
+        let time = SystemTime::now() - Duration::from_secs(hours * 3600);
+        std::fs::File::options().append(true).open(path).unwrap().set_modified(time).unwrap();
+    }
+
+    #[test]
+    fn what_was_not_used_for_longest_goes_first_and_never_what_was_just_made() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::new(directory.path());
+        assert!(keys(&cache).is_empty(), "a cache that is not there is empty");
+        for (key, hours) in [("a", 3), ("b", 2), ("c", 1)] {
+            keep(&cache, key);
+            used(&cache.path(key), hours);
+        }
+        let size = cache.entries().unwrap()[0].bytes;
+        assert!(matches!(cache.open("a"), Opened::Whole(_)), "reading is a use");
+        assert_eq!(keys(&cache), ["b", "c", "a"]);
+        keep(&cache.clone().with_limit(2 * size + size / 2), "d");
+        assert_eq!(keys(&cache), ["a", "d"]);
+        keep(&cache.clone().with_limit(1), "e");
+        assert_eq!(keys(&cache), ["e"], "larger than the limit, and kept for the run that made it");
+        assert_eq!(cache.prune(0).unwrap().len(), 1);
+        assert!(keys(&cache).is_empty());
+    }
+
+    #[test]
+    fn what_killed_runs_left_half_written_goes_after_a_day() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::new(directory.path());
+        keep(&cache, "a");
+        let (old, new) = (cache.directory().join(".writing-old"), cache.directory().join(".writing-new"));
+        for (path, hours) in [(&old, 25), (&new, 1)] {
+            std::fs::write(path, "half").unwrap();
+            used(path, hours);
+        }
+        keep(&cache, "b");
+        assert_eq!((old.exists(), new.exists()), (false, true));
+    }
+}

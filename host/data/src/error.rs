@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use retune_roles::Failure;
 
-use crate::report::Dropped;
+use crate::dropped::Dropped;
 
 /// What was wrong with the data, the tokenizer, or the spec.
 #[derive(Debug, thiserror::Error)]
@@ -220,6 +220,14 @@ pub enum DataError {
     /// A preprocessor failed.
     #[error("{0}")]
     Stage(#[from] Failure),
+    /// The file of prepared rows cannot be written.
+    #[error("prepared rows cannot be written{}: {reason}", directory.as_ref().map(|d| format!(" to {}", d.display())).unwrap_or_default())]
+    RowsUnwritable {
+        /// The cache; without one, the system's folder for temporary files.
+        directory: Option<PathBuf>,
+        /// What the system says.
+        reason: String,
+    },
     /// Every row went.
     #[error("nothing is left of {file}: {}", account(*read, dropped))]
     NothingLeft {
@@ -327,6 +335,11 @@ impl DataError {
         let wanted = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         let nearest = retune_roles::nearest::nearest(&wanted, names.iter().map(String::as_str)).map(str::to_owned);
         Self::FileMissing { path: path.to_owned(), nearest }
+    }
+
+    /// An error of writing prepared rows into the cache, or without one where temporary files go.
+    pub(crate) fn rows_unwritable(directory: Option<&Path>, error: &std::io::Error) -> Self {
+        Self::RowsUnwritable { directory: directory.map(Path::to_owned), reason: plain_io(error) }
     }
 
     /// An error for a file of which no row is left, the largest loss first.

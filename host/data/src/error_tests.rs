@@ -86,6 +86,8 @@ fn all() -> Vec<DataError> {
             vec![dropped("text-clean", "too-short", 12), dropped("dedup", "duplicate", 28)],
         ),
         DataError::nothing_left("train.csv".into(), 0, Vec::new()),
+        DataError::RowsUnwritable { directory: Some("cache".into()), reason: "no space left on device".into() },
+        DataError::RowsUnwritable { directory: None, reason: "no space left on device".into() },
         DataError::TooFewToSplit { file: "train.csv".into(), rows: 1, fraction: 0.1 },
         DataError::TokenizerMissing { directory: "model".into(), others: Vec::new() },
         DataError::TokenizerMissing { directory: "model".into(), others: names(&["vocab.txt"]) },
@@ -178,6 +180,10 @@ fn every_error_says_what_where_and_what_next() {
         look at the first rows that dedup dropped: train.csv:2, train.csv:5
     nothing is left of train.csv: it has 0 rows
         give a file with rows
+    prepared rows cannot be written to cache: no space left on device
+        make room there, or set RETUNE_CACHE to a folder on another disk
+    prepared rows cannot be written: no space left on device
+        make room there, or set TMPDIR to a folder on another disk
     train.csv has 1 row left, too few to split 0.1 of them off for validation
         give a validation file, or leave data.validation out; of a plain text, every passage between blank lines is a row, and with format = "lines" every line is
     model has no tokenizer.json

@@ -60,6 +60,12 @@ impl DataError {
                 let (stage, keys) = dropped.first().map(|d| (d.stage.as_str(), d.keys.join(", "))).unwrap_or_default();
                 format!("look at the first rows that {stage} dropped: {keys}")
             }
+            Self::RowsUnwritable { directory: Some(_), .. } => {
+                "make room there, or set RETUNE_CACHE to a folder on another disk".to_owned()
+            }
+            Self::RowsUnwritable { directory: None, .. } => {
+                "make room there, or set TMPDIR to a folder on another disk".to_owned()
+            }
             Self::TooFewToSplit { .. } => {
                 "give a validation file, or leave data.validation out; of a plain text, every passage between blank lines is a row, \
                  and with format = \"lines\" every line is"

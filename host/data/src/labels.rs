@@ -1,13 +1,13 @@
 //! The label set of a classification, and the place of a label in it.
 //!
-//! Given in the recipe, or found in the training rows and sorted: by number when every label
+//! Given in the recipe, or found in the training rows as the preprocessors leave them, and sorted: by number when every label
 //! is a whole number, by code point otherwise. The order is the order of the class indices,
 //! so it decides which row of the head learns what. With names given of which none is a
 //! number, a whole number stands for the index (Hugging Face's `ClassLabel`).
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::record::Record;
+use crate::rows_file::FoundLabel;
 use crate::{DataError, Result};
 
 /// The labels, in the order of the class indices.
@@ -35,8 +35,9 @@ impl LabelSet {
     ///
     /// # Errors
     /// Fewer than two.
-    pub fn found(names: BTreeSet<String>, file: &str) -> Result<Self> {
-        let mut names: Vec<String> = names.into_iter().collect();
+    pub(crate) fn found(labels: &[FoundLabel], file: &str) -> Result<Self> {
+        let mut names: Vec<String> = labels.iter().map(|label| label.name.clone()).collect();
+        names.sort_unstable();
         if let Ok(mut numbers) =
             names.iter().map(|name| name.parse::<i64>()).collect::<std::result::Result<Vec<_>, _>>()
             && numbers.iter().zip(&names).all(|(number, name)| number.to_string() == *name)
@@ -77,13 +78,17 @@ impl LabelSet {
         self.origin.is_none() && !self.names.iter().any(|name| name.parse::<i64>().is_ok())
     }
 
-    /// The class index of a row's label.
+    /// The class of every label of a file.
     ///
     /// # Errors
-    /// The row has no label, or one that is not in the set.
-    pub fn class(&self, record: &Record, column: &str) -> Result<u32> {
-        let label = record.label(column)?;
-        if let Some(&class) = self.index.get(&label) {
+    /// The first of them that is not in the set, with its row.
+    pub(crate) fn classes(&self, labels: &[FoundLabel]) -> Result<Vec<u32>> {
+        labels.iter().map(|label| self.class(&label.name, &label.first)).collect()
+    }
+
+    /// The class of the label of the row `place`.
+    fn class(&self, label: &str, place: &str) -> Result<u32> {
+        if let Some(&class) = self.index.get(label) {
             return Ok(class);
         }
         if self.takes_indices()
@@ -92,27 +97,31 @@ impl LabelSet {
         {
             return Ok(class);
         }
-        let nearest = retune_roles::nearest::nearest(&label, self.names.iter().map(String::as_str)).map(str::to_owned);
+        let nearest = retune_roles::nearest::nearest(label, self.names.iter().map(String::as_str)).map(str::to_owned);
         let origin = match &self.origin {
             None => "in data.labels".to_owned(),
             Some(origin) => format!("among the labels of {origin}"),
         };
-        Err(DataError::LabelUnknown { place: record.key.clone(), label, origin, nearest, labels: self.names.clone() })
+        Err(DataError::LabelUnknown {
+            place: place.to_owned(),
+            label: label.to_owned(),
+            origin,
+            nearest,
+            labels: self.names.clone(),
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use retune_roles::Value;
-
     use super::*;
 
-    fn row(label: &str) -> Record {
-        Record::new("test.csv", 9, vec![("label".to_owned(), Value::Text(label.to_owned()))])
-    }
+    const ROW: &str = "test.csv:9";
 
     fn found(labels: &[&str]) -> LabelSet {
-        LabelSet::found(labels.iter().map(|&l| l.to_owned()).collect(), "train.csv").unwrap()
+        let labels: Vec<FoundLabel> =
+            labels.iter().map(|&name| FoundLabel { name: name.to_owned(), first: ROW.to_owned() }).collect();
+        LabelSet::found(&labels, "train.csv").unwrap()
     }
 
     #[test]
@@ -129,20 +138,20 @@ mod tests {
     #[test]
     fn an_index_stands_for_a_given_name_but_never_for_a_found_one() {
         let given = LabelSet::given(&["spam".to_owned(), "ham".to_owned()]).unwrap();
-        assert_eq!(given.class(&row("1"), "label").unwrap(), 1);
-        assert!(given.class(&row("2"), "label").is_err());
-        assert!(found(&["spam", "ham"]).class(&row("1"), "label").is_err());
+        assert_eq!(given.class("1", ROW).unwrap(), 1);
+        assert!(given.class("2", ROW).is_err());
+        assert!(found(&["spam", "ham"]).class("1", ROW).is_err());
         let of_model = |named| LabelSet::of_model(&["spam".to_owned(), "ham".to_owned()], named).unwrap();
-        assert_eq!(of_model(true).class(&row("1"), "label").unwrap(), 1);
-        assert!(of_model(false).class(&row("1"), "label").is_err(), "training refused this row too");
+        assert_eq!(of_model(true).class("1", ROW).unwrap(), 1);
+        assert!(of_model(false).class("1", ROW).is_err(), "training refused this row too");
         let numbers = LabelSet::given(&["5".to_owned(), "0".to_owned()]).unwrap();
-        assert_eq!(numbers.class(&row("0"), "label").unwrap(), 1, "a number that is a name");
-        assert!(numbers.class(&row("1"), "label").is_err(), "where names are numbers, no number is an index");
+        assert_eq!(numbers.class("0", ROW).unwrap(), 1, "a number that is a name");
+        assert!(numbers.class("1", ROW).is_err(), "where names are numbers, no number is an index");
     }
 
     #[test]
     fn an_unknown_label_names_its_line_and_the_nearest_label() {
-        let error = found(&["card_arrival", "card_linking"]).class(&row("card_arival"), "label").unwrap_err();
+        let error = found(&["card_arrival", "card_linking"]).class("card_arival", ROW).unwrap_err();
         insta::assert_snapshot!(error, @"test.csv:9 has the label `card_arival`, which is not among the labels of train.csv; did you mean `card_arrival`?");
     }
 }

@@ -1,34 +1,35 @@
-//! One file to tokenised rows: made through the preprocessors and the tokenizer, or found in the cache.
+//! One file to prepared rows: made through the preprocessors and the tokenizer, or found in the cache.
 //!
-//! A file is read in windows, and each window goes all the way before the next is read: the text in
-//! memory is one window's, whatever the size of the file. Windows are a fixed number of rows, so that nothing
-//! depends on the number of workers.
+//! Rows are read, preprocessed, tokenised and written as a stream: the text in memory is that of the chunks on their
+//! way, whatever the size of the file. A chunk is a fixed number of rows, so that nothing depends on the number
+//! of threads. Price: one thread reads and the calling one writes, beside the workers.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use retune_roles::digest::Digest;
 use retune_roles::{Stage, TaskKind};
 
-use crate::cache::{Account, Cache, Found};
-use crate::labels::LabelSet;
-use crate::parallel::ordered;
-use crate::pipeline::Pipeline;
-use crate::prepare::DataProgress;
+use crate::cache::Cache;
+use crate::dropped::Dropped;
+use crate::pipeline::{Chunk, Pipeline};
+use crate::progress::DataProgress;
 use crate::record::Record;
 use crate::report::{CacheUse, DataReport, SourceReport};
 use crate::row::Row;
+use crate::rows_file::{Account, Opened, RowsFile, RowsWriter};
 use crate::source::{Rows, digest};
 use crate::spec::{DataSpec, Layout, Source, SplitName};
 use crate::stage::Drops;
-use crate::tokenize::{Encoder, NO_TOKENS, NOTHING_TO_LEARN};
+use crate::tokenize::{Encoder, NO_TOKENS, NOTHING_TO_LEARN, Reads};
 use crate::{DataError, Result, Tokenization};
-use retune_roles::digest::Digest;
 
-/// Rows that are in memory as text at one time.
-const WINDOW: usize = 4096;
-/// Rows a thread tokenises at a time.
-const CHUNK: usize = 128;
+/// Rows of a file that go together; more where a preprocessor takes more in one call.
+const CHUNK: usize = 256;
+/// Rows after which progress is told.
+const TOLD: u64 = 4096;
 /// Changes whenever the same inputs would give other rows.
-const CACHE_VERSION: &str = "2";
+const CACHE_VERSION: &str = "3";
 /// The version of the crate that cuts texts into tokens, which has no constant for it; a test holds it to Cargo.lock.
 const TOKENIZERS_VERSION: &str = "0.23.2";
 
@@ -36,12 +37,20 @@ const TOKENIZERS_VERSION: &str = "0.23.2";
 pub(crate) struct Loader<'a> {
     /// What is to be read.
     pub spec: &'a DataSpec,
-    /// With labels, every row must have one of them.
-    pub labels: Option<&'a LabelSet>,
+    /// Whether rows have labels.
+    pub labelled: bool,
     /// The preprocessors.
     pub stages: &'a [Stage],
     /// The tokenizer.
     pub tokenizer: &'a Tokenization,
+}
+
+/// What the last step makes of a chunk.
+#[derive(Default)]
+struct Tokenised {
+    rows: Vec<Row>,
+    /// Reason and key of rows that teach nothing.
+    idle: Vec<(&'static str, String)>,
 }
 
 impl Loader<'_> {
@@ -52,45 +61,44 @@ impl Loader<'_> {
         source: &Source,
         report: &mut DataReport,
         progress: &mut dyn FnMut(&DataProgress),
-    ) -> Result<Vec<Row>> {
+    ) -> Result<Arc<RowsFile>> {
         let spec = self.spec;
         let (sha256, bytes) = digest(source)?;
-        let mut pipeline = Pipeline::new(self.stages, spec.seed, spec.batch, spec.threads())?;
-        let encoder = Encoder::new(spec, self.tokenizer, self.labels)?;
-        let key = self.key(split, source, &sha256)?;
+        let pipeline = Pipeline::new(self.stages, spec.seed, spec.batch)?;
+        let reads = self.reads(split);
+        let encoder = Encoder::new(spec, self.tokenizer, reads)?;
+        let key = self.key(split, source, &sha256, reads)?;
         let cache = match (&spec.cache_dir, pipeline.uncacheable()) {
-            (Some(directory), None) => Ok(Cache::new(directory)),
+            (Some(directory), None) => Ok(Cache::new(directory).with_limit(spec.cache_limit)),
             (Some(_), Some(stage)) => Err(format!("{stage} says that its results may not be kept")),
             (None, _) => Err("no cache directory is set".to_owned()),
         };
-        let found = cache.as_ref().map_or(Found::Absent, |cache| cache.load(&key));
-        let damaged = found == Found::Damaged;
-        let (account, rows, used) = match (found, cache) {
-            (Found::Whole(account, rows), _) => (account, rows, CacheUse::Hit { key }),
-            (_, cache) => {
-                let mut told = |bytes_read, rows: usize| {
-                    let file = source.name();
-                    progress(&DataProgress { split, file, bytes_read, bytes_total: bytes, rows: rows as u64 });
+        let found = cache.as_ref().map_or(Opened::Absent, |cache| cache.open(&key));
+        let damaged = matches!(found, Opened::Damaged);
+        let (file, used) = match found {
+            Opened::Whole(file) => (file, CacheUse::Hit { key }),
+            Opened::Absent | Opened::Damaged => {
+                let mut told = |bytes_read, rows| {
+                    progress(&DataProgress { split, file: source.name(), bytes_read, bytes_total: bytes, rows });
                 };
-                let (account, rows) = self.build(split, source, &mut pipeline, &encoder, &mut told)?;
+                let (out, cache) = writer(source, cache, report)?;
+                let (account, out) = self.build(split, source, pipeline, &encoder, out, &mut told)?;
+                let finished = match &cache {
+                    Ok(cache) => cache.keep(&key, out, account),
+                    Err(_) => out.finish(&key, account, None),
+                };
+                let file = finished.map_err(|e| DataError::rows_unwritable(spec.cache_dir.as_deref(), &e))?;
                 let used = match cache {
                     Err(reason) => CacheUse::Off { reason },
-                    Ok(cache) => match cache.store(&key, &account, &rows) {
-                        Ok(()) if damaged => CacheUse::Rebuilt { key },
-                        Ok(()) => CacheUse::Miss { key },
-                        Err(e) => {
-                            let reason = format!("{} cannot be written: {e}", cache.path(&key).display());
-                            report.warnings.push(format!("prepared rows are not kept: {reason}"));
-                            CacheUse::Off { reason }
-                        }
-                    },
+                    Ok(_) if damaged => CacheUse::Rebuilt { key },
+                    Ok(_) => CacheUse::Miss { key },
                 };
-                (account, rows, used)
+                (file, used)
             }
         };
-        let count = rows.len() as u64;
+        let (account, count) = (file.account().clone(), file.len() as u64);
         progress(&DataProgress { split, file: source.name(), bytes_read: bytes, bytes_total: bytes, rows: count });
-        if rows.is_empty() {
+        if count == 0 {
             return Err(DataError::nothing_left(source.name(), account.read, account.dropped));
         }
         report.sources.push(SourceReport {
@@ -105,11 +113,15 @@ impl Loader<'_> {
             dropped: account.dropped,
             cache: used,
         });
-        Ok(rows)
+        Ok(Arc::new(file))
+    }
+
+    fn reads(&self, split: SplitName) -> Reads {
+        Reads { label: self.labelled, group: split == SplitName::Train && self.spec.group_by.is_some() }
     }
 
     /// Digest of everything that decides the rows of a file.
-    fn key(&self, split: SplitName, source: &Source, sha256: &str) -> Result<String> {
+    fn key(&self, split: SplitName, source: &Source, sha256: &str, reads: Reads) -> Result<String> {
         let spec = self.spec;
         let mut key = Digest::default()
             .part("version", CACHE_VERSION)
@@ -123,79 +135,59 @@ impl Loader<'_> {
         let limit = spec.limit_per_label.filter(|_| split == SplitName::Train);
         // The length matters to rows only where they are cut one by one.
         let max_length = (spec.layout == Layout::Rows).then_some(spec.max_length);
+        let group_by = spec.group_by.as_ref().filter(|_| reads.group);
         let spec = serde_json::json!({
             "format": source.resolved_format()?, "columns": spec.columns, "extra_columns": spec.extra_columns,
             "max_length": max_length, "task": spec.task, "layout": spec.layout, "seed": spec.seed,
-            "batch": spec.batch, "limit_per_label": limit, "labels": self.labels.map(LabelSet::names),
-            "indices": self.labels.map(LabelSet::takes_indices),
+            "batch": spec.batch, "limit_per_label": limit, "labelled": reads.label, "group_by": group_by,
         });
         Ok(key.part("spec", spec.to_string()).finish())
     }
 
-    /// Reads, preprocesses and tokenises a file.
+    /// Reads, preprocesses and tokenises a file into `out`.
     fn build(
         &self,
         split: SplitName,
         source: &Source,
-        pipeline: &mut Pipeline<'_>,
+        mut pipeline: Pipeline<'_>,
         encoder: &Encoder<'_>,
-        progress: &mut dyn FnMut(u64, usize),
-    ) -> Result<(Account, Vec<Row>)> {
+        mut out: RowsWriter,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<(Account, RowsWriter)> {
         let spec = self.spec;
-        let mut reader = Rows::open(source)?;
-        let mut limiter = Limiter::new(spec, split);
+        let chunks =
+            Chunks::open(spec, split, source, |reader, first| check_fields(&pipeline, encoder, reader, source, first))?;
         let mut account = Account::default();
         let mut drops = Drops::default();
-        let mut kept: Vec<Row> = Vec::new();
-        let mut workers = vec![(); spec.threads()];
-        let rows_a_window = WINDOW.max(spec.batch);
-        loop {
-            let mut window = Vec::new();
-            while window.len() < rows_a_window {
-                let Some(record) = reader.next() else { break };
-                let record = record?;
-                if account.read == 0 {
-                    check_fields(pipeline, encoder, &reader, source, &record)?;
-                }
-                account.read += 1;
-                if limiter.takes(&record)? {
-                    window.push(record);
-                } else {
-                    account.limited += 1;
-                }
+        let mut told = 0;
+        let end = |records: Vec<Record>| self.tokenise(&records, encoder);
+        let mut chunks = Some(chunks);
+        let next = move || Chunks::next(&mut chunks);
+        pipeline.run(spec.threads(), next, &end, &mut |chunk| {
+            account.read += chunk.read;
+            account.limited += chunk.limited;
+            let done = chunk.done.unwrap_or_default();
+            done.idle.iter().for_each(|(reason, key)| drops.add(reason, key));
+            for row in &done.rows {
+                out.push(row).map_err(|e| DataError::rows_unwritable(spec.cache_dir.as_deref(), &e))?;
             }
-            if window.is_empty() {
-                break;
+            if account.read / TOLD > told || chunk.last {
+                told = account.read / TOLD;
+                progress(chunk.bytes, out.len() as u64);
             }
-            let records = pipeline.push(window)?;
-            self.tokenise(&records, encoder, &mut workers, &mut drops, &mut kept)?;
-            progress(reader.bytes_read(), kept.len());
-        }
-        if account.read == 0 {
-            return Err(reader.without_rows());
-        }
-        let rest = pipeline.finish()?;
-        self.tokenise(&rest, encoder, &mut workers, &mut drops, &mut kept)?;
+            Ok(())
+        })?;
         account.added = pipeline.added();
         account.dropped = pipeline.dropped();
         account.dropped.extend(drops.report("tokenize"));
-        Ok((account, kept))
+        Ok((account, out))
     }
 
-    /// Tokenises records on all threads, and leaves out the rows that teach nothing.
-    fn tokenise(
-        &self,
-        records: &[Record],
-        encoder: &Encoder<'_>,
-        workers: &mut [()],
-        drops: &mut Drops,
-        kept: &mut Vec<Row>,
-    ) -> Result<()> {
-        let chunks: Vec<&[Record]> = records.chunks(CHUNK).collect();
-        let rows = ordered(chunks, workers, |(), chunk: &[Record]| {
-            chunk.iter().map(|record| encoder.row(record)).collect::<Result<Vec<Row>>>()
-        })?;
-        for row in rows.into_iter().flatten() {
+    /// Tokenises records, and leaves out the rows that teach nothing.
+    fn tokenise(&self, records: &[Record], encoder: &Encoder<'_>) -> Result<Tokenised> {
+        let mut done = Tokenised::default();
+        for record in records {
+            let row = encoder.row(record)?;
             let (idle, reason) = match (self.spec.task, self.spec.layout) {
                 (TaskKind::SequenceClassification, _) => (row.input_ids.is_empty(), NO_TOKENS),
                 (TaskKind::CausalLm, Layout::Rows) => (row.empty || row.trained_tokens() == 0, NOTHING_TO_LEARN),
@@ -203,12 +195,106 @@ impl Loader<'_> {
                 (TaskKind::CausalLm, Layout::Blocks) => (row.empty, NOTHING_TO_LEARN),
             };
             if idle {
-                drops.add(reason, &row.key);
+                done.idle.push((reason, row.key));
             } else {
-                kept.push(row);
+                done.rows.push(row);
             }
         }
-        Ok(())
+        Ok(done)
+    }
+}
+
+/// A file to write rows into: in the cache if there is one that can be written, else one that goes with the run.
+fn writer(
+    source: &Source,
+    cache: std::result::Result<Cache, String>,
+    report: &mut DataReport,
+) -> Result<(RowsWriter, std::result::Result<Cache, String>)> {
+    let reason = match cache {
+        Err(reason) => reason,
+        Ok(cache) => match RowsWriter::new(Some(cache.directory()), source.name()) {
+            Ok(writer) => return Ok((writer, Ok(cache))),
+            Err(e) => {
+                let reason = format!("{} cannot be written: {e}", cache.directory().display());
+                report.warnings.push(format!("prepared rows are not kept: {reason}"));
+                reason
+            }
+        },
+    };
+    let writer = RowsWriter::new(None, source.name()).map_err(|e| DataError::rows_unwritable(None, &e))?;
+    Ok((writer, Err(reason)))
+}
+
+/// A file in chunks of rows.
+struct Chunks<'a> {
+    reader: Rows,
+    /// The row that was read to check its columns.
+    first: Option<Record>,
+    /// What is wrong behind the rows handed out so far.
+    failed: Option<DataError>,
+    limiter: Limiter<'a>,
+    rows: usize,
+}
+
+impl<'a> Chunks<'a> {
+    /// Opens a file and has its first row checked.
+    fn open(
+        spec: &'a DataSpec,
+        split: SplitName,
+        source: &Source,
+        check: impl FnOnce(&Rows, &Record) -> Result<()>,
+    ) -> Result<Self> {
+        let mut reader = Rows::open(source)?;
+        let first = reader.next().ok_or_else(|| reader.without_rows())??;
+        check(&reader, &first)?;
+        // Whole calls of the preprocessors.
+        let rows = CHUNK.div_ceil(spec.batch) * spec.batch;
+        Ok(Self { reader, first: Some(first), failed: None, limiter: Limiter::new(spec, split), rows })
+    }
+
+    /// The next chunk; the one after which nothing is left says that it is the last.
+    fn next<R>(chunks: &mut Option<Self>) -> Option<Result<Chunk<R>>> {
+        let result = chunks.as_mut()?.read();
+        if result.as_ref().map_or(true, |chunk| chunk.last) {
+            *chunks = None;
+        }
+        Some(result)
+    }
+
+    fn read<R>(&mut self) -> Result<Chunk<R>> {
+        let mut chunk = Chunk::new(Vec::with_capacity(self.rows));
+        while chunk.records.len() < self.rows {
+            match self.record() {
+                Ok(None) => {
+                    chunk.last = true;
+                    break;
+                }
+                Ok(Some((record, true))) => chunk.records.push(record),
+                Ok(Some((_, false))) => chunk.limited += 1,
+                Err(error) if chunk.read == 0 => return Err(error),
+                // The rows before it come first, and with them what may be wrong with them.
+                Err(error) => {
+                    self.failed = Some(error);
+                    break;
+                }
+            }
+            chunk.read += 1;
+        }
+        chunk.bytes = self.reader.bytes_read();
+        Ok(chunk)
+    }
+}
+
+impl Chunks<'_> {
+    /// The next row, and whether it is taken.
+    fn record(&mut self) -> Result<Option<(Record, bool)>> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        let Some(record) = self.first.take().map(Ok).or_else(|| self.reader.next()) else { return Ok(None) };
+        let record = record?;
+        let taken = self.limiter.takes(&record)?;
+        Ok(Some((record, taken)))
     }
 }
 
@@ -233,7 +319,7 @@ impl<'a> Limiter<'a> {
 }
 
 /// Refuses a file that lacks a column, naming the nearest.
-pub(crate) fn check_columns(available: &[String], place: &str, column: &str, purpose: &str) -> Result<()> {
+fn check_columns(available: &[String], place: &str, column: &str, purpose: &str) -> Result<()> {
     if available.iter().any(|name| name == column) {
         return Ok(());
     }
@@ -262,6 +348,16 @@ fn check_fields(
         check_columns(&available, &place, &column, &purpose)?;
     }
     Ok(())
+}
+
+/// The account of rows of which nothing can be made.
+pub(crate) fn nothing_to_learn(keys: impl ExactSizeIterator<Item = String>) -> Dropped {
+    Dropped {
+        stage: "tokenize".to_owned(),
+        reason: NOTHING_TO_LEARN.to_owned(),
+        count: keys.len() as u64,
+        keys: keys.take(5).collect(),
+    }
 }
 
 #[cfg(test)]

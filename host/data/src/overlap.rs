@@ -7,24 +7,24 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::report::Overlap;
-use crate::row::Row;
+use crate::selection::Selection;
 use crate::spec::SplitName;
 
 /// Pairs of keys that the report shows.
 const SHOWN: usize = 5;
 
 /// Rows of `rows` whose text also stands in `others`.
-pub fn overlap(split: SplitName, rows: &[Row], with: SplitName, others: &[Row]) -> Option<Overlap> {
-    let mut known: HashMap<[u8; 16], &str> = HashMap::with_capacity(others.len());
-    for other in others {
-        known.entry(other.text).or_insert(&other.key);
+pub(crate) fn overlap(split: SplitName, rows: &Selection, with: SplitName, others: &Selection) -> Option<Overlap> {
+    let mut known: HashMap<[u8; 16], usize> = HashMap::with_capacity(others.len());
+    for (row, other) in others.heads().enumerate() {
+        known.entry(other.text).or_insert(row);
     }
     let mut found = Overlap { split, with, count: 0, examples: Vec::new() };
-    for row in rows.iter().filter(|row| !row.empty) {
-        if let Some(&other) = known.get(&row.text) {
+    for (row, head) in rows.heads().enumerate().filter(|(_, head)| !head.empty) {
+        if let Some(&other) = known.get(&head.text) {
             found.count += 1;
             if found.examples.len() < SHOWN {
-                found.examples.push((row.key.clone(), other.to_owned()));
+                found.examples.push((rows.key(row), others.key(other)));
             }
         }
     }
@@ -43,19 +43,20 @@ pub struct Repeats {
 }
 
 /// Counts repeated texts, and those among them whose labels differ.
-pub fn repeats(rows: &[Row]) -> Repeats {
-    let mut first: HashMap<[u8; 16], &Row> = HashMap::with_capacity(rows.len());
+pub(crate) fn repeats(rows: &Selection) -> Repeats {
+    let mut first: HashMap<[u8; 16], (usize, Option<u32>)> = HashMap::with_capacity(rows.len());
     let mut contradicted: HashSet<[u8; 16]> = HashSet::new();
     let mut repeats = Repeats::default();
-    for row in rows.iter().filter(|row| !row.empty) {
-        let Some(earlier) = first.get(&row.text) else {
-            first.insert(row.text, row);
+    for (row, head) in rows.heads().enumerate().filter(|(_, head)| !head.empty) {
+        let class = rows.class(&head);
+        let Some(&(earlier, other)) = first.get(&head.text) else {
+            first.insert(head.text, (row, class));
             continue;
         };
         repeats.repeated += 1;
-        if earlier.class != row.class && contradicted.insert(row.text) {
+        if other != class && contradicted.insert(head.text) {
             repeats.contradictions += 1;
-            repeats.example.get_or_insert_with(|| (earlier.key.clone(), row.key.clone()));
+            repeats.example.get_or_insert_with(|| (rows.key(earlier), rows.key(row)));
         }
     }
     repeats
@@ -64,25 +65,30 @@ pub fn repeats(rows: &[Row]) -> Repeats {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::text_digest;
+    use crate::row::{Row, text_digest};
 
-    fn row(key: &str, text: &str, class: u32) -> Row {
-        Row { class: Some(class), ..crate::split::tests::row(key, text_digest(text, None)) }
+    fn rows(rows: &[(&str, &str, u32)]) -> Selection {
+        let row = |&(key, text, class): &(&str, &str, u32)| Row {
+            label: Some(class.to_string()),
+            text: text_digest(text, None),
+            ..crate::testing::row(key)
+        };
+        crate::testing::selection(rows.iter().map(row))
     }
 
     #[test]
     fn a_test_row_that_stands_in_train_is_found_with_the_row_it_repeats() {
-        let train = [row("train.csv:2", "a", 0), row("train.csv:3", "b", 1), row("train.csv:4", "a", 0)];
-        let test = [row("test.csv:2", "c", 0), row("test.csv:3", "a", 0)];
+        let train = rows(&[("train.csv:2", "a", 0), ("train.csv:3", "b", 1), ("train.csv:4", "a", 0)]);
+        let test = rows(&[("test.csv:2", "c", 0), ("test.csv:3", "a", 0)]);
         let found = overlap(SplitName::Test, &test, SplitName::Train, &train).unwrap();
         assert_eq!(found.count, 1);
         assert_eq!(found.examples, [("test.csv:3".to_owned(), "train.csv:2".to_owned())]);
-        assert_eq!(overlap(SplitName::Test, &test[..1], SplitName::Train, &train), None);
+        assert_eq!(overlap(SplitName::Test, &test.part(&[true]).0, SplitName::Train, &train), None);
     }
 
     #[test]
     fn one_text_with_two_labels_is_a_contradiction_counted_once() {
-        let rows = [row("t:2", "a", 0), row("t:3", "a", 1), row("t:4", "a", 1), row("t:5", "b", 0), row("t:6", "b", 0)];
+        let rows = rows(&[("t:2", "a", 0), ("t:3", "a", 1), ("t:4", "a", 1), ("t:5", "b", 0), ("t:6", "b", 0)]);
         let found = repeats(&rows);
         assert_eq!((found.repeated, found.contradictions), (3, 1));
         assert_eq!(found.example, Some(("t:2".to_owned(), "t:3".to_owned())));

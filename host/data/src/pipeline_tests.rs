@@ -124,6 +124,26 @@ fn records(texts: &[String]) -> Vec<Record> {
     texts.iter().enumerate().map(record).collect()
 }
 
+fn through(
+    stages: &[Stage],
+    texts: &[String],
+    window: usize,
+    batch: usize,
+    threads: usize,
+) -> Result<(Vec<Record>, Vec<Dropped>, u64)> {
+    let mut pipeline = Pipeline::new(stages, 5, batch)?;
+    let all = records(texts);
+    let mut windows: Vec<Chunk<Vec<Record>>> = all.chunks(window).map(|rows| Chunk::new(rows.to_vec())).collect();
+    windows.push(Chunk { last: true, ..Chunk::new(Vec::new()) });
+    let mut windows = windows.into_iter();
+    let mut out = Vec::new();
+    pipeline.run(threads, move || windows.next().map(Ok), &Ok, &mut |chunk| {
+        out.extend(chunk.done.unwrap());
+        Ok(())
+    })?;
+    Ok((out, pipeline.dropped(), pipeline.added()))
+}
+
 fn run(
     stages: &[Stage],
     texts: &[String],
@@ -131,14 +151,7 @@ fn run(
     batch: usize,
     threads: usize,
 ) -> (Vec<Record>, Vec<Dropped>, u64) {
-    let mut pipeline = Pipeline::new(stages, 5, batch, threads).unwrap();
-    let all = records(texts);
-    let mut out = Vec::new();
-    for window in all.chunks(window) {
-        out.extend(pipeline.push(window.to_vec()).unwrap());
-    }
-    out.extend(pipeline.finish().unwrap());
-    (out, pipeline.dropped(), pipeline.added())
+    through(stages, texts, window, batch, threads).unwrap()
 }
 
 proptest! {
@@ -191,7 +204,7 @@ fn a_stateless_stage_gets_at_most_one_instance_a_thread_and_only_when_there_is_w
 #[test]
 fn a_stage_that_reads_what_is_not_there_is_refused_before_the_first_row() {
     let stages = mixed();
-    let pipeline = Pipeline::new(&stages, 0, 8, 1).unwrap();
+    let pipeline = Pipeline::new(&stages, 0, 8).unwrap();
     let error = pipeline.check(&["texts".to_owned(), "label".to_owned()], "t.csv").unwrap_err();
     insta::assert_snapshot!(error, @"preprocessor words reads the field `text`, which the rows of t.csv do not have at that point; did you mean `texts`?");
     assert_eq!(pipeline.check(&["text".to_owned()], "t.csv").unwrap(), ["text"]);
@@ -219,8 +232,7 @@ fn a_failure_names_the_rows_of_its_batch() {
         fingerprint: String::new(),
         make: Box::new(|| Ok(Box::new(Failing(contract(false))))),
     }];
-    let mut pipeline = Pipeline::new(&stages, 0, 2, 3).unwrap();
     let texts: Vec<String> = (0..9).map(|i| format!("{i}")).collect();
-    let error = pipeline.push(records(&texts)).unwrap_err();
+    let error = through(&stages, &texts, 4, 2, 3).unwrap_err();
     insta::assert_snapshot!(error, @"preprocessor failing failed in `process` at samples t.csv:2 to t.csv:3: it cannot");
 }

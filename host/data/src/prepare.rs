@@ -1,90 +1,38 @@
 //! The whole way: files to examples, and the account of it.
 //!
-//! Order of work: everything that can be refused without reading is refused; the label set is found; each
-//! file is read in windows through the preprocessors and the tokenizer (or taken from the cache); the
-//! validation split is cut off; splits are compared; examples are made. Nothing is trained
-//! before all of it has held.
+//! Order of work: everything that can be refused without reading is refused; each
+//! file is streamed through the preprocessors and the tokenizer into a file of rows (or that is found in the cache); the
+//! label set is made of the labels of the training rows; the validation split is cut off; splits are compared. Nothing
+//! is trained before all of it has held.
 
-use std::collections::{BTreeSet, HashMap};
+use retune_roles::{Rows as _, Stage, TaskKind, Tokenizer as _};
 
-use retune_roles::{Example, Stage, TaskKind, Tokenizer as _};
-
-use crate::examples::examples;
+use crate::dataset::Dataset;
 use crate::labels::LabelSet;
-use crate::load::{Loader, check_columns};
+use crate::load::{Loader, nothing_to_learn};
 use crate::overlap::{overlap, repeats};
+use crate::progress::DataProgress;
 use crate::report::DataReport;
-use crate::row::Row;
+use crate::selection::Selection;
 use crate::source::Rows;
 use crate::spec::{DataSpec, Source, SplitName, Validation};
+use crate::split::split;
 use crate::summary::{split_report, warnings};
-use crate::tokenize::NOTHING_TO_LEARN;
 use crate::{DataError, Result, Tokenization};
 
 /// What a run trains and is judged on.
 #[derive(Debug)]
 pub struct Prepared {
     /// What the model learns from.
-    pub train: Vec<Example>,
+    pub train: Dataset,
     /// What decides when to stop; empty when the spec asks for none.
-    pub validation: Vec<Example>,
+    pub validation: Dataset,
     /// Evaluated once, at the end.
-    pub test: Option<Vec<Example>>,
+    pub test: Option<Dataset>,
     /// The label set in the order of the class indices; empty for a causal language model.
     pub labels: Vec<String>,
     /// The account of every row.
     pub report: DataReport,
-}
-
-/// How far the reading of a file has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DataProgress {
-    /// The split it is read for.
-    pub split: SplitName,
-    /// The file's name.
-    pub file: String,
-    /// Bytes taken from it.
-    pub bytes_read: u64,
-    /// Its length.
-    pub bytes_total: u64,
-    /// Rows that came through so far.
-    pub rows: u64,
-}
-
-/// The label set of a classification: given, or found in the training rows and sorted; empty for a causal language
-/// model. Reads no more than the label column.
-///
-/// # Errors
-/// The training file cannot be read, a row has no label, or there are fewer than two labels.
-pub fn label_set(spec: &DataSpec) -> Result<Vec<String>> {
-    Ok(labels(spec)?.map(|set| set.names().to_vec()).unwrap_or_default())
-}
-
-fn labels(spec: &DataSpec) -> Result<Option<LabelSet>> {
-    let Some(column) = &spec.columns.label else { return Ok(None) };
-    if spec.task == TaskKind::CausalLm {
-        return Ok(None);
-    }
-    if let Some(names) = &spec.labels {
-        return LabelSet::given(names).map(Some);
-    }
-    let mut rows = Rows::open(&spec.train)?;
-    if let Some(header) = rows.header() {
-        check_columns(header, &format!("{}:1", spec.train.name()), column, "data.columns.label")?;
-    }
-    let mut names = BTreeSet::new();
-    let mut any = false;
-    for record in &mut rows {
-        let label = record?.label(column)?;
-        any = true;
-        if !names.contains(&label) {
-            names.insert(label);
-        }
-    }
-    if !any {
-        return Err(rows.without_rows());
-    }
-    LabelSet::found(names, &spec.train.name()).map(Some)
 }
 
 /// Prepares the splits of a run.
@@ -107,22 +55,23 @@ pub fn prepare(
     for (_, source) in &files {
         Rows::open(source)?;
     }
-    let labels = labels(spec)?;
-    let mut report = DataReport {
-        labels: labels.as_ref().map(|set| set.names().to_vec()).unwrap_or_default(),
-        tokenizer_digest: tokenizer.digest().to_owned(),
-        warnings: tokenizer.warnings().to_vec(),
-        ..DataReport::default()
-    };
-    let loader = Loader { spec, labels: labels.as_ref(), stages, tokenizer };
-    let mut splits: Vec<(SplitName, Vec<Row>)> = Vec::new();
+    let classifies = spec.task == TaskKind::SequenceClassification;
+    let mut labels = spec.labels.as_ref().filter(|_| classifies).map(|names| LabelSet::given(names)).transpose()?;
+    let mut report = report_of(tokenizer);
+    let loader = Loader { spec, labelled: classifies, stages, tokenizer };
+    let mut splits: Vec<(SplitName, Selection)> = Vec::new();
     for (name, source) in files {
-        let rows = loader.load(name, source, &mut report, progress)?;
+        let file = loader.load(name, source, &mut report, progress)?;
+        if labels.is_none() && classifies && name == SplitName::Train {
+            labels = Some(LabelSet::found(file.labels(), &source.name())?);
+        }
+        let classes = labels.as_ref().map_or(Ok(Vec::new()), |labels| labels.classes(file.labels()))?;
+        let rows = Selection::all(file, classes);
         match spec.validation {
             Validation::Split { fraction } if name == SplitName::Train => {
                 let count = rows.len();
-                let (train, validation) = crate::split::split(rows, fraction, spec.seed);
-                if validation.is_empty() || train.is_empty() {
+                let (train, validation) = split(rows, fraction, spec.seed);
+                if validation.len() == 0 || train.len() == 0 {
                     return Err(DataError::TooFewToSplit { file: source.name(), rows: count, fraction });
                 }
                 splits.push((SplitName::Train, train));
@@ -131,33 +80,27 @@ pub fn prepare(
             _ => splits.push((name, rows)),
         }
     }
-    let mut made = HashMap::new();
-    for (name, rows) in &splits {
-        let done = examples(rows, spec.task, spec.layout, spec.max_length);
-        if done.examples.is_empty() {
-            let account = vec![nothing_to_learn(rows)];
-            return Err(DataError::nothing_left(format!("the {name} split"), rows.len() as u64, account));
-        }
-        report.splits.push(split_report(*name, rows, &done, &report.labels));
-        made.insert(*name, done.examples);
+    report.labels = labels.map(|set| set.names().to_vec()).unwrap_or_default();
+    let mut made: Vec<(SplitName, Dataset)> = Vec::new();
+    for (name, rows) in splits {
+        made.push((name, dataset(spec, name, rows, &format!("the {name} split"), &mut report)?));
     }
-    for later in 1..splits.len() {
+    for later in 1..made.len() {
         for earlier in 0..later {
-            let ((split, rows), (with, others)) = (&splits[later], &splits[earlier]);
-            report.overlaps.extend(overlap(*split, rows, *with, others));
+            let ((split, rows), (with, others)) = (&made[later], &made[earlier]);
+            report.overlaps.extend(overlap(*split, rows.rows(), *with, others.rows()));
         }
     }
-    let repeated = splits.first().map(|(_, rows)| repeats(rows)).unwrap_or_default();
-    let seams = splits.iter().flat_map(|(_, rows)| rows).filter(|row| row.seam).count() as u64;
+    let repeated = made.first().map(|(_, train)| repeats(train.rows())).unwrap_or_default();
+    let seams = made.iter().map(|(_, data)| seams(data)).sum();
     let more = warnings(&report, spec, &repeated, seams, tokenizer.eos().is_some());
     report.warnings.extend(more);
-    Ok(Prepared {
-        train: made.remove(&SplitName::Train).unwrap_or_default(),
-        validation: made.remove(&SplitName::Validation).unwrap_or_default(),
-        test: made.remove(&SplitName::Test),
-        labels: report.labels.clone(),
-        report,
-    })
+    let mut take = |name| made.iter().position(|(split, _)| *split == name).map(|at| made.swap_remove(at).1);
+    let (train, validation, test) = (take(SplitName::Train), take(SplitName::Validation), take(SplitName::Test));
+    // The training file was read first: without it there is an error above.
+    let Some(train) = train else { return Err(DataError::EmptyFile { path: spec.train.path.clone() }) };
+    let validation = validation.unwrap_or_else(|| Dataset::new(train.rows().none(), spec.task, spec.layout, 1).0);
+    Ok(Prepared { train, validation, test, labels: report.labels.clone(), report })
 }
 
 /// Prepares one file, for evaluation (`labels` given: every row must have one of them) or for prediction (`None`:
@@ -173,36 +116,43 @@ pub fn prepare_source(
     stages: &[Stage],
     tokenizer: &Tokenization,
     progress: &mut dyn FnMut(&DataProgress),
-) -> Result<(Vec<Example>, DataReport)> {
+) -> Result<(Dataset, DataReport)> {
     spec.check()?;
     let labels = labels.map(|names| LabelSet::of_model(names, spec.labels.is_some())).transpose()?;
-    let mut report = DataReport {
-        labels: labels.as_ref().map(|set| set.names().to_vec()).unwrap_or_default(),
+    let mut report = report_of(tokenizer);
+    report.labels = labels.as_ref().map(|set| set.names().to_vec()).unwrap_or_default();
+    let loader = Loader { spec, labelled: labels.is_some(), stages, tokenizer };
+    let file = loader.load(split, source, &mut report, progress)?;
+    let classes = labels.as_ref().map_or(Ok(Vec::new()), |labels| labels.classes(file.labels()))?;
+    let data = dataset(spec, split, Selection::all(file, classes), &source.name(), &mut report)?;
+    let more = warnings(&report, spec, &repeats(data.rows()), seams(&data), tokenizer.eos().is_some());
+    report.warnings.extend(more);
+    Ok((data, report))
+}
+
+fn report_of(tokenizer: &Tokenization) -> DataReport {
+    DataReport {
         tokenizer_digest: tokenizer.digest().to_owned(),
         warnings: tokenizer.warnings().to_vec(),
         ..DataReport::default()
-    };
-    let loader = Loader { spec, labels: labels.as_ref(), stages, tokenizer };
-    let rows = loader.load(split, source, &mut report, progress)?;
-    let done = examples(&rows, spec.task, spec.layout, spec.max_length);
-    if done.examples.is_empty() {
-        let account = vec![nothing_to_learn(&rows)];
-        return Err(DataError::nothing_left(source.name(), rows.len() as u64, account));
     }
-    report.splits.push(split_report(split, &rows, &done, &report.labels));
-    let seams = rows.iter().filter(|row| row.seam).count() as u64;
-    let more = warnings(&report, spec, &repeats(&rows), seams, tokenizer.eos().is_some());
-    report.warnings.extend(more);
-    Ok((done.examples, report))
 }
 
-fn nothing_to_learn(rows: &[Row]) -> crate::Dropped {
-    crate::Dropped {
-        stage: "tokenize".to_owned(),
-        reason: NOTHING_TO_LEARN.to_owned(),
-        count: rows.len() as u64,
-        keys: rows.iter().take(5).map(|row| row.key.clone()).collect(),
+/// The examples of one split, with their numbers added to the report; `what` names them in the error.
+fn dataset(spec: &DataSpec, split: SplitName, rows: Selection, what: &str, report: &mut DataReport) -> Result<Dataset> {
+    let (data, without_target) = Dataset::new(rows, spec.task, spec.layout, spec.max_length);
+    if data.is_empty() {
+        let rows = data.rows();
+        let account = vec![nothing_to_learn((0..rows.len()).map(|row| rows.key(row)))];
+        return Err(DataError::nothing_left(what.to_owned(), rows.len() as u64, account));
     }
+    report.splits.push(split_report(split, &data, without_target, &report.labels));
+    Ok(data)
+}
+
+/// Rows whose prompt and completion share a token.
+fn seams(data: &Dataset) -> u64 {
+    data.rows().heads().filter(|head| head.seam).count() as u64
 }
 
 #[cfg(test)]

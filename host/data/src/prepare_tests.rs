@@ -6,7 +6,7 @@ use super::*;
 use crate::cache::Cache;
 use crate::spec::{Columns, Format, Layout};
 use crate::testing::{Directory, bert, bert_json, bpe};
-use crate::tokenize::NO_TOKENS;
+use crate::tokenize::{NO_TOKENS, NOTHING_TO_LEARN};
 use crate::{CacheUse, SourceReport};
 
 const INTENTS: [&str; 3] = ["card_arrival", "lost_card", "top_up_failed"];
@@ -91,7 +91,7 @@ fn a_classification_is_read_split_and_counted() {
 
     assert_eq!(prepared.labels, INTENTS);
     assert_eq!((prepared.train.len(), prepared.validation.len()), (81, 9));
-    let test = prepared.test.as_ref().unwrap();
+    let test = prepared.test.as_ref().unwrap().to_vec();
     assert_eq!(test.len(), 12);
     assert_eq!(test[0].key, "test.csv:2");
     assert_eq!(test[0].target, Target::Class(0));
@@ -100,7 +100,7 @@ fn a_classification_is_read_split_and_counted() {
     let report = &prepared.report;
     let train = report.split(SplitName::Train).unwrap();
     assert_eq!(train.labels.iter().map(|l| l.count).collect::<Vec<_>>(), [27, 27, 27]);
-    assert_eq!(train.tokens, prepared.train.iter().map(|e| e.tokens() as u64).sum::<u64>());
+    assert_eq!(train.tokens, prepared.train.to_vec().iter().map(|e| e.tokens() as u64).sum::<u64>());
     assert_eq!(train.lengths.iter().map(|bin| bin.count).sum::<u64>(), 81);
     // Rows 84 to 89 stand in the training file: some of them in train, the others in validation.
     let counts: Vec<(SplitName, SplitName, u64)> = report.overlaps.iter().map(|o| (o.split, o.with, o.count)).collect();
@@ -122,7 +122,7 @@ fn the_result_is_the_same_for_every_number_of_workers_and_size_of_batch() {
     for (workers, batch) in [(1, 64), (3, 64), (4, 7), (2, 256)] {
         (spec.workers, spec.batch) = (workers, batch);
         let prepared = run(&spec, &stages).unwrap();
-        results.push((prepared.train, prepared.validation, prepared.report));
+        results.push((prepared.train.to_vec(), prepared.validation.to_vec(), prepared.report));
     }
     assert!(results.windows(2).all(|pair| pair[0] == pair[1]));
 }
@@ -136,7 +136,7 @@ fn the_first_rows_of_each_label_are_taken_in_file_order_before_the_split() {
     spec.limit_per_label = Some(2);
     spec.test = Some(directory.path().join("test.csv").into());
     let prepared = run(&spec, &[]).unwrap();
-    let keys: Vec<&str> = prepared.train.iter().map(|e| e.key.as_str()).collect();
+    let keys: Vec<String> = prepared.train.to_vec().into_iter().map(|e| e.key).collect();
     assert_eq!(keys, (2..8).map(|line| format!("train.csv:{line}")).collect::<Vec<_>>());
     let source = prepared.report.source(SplitName::Train).unwrap();
     assert_eq!((source.read, source.limited, source.rows), (90, 84, 6));
@@ -154,7 +154,7 @@ fn every_row_is_accounted_for_by_stage_and_reason() {
     assert_eq!(dropped, [("without-four", "unwanted"), ("without-seven", "unwanted")]);
     assert_eq!(source.read + source.added, source.rows + source.limited + source.dropped_rows());
     assert_eq!(source.dropped[0].keys[0], "train.csv:5");
-    assert!(prepared.train.iter().all(|e| e.key != "train.csv:5"));
+    assert!(prepared.train.to_vec().iter().all(|e| e.key != "train.csv:5"));
 }
 
 #[test]
@@ -283,7 +283,11 @@ fn a_second_run_takes_its_rows_from_the_cache_and_anything_that_matters_makes_th
     assert_eq!(states(&first), ["miss", "miss"]);
     let second = run(&spec, &stages).unwrap();
     assert_eq!(states(&second), ["hit", "hit"]);
-    assert_eq!((&first.train, &first.validation, &first.test), (&second.train, &second.validation, &second.test));
+    let rows = |prepared: &Prepared| {
+        [Some(&prepared.train), Some(&prepared.validation), prepared.test.as_ref()]
+            .map(|data| data.map(Dataset::to_vec))
+    };
+    assert_eq!(rows(&first), rows(&second));
     assert_eq!(first.report.splits, second.report.splits);
     assert_eq!(first.report.sources[0].dropped, second.report.sources[0].dropped);
 
@@ -309,7 +313,7 @@ fn a_second_run_takes_its_rows_from_the_cache_and_anything_that_matters_makes_th
     std::fs::write(&path, bytes).unwrap();
     let rebuilt = run(&spec, &stages).unwrap();
     assert_eq!(states(&rebuilt), ["rebuilt", "hit"]);
-    assert_eq!(rebuilt.train, first.train);
+    assert_eq!(rows(&rebuilt), rows(&first));
     assert!(rebuilt.report.warnings.iter().any(|w| w.contains("damaged")), "{:?}", rebuilt.report.warnings);
     assert_eq!(states(&run(&spec, &stages).unwrap()), ["hit", "hit"]);
 }
@@ -337,7 +341,7 @@ fn a_text_becomes_blocks_that_hold_all_its_tokens_and_the_splits_share_no_passag
     let train = prepared.report.split(SplitName::Train).unwrap();
     let validation = prepared.report.split(SplitName::Validation).unwrap();
     assert_eq!((train.rows, validation.rows), (30, 10));
-    assert!(prepared.train[..prepared.train.len() - 1].iter().all(|e| e.tokens() == 24));
+    assert!((0..prepared.train.len() - 1).all(|row| prepared.train.length(row) == 24));
     assert_eq!(train.trained_tokens, train.tokens - train.examples, "every token but the first of a block is a target");
     assert!(prepared.report.overlaps.is_empty());
     assert!(prepared.labels.is_empty());
@@ -411,7 +415,7 @@ fn a_file_for_prediction_needs_no_labels_and_one_for_evaluation_has_them_checked
     let file: Source = directory.write("new.csv", "text\nmy card\nlost card\n").into();
     let (examples, report) = prepare_source(&spec, SplitName::Test, &file, None, &[], &tokenizer, &mut |_| {}).unwrap();
     assert_eq!(examples.len(), 2);
-    assert!(examples.iter().all(|e| e.target == Target::None));
+    assert!(examples.to_vec().iter().all(|e| e.target == Target::None));
     assert_eq!(report.splits[0].rows, 2);
     let labels: Vec<String> = INTENTS.iter().map(|&l| l.to_owned()).collect();
     let error = prepare_source(&spec, SplitName::Test, &file, Some(&labels), &[], &tokenizer, &mut |_| {}).unwrap_err();
@@ -436,5 +440,5 @@ fn fields_other_than_text_reach_the_example() {
     let mut spec = spec(&directory);
     spec.extra_columns = vec!["weight".to_owned()];
     let prepared = run(&spec, &[]).unwrap();
-    assert_eq!(prepared.train.iter().map(|e| e.extra.clone()).collect::<Vec<_>>(), [[0.5], [2.0]]);
+    assert_eq!(prepared.train.to_vec().into_iter().map(|e| e.extra).collect::<Vec<_>>(), [[0.5], [2.0]]);
 }

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::dropped::Dropped;
 use crate::spec::SplitName;
 
 /// The whole account of one preparation.
@@ -67,19 +68,6 @@ impl SourceReport {
     pub fn dropped_rows(&self) -> u64 {
         self.dropped.iter().map(|d| d.count).sum()
     }
-}
-
-/// Rows that one stage dropped for one reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Dropped {
-    /// The stage: a preprocessor's name, or `tokenize`.
-    pub stage: String,
-    /// The stage's own code, or `filtered` when it gave none.
-    pub reason: String,
-    /// How many.
-    pub count: u64,
-    /// The first few.
-    pub keys: Vec<String>,
 }
 
 /// Whether a result was made or found.

@@ -1,16 +1,16 @@
 //! A tokenised row, before rows become examples.
 //!
-//! This is what the cache stores and what a split is made of: everything about a row that later steps need,
+//! This is what is written to the file of prepared rows: everything about a row that later steps need,
 //! and nothing of its text but a digest.
 
 use sha2::{Digest, Sha256};
 
 /// One row after preprocessing and tokenising.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Row {
     /// Key of the record.
     pub key: String,
-    /// Rows of one origin stay together in a split.
+    /// The line of the file it came from; rows of one line stay together in a split.
     pub line: Option<u64>,
     /// Token ids; special tokens are part of them.
     pub input_ids: Vec<u32>,
@@ -18,12 +18,14 @@ pub struct Row {
     pub token_type_ids: Vec<u8>,
     /// How many of the first tokens are shown and not learnt: the prompt.
     pub prompt_tokens: u32,
-    /// Class index, for rows that have a label.
-    pub class: Option<u32>,
+    /// The label, for rows of which one is read.
+    pub label: Option<String>,
     /// The extra columns.
     pub extra: Vec<f32>,
     /// Digest of the text as it was tokenised: equal texts, equal digests.
     pub text: [u8; 16],
+    /// Digest of what stands in the column that rows are grouped by.
+    pub group: Option<[u8; 16]>,
     /// Tokens were cut off.
     pub truncated: bool,
     /// The start token stands twice.

@@ -45,6 +45,10 @@ pub struct DataSpec {
     pub cache_dir: Option<PathBuf>,
     /// Take only the first N training rows of each label, in file order.
     pub limit_per_label: Option<usize>,
+    /// A column whose equal values never part when a validation split is made: a customer, a document.
+    pub group_by: Option<String>,
+    /// Bytes that kept rows may take altogether.
+    pub cache_limit: u64,
 }
 
 impl DataSpec {
@@ -67,6 +71,8 @@ impl DataSpec {
             batch: DEFAULT_BATCH,
             cache_dir: None,
             limit_per_label: None,
+            group_by: None,
+            cache_limit: crate::cache::DEFAULT_LIMIT,
         }
     }
 
@@ -85,6 +91,9 @@ impl DataSpec {
             && !(fraction > 0.0 && fraction < 1.0)
         {
             return refuse("data.validation.split", fraction.to_string(), "more than 0 and less than 1");
+        }
+        if let (Some(column), false) = (&self.group_by, self.splits()) {
+            return refuse("data.group_by", column.clone(), "nothing, unless `data.validation` is a split");
         }
         if self.limit_per_label == Some(0) {
             return refuse("data.limit_per_label", "0".to_owned(), "at least 1");
@@ -139,6 +148,11 @@ impl DataSpec {
             });
         }
         Ok(())
+    }
+
+    /// Whether validation rows are split off the training rows.
+    pub(crate) fn splits(&self) -> bool {
+        matches!(self.validation, Validation::Split { .. })
     }
 
     /// The worker threads to use.

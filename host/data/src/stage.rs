@@ -1,7 +1,7 @@
 //! One preprocessor at work: batches in, rows out, every promise checked.
 //!
-//! A stateless stage runs one instance a thread and its results are put back in order. A stateful
-//! one runs a single instance over the batches in order, and is asked to `finish` after the last.
+//! A stateless stage has one instance per thread. A stateful
+//! one has a single instance that sees the batches in order, and is asked to `finish` after the last.
 //! Nothing a stage returns is believed: positions, reasons, field names and promised fields are checked
 //! here, in [`settle`], and a broken promise is a [`Failure`] that names the row.
 
@@ -11,7 +11,6 @@ use retune_roles::preprocessor::Fields;
 use retune_roles::{BatchResult, Failure, Preprocessor, PreprocessorContract, RoleKind, Sample, Stage};
 use sha2::{Digest, Sha256};
 
-use crate::parallel::ordered;
 use crate::record::Record;
 use crate::report::Dropped;
 
@@ -72,40 +71,40 @@ impl Drops {
     }
 }
 
-/// What became of one batch, with its keys.
-#[derive(Debug)]
-struct Settled {
-    records: Vec<Record>,
-    dropped: Vec<(String, String)>,
-    added: u64,
+/// What became of rows that went through a stage, with the keys of those that did not come out.
+#[derive(Debug, Default)]
+pub(crate) struct Settled {
+    /// Rows that go on.
+    pub records: Vec<Record>,
+    /// Reason and key of every row that does not.
+    pub dropped: Vec<(String, String)>,
+    /// Rows made beyond the first of a row.
+    pub added: u64,
 }
 
-/// A stage and its instances.
+impl Settled {
+    fn extend(&mut self, other: Self) {
+        self.records.extend(other.records);
+        self.dropped.extend(other.dropped);
+        self.added += other.added;
+    }
+}
+
+/// A stage and what it promises.
 pub(crate) struct Runner<'a> {
     stage: &'a Stage,
     contract: PreprocessorContract,
     who: String,
-    instances: Vec<Option<Box<dyn Preprocessor>>>,
     seed: u64,
     batch: usize,
-    finished: u64,
-    /// Rows it dropped.
-    pub drops: Drops,
-    /// Rows it made beyond the first of a row.
-    pub added: u64,
 }
 
 impl<'a> Runner<'a> {
-    /// Makes the first instance and asks it for its contract.
-    pub fn new(stage: &'a Stage, seed: u64, batch: usize, threads: usize) -> Result<Self, Failure> {
+    /// Makes the first instance and asks it for its contract. `batch` is the most rows of one call.
+    pub fn new(stage: &'a Stage, seed: u64, batch: usize) -> Result<(Self, Box<dyn Preprocessor>), Failure> {
         let first = (stage.make)()?;
-        let contract = first.describe().clone();
-        let who = first.name().to_owned();
-        let mut instances: Vec<Option<Box<dyn Preprocessor>>> = vec![Some(first)];
-        if !contract.stateful {
-            instances.resize_with(threads.max(1), || None);
-        }
-        Ok(Self { stage, contract, who, instances, seed, batch, finished: 0, drops: Drops::default(), added: 0 })
+        let (contract, who) = (first.describe().clone(), first.name().to_owned());
+        Ok((Self { stage, contract, who, seed, batch }, first))
     }
 
     /// The stage's name in the report.
@@ -118,58 +117,41 @@ impl<'a> Runner<'a> {
         &self.contract
     }
 
-    /// Takes rows through the stage.
-    pub fn run(&mut self, records: Vec<Record>) -> Result<Vec<Record>, Failure> {
-        let mut batches = Vec::with_capacity(records.len().div_ceil(self.batch));
+    /// Takes rows through an instance, which is made when there is none yet.
+    pub fn run(&self, instance: &mut Option<Box<dyn Preprocessor>>, records: Vec<Record>) -> Result<Settled, Failure> {
+        let mut all = Settled::default();
         let mut records = records.into_iter().peekable();
         while records.peek().is_some() {
-            batches.push(records.by_ref().take(self.batch).collect::<Vec<Record>>());
-        }
-        let (stage, contract, who, seed) = (self.stage, &self.contract, self.who.as_str(), self.seed);
-        let settled = ordered(batches, &mut self.instances, |instance, batch: Vec<Record>| {
-            let instance = match instance {
-                Some(instance) => instance,
-                empty => empty.insert((stage.make)()?),
-            };
-            let lines: Vec<Option<u64>> = batch.iter().map(|record| record.line).collect();
-            let samples: Vec<Sample> = batch
-                .into_iter()
-                .map(|record| Sample {
-                    seed: sample_seed(seed, &stage.name, &record.key, 0),
+            if instance.is_none() {
+                *instance = Some((self.stage.make)()?);
+            }
+            let Some(instance) = instance else { break };
+            let (mut lines, mut samples) = (Vec::new(), Vec::new());
+            for record in records.by_ref().take(self.batch) {
+                lines.push(record.line);
+                samples.push(Sample {
+                    seed: sample_seed(self.seed, &self.stage.name, &record.key, 0),
                     key: record.key,
                     fields: record.fields,
-                })
-                .collect();
-            let result = instance.process(&samples).map_err(|failure| failure.at(span(&samples)))?;
-            settle(who, contract, &samples, &lines, result)
-        })?;
-        let mut all = Vec::new();
-        for batch in settled {
-            for (reason, key) in batch.dropped {
-                self.drops.add(&reason, &key);
+                });
             }
-            self.added += batch.added;
-            all.extend(batch.records);
+            let result = instance.process(&samples).map_err(|failure| failure.at(span(&samples)))?;
+            all.extend(settle(&self.who, &self.contract, &samples, &lines, result)?);
         }
         Ok(all)
     }
 
     /// After the last row: what a stateful stage still holds.
-    pub fn finish(&mut self) -> Result<Vec<Record>, Failure> {
-        if !self.contract.stateful {
-            return Ok(Vec::new());
-        }
-        let Some(Some(instance)) = self.instances.first_mut() else { return Ok(Vec::new()) };
+    pub fn finish(&self, instance: &mut dyn Preprocessor) -> Result<Settled, Failure> {
         let outputs = instance.finish()?;
         let mut records = Vec::with_capacity(outputs.len());
-        for output in outputs {
-            let key = format!("{}#{}", self.stage.name, self.finished);
-            self.finished += 1;
+        for (number, output) in outputs.into_iter().enumerate() {
+            let key = format!("{}#{number}", self.stage.name);
             check_fields(&self.who, "finish", &self.contract, &key, &output.fields)?;
             records.push(Record { key, line: None, fields: output.fields });
         }
-        self.added += records.len() as u64;
-        Ok(records)
+        let added = records.len() as u64;
+        Ok(Settled { records, dropped: Vec::new(), added })
     }
 }
 

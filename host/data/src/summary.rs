@@ -1,38 +1,43 @@
 //! Numbers of a split, and the sentences that somebody should read before training.
 
-use retune_roles::TaskKind;
+use retune_roles::{Rows as _, TaskKind};
 
-use crate::examples::{Examples, targets};
+use crate::dataset::Dataset;
 use crate::label_check;
 use crate::overlap::Repeats;
 use crate::report::{CacheUse, DataReport, LabelCount, SplitReport, histogram};
-use crate::row::Row;
+use crate::rows_file::RowHead;
 use crate::spec::{DataSpec, Layout, SplitName};
 use crate::tokenize::{NO_TOKENS, NOTHING_TO_LEARN};
 
 /// Labels named in one sentence.
 const NAMED: usize = 5;
 
-/// Counts one split.
-pub fn split_report(split: SplitName, rows: &[Row], made: &Examples, labels: &[String]) -> SplitReport {
-    let lengths = made.examples.iter().map(|example| example.tokens());
+/// Counts one split, of which `without_target` blocks were left out.
+pub(crate) fn split_report(split: SplitName, data: &Dataset, without_target: u64, labels: &[String]) -> SplitReport {
+    let rows = data.rows();
     let mut counts = vec![0u64; labels.len()];
-    for class in rows.iter().filter_map(|row| row.class) {
-        if let Some(count) = counts.get_mut(class as usize) {
+    let (mut truncated, mut doubled_bos, mut empty) = (0, 0, 0);
+    for head in rows.heads() {
+        if let Some(count) = rows.class(&head).and_then(|class| counts.get_mut(class as usize)) {
             *count += 1;
         }
+        let RowHead { truncated: cut, doubled_bos: doubled, empty: none, .. } = head;
+        truncated += u64::from(cut);
+        doubled_bos += u64::from(doubled);
+        empty += u64::from(none);
     }
-    let count = |which: fn(&Row) -> bool| rows.iter().filter(|row| which(row)).count() as u64;
+    let lengths = (0..data.len()).map(|row| data.length(row));
     SplitReport {
         split,
         rows: rows.len() as u64,
-        examples: made.examples.len() as u64,
+        examples: data.len() as u64,
         tokens: lengths.clone().sum::<usize>() as u64,
-        trained_tokens: made.examples.iter().map(targets).sum::<usize>() as u64,
-        truncated: count(|row| row.truncated),
-        doubled_bos: count(|row| row.doubled_bos),
-        empty: count(|row| row.empty),
-        blocks_without_target: made.without_target,
+        trained_tokens: (0..data.len()).map(|row| data.targets(row)).sum::<usize>() as u64,
+        truncated,
+        doubled_bos,
+        empty,
+        blocks_without_target: without_target,
         longest: lengths.clone().max().unwrap_or(0) as u64,
         lengths: histogram(lengths),
         labels: labels.iter().zip(counts).map(|(label, count)| LabelCount { label: label.clone(), count }).collect(),
@@ -174,6 +179,7 @@ fn named(labels: &[&str]) -> String {
 mod tests {
     use super::*;
     use crate::report::{Dropped, Overlap, SourceReport};
+    use crate::row::Row;
 
     fn source() -> SourceReport {
         SourceReport {
@@ -198,20 +204,22 @@ mod tests {
     #[test]
     fn everything_odd_is_said_once_and_nothing_else_is() {
         let mut spec = DataSpec::new("train.jsonl", TaskKind::CausalLm);
-        let rows: Vec<Row> = (2..52)
-            .map(|line| Row {
-                truncated: line < 10,
-                doubled_bos: line == 20,
-                empty: line == 30,
-                class: Some(u32::from(line < 40) * 2),
-                ..crate::split::tests::row(&format!("train.jsonl:{line}"), [0; 16])
-            })
-            .collect();
+        let row = |line| Row {
+            truncated: line < 10,
+            doubled_bos: line == 20,
+            empty: line == 30,
+            label: Some((u32::from(line < 40) * 2).to_string()),
+            ..crate::testing::row(&format!("train.jsonl:{line}"))
+        };
+        let dataset = |lines: std::ops::Range<u32>, spec: &DataSpec| {
+            let rows = crate::testing::selection(lines.map(row));
+            Dataset::new(rows, spec.task, spec.layout, 128).0
+        };
         let labels: Vec<String> = ["a", "b", "c"].map(str::to_owned).to_vec();
-        let made = Examples { without_target: 1, ..crate::examples::examples(&rows, spec.task, spec.layout, 128) };
+        let made = dataset(2..52, &spec);
         let report = DataReport {
             sources: vec![source()],
-            splits: vec![split_report(SplitName::Train, &rows, &made, &labels)],
+            splits: vec![split_report(SplitName::Train, &made, 1, &labels)],
             labels,
             overlaps: vec![Overlap {
                 split: SplitName::Test,
@@ -241,7 +249,7 @@ mod tests {
         "#);
 
         let clean = DataReport {
-            splits: vec![split_report(SplitName::Train, &rows[30..35], &Examples::default(), &[])],
+            splits: vec![split_report(SplitName::Train, &dataset(32..37, &spec), 0, &[])],
             ..DataReport::default()
         };
         assert!(warnings(&clean, &spec, &Repeats::default(), 0, true).is_empty());

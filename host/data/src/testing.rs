@@ -1,6 +1,7 @@
 //! Small tokenizers and files, made by the tests that use them.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tokenizers::models::TrainerWrapper;
@@ -9,6 +10,23 @@ use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, Tokenizer};
 
 use crate::Tokenization;
+use crate::row::Row;
+use crate::rows_file::{Account, RowsWriter};
+use crate::selection::Selection;
+
+/// A row of three tokens with a key, and nothing else of note.
+pub fn row(key: &str) -> Row {
+    Row { key: key.to_owned(), input_ids: vec![1, 2, 3], ..Row::default() }
+}
+
+/// Rows in a file of their own; labels must be the numbers of their classes.
+pub fn selection(rows: impl IntoIterator<Item = Row>) -> Selection {
+    let mut writer = RowsWriter::new(None, "t".to_owned()).unwrap();
+    rows.into_iter().for_each(|row| writer.push(&row).unwrap());
+    let file = Arc::new(writer.finish("", Account::default(), None).unwrap());
+    let classes = file.labels().iter().map(|label| label.name.parse().unwrap()).collect();
+    Selection::all(file, classes)
+}
 
 /// A directory that goes when the value goes.
 pub struct Directory(tempfile::TempDir);

@@ -8,7 +8,6 @@
 use retune_roles::{TaskKind, Tokenizer as _, Value};
 use tokenizers::EncodeInput;
 
-use crate::labels::LabelSet;
 use crate::record::Record;
 use crate::row::{Row, text_digest};
 use crate::spec::{DataSpec, Layout};
@@ -23,21 +22,31 @@ pub const NO_TOKENS: &str = "no-tokens";
 /// Turns records into rows; shared by all threads.
 pub struct Encoder<'a> {
     spec: &'a DataSpec,
-    labels: Option<&'a LabelSet>,
+    /// What is read besides the text.
+    reads: Reads,
     tokenizer: tokenizers::Tokenizer,
     bos: Option<u32>,
     eos: Option<u32>,
 }
 
+/// What is read of a row besides its text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reads {
+    /// The label column, which every row must then fill.
+    pub label: bool,
+    /// The column by which rows are grouped for a split.
+    pub group: bool,
+}
+
 impl<'a> Encoder<'a> {
-    /// An encoder for `spec`; with `labels`, every row must have one of them.
+    /// An encoder for `spec`.
     ///
     /// # Errors
     /// `max_length` leaves no room beside the special tokens.
-    pub fn new(spec: &'a DataSpec, tokenization: &Tokenization, labels: Option<&'a LabelSet>) -> Result<Self> {
+    pub fn new(spec: &'a DataSpec, tokenization: &Tokenization, reads: Reads) -> Result<Self> {
         let cut = (spec.layout == Layout::Rows).then_some(spec.max_length);
         let tokenizer = tokenization.cutting(cut, spec.columns.text_pair.is_some())?;
-        Ok(Self { spec, labels, tokenizer, bos: tokenization.bos(), eos: tokenization.eos() })
+        Ok(Self { spec, reads, tokenizer, bos: tokenization.bos(), eos: tokenization.eos() })
     }
 
     /// The columns that a row must have after preprocessing, each with the recipe's key for it.
@@ -56,24 +65,38 @@ impl<'a> Encoder<'a> {
         if let Some(pair) = &columns.text_pair {
             needed.push((pair.clone(), "data.columns.text_pair".to_owned()));
         }
-        if let (Some(label), Some(_)) = (&columns.label, self.labels) {
-            needed.push((label.clone(), "data.columns.label".to_owned()));
+        if let Some(label) = self.label_column() {
+            needed.push((label.to_owned(), "data.columns.label".to_owned()));
+        }
+        if let Some(group) = self.group_column() {
+            needed.push((group.to_owned(), "data.group_by".to_owned()));
         }
         needed.extend(self.spec.extra_columns.iter().map(|c| (c.clone(), "data.extra_columns".to_owned())));
         needed
     }
 
+    fn label_column(&self) -> Option<&str> {
+        self.spec.columns.label.as_deref().filter(|_| self.reads.label)
+    }
+
+    fn group_column(&self) -> Option<&str> {
+        self.spec.group_by.as_deref().filter(|_| self.reads.group)
+    }
+
     /// Tokenises one record.
     ///
     /// # Errors
-    /// A column is missing or of the wrong kind, or the label is not in the set.
+    /// A column is missing or of the wrong kind.
     pub fn row(&self, record: &Record) -> Result<Row> {
         let mut row = match self.spec.task {
             TaskKind::SequenceClassification => self.texts(record)?,
             TaskKind::CausalLm => self.document(record)?,
         };
-        if let (Some(labels), Some(column)) = (self.labels, &self.spec.columns.label) {
-            row.class = Some(labels.class(record, column)?);
+        if let Some(column) = self.label_column() {
+            row.label = Some(record.label(column)?);
+        }
+        if let Some(column) = self.group_column() {
+            row.group = Some(text_digest(&record.text(column, "data.group_by")?, None));
         }
         for column in &self.spec.extra_columns {
             row.extra.push(record.number(column, "data.extra_columns")?);
@@ -161,14 +184,10 @@ fn row(record: &Record, text: [u8; 16], encoding: &tokenizers::Encoding) -> Row 
         line: record.line,
         input_ids: encoding.get_ids().to_vec(),
         token_type_ids,
-        prompt_tokens: 0,
-        class: None,
-        extra: Vec::new(),
         text,
         truncated: !encoding.get_overflowing().is_empty(),
-        doubled_bos: false,
         empty: encoding.get_special_tokens_mask().iter().all(|&mask| mask == 1),
-        seam: false,
+        ..Row::default()
     }
 }
 

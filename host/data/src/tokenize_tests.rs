@@ -10,7 +10,7 @@ fn record(fields: &[(&str, &str)]) -> Record {
 }
 
 fn row(spec: &DataSpec, tokenizer: &Tokenization, fields: &[(&str, &str)]) -> Row {
-    Encoder::new(spec, tokenizer, None).unwrap().row(&record(fields)).unwrap()
+    Encoder::new(spec, tokenizer, Reads::default()).unwrap().row(&record(fields)).unwrap()
 }
 
 fn tokens(tokenizer: &Tokenization, ids: &[u32]) -> Vec<String> {

@@ -2,9 +2,31 @@ use proptest::prelude::*;
 use retune_roles::IGNORE_INDEX;
 
 use super::*;
+use crate::row::Row;
 
 fn row(key: &str, ids: &[u32], prompt_tokens: u32) -> Row {
-    Row { input_ids: ids.to_vec(), prompt_tokens, ..crate::split::tests::row(key, [0; 16]) }
+    Row { input_ids: ids.to_vec(), prompt_tokens, ..crate::testing::row(key) }
+}
+
+/// Examples of rows, blocks without a target, and the targets of each example.
+struct Made {
+    examples: Vec<Example>,
+    without_target: u64,
+    targets: Vec<usize>,
+}
+
+fn made(rows: &[Row], layout: Layout, max_length: usize) -> Made {
+    let rows = crate::testing::selection(rows.to_vec());
+    let (data, without_target) = Dataset::new(rows, TaskKind::CausalLm, layout, max_length);
+    let examples = data.to_vec();
+    let known = |(row, example): (usize, &Example)| {
+        assert_eq!(data.length(row), example.tokens());
+        assert_eq!(data.get(row).as_ref(), example);
+        data.targets(row)
+    };
+    let targets = examples.iter().enumerate().map(known).collect();
+    assert_eq!(data.digest(), examples.digest(), "as of the same rows in memory");
+    Made { examples, without_target, targets }
 }
 
 fn labels(example: &Example) -> Vec<i64> {
@@ -13,21 +35,21 @@ fn labels(example: &Example) -> Vec<i64> {
 
 #[test]
 fn a_label_is_the_next_token_and_the_last_has_none() {
-    let made = examples(&[row("t:1", &[5, 6, 7], 0)], TaskKind::CausalLm, Layout::Rows, 8);
+    let made = made(&[row("t:1", &[5, 6, 7], 0)], Layout::Rows, 8);
     assert_eq!(labels(&made.examples[0]), [6, 7, IGNORE_INDEX]);
-    assert_eq!(targets(&made.examples[0]), 2);
+    assert_eq!(made.targets, [2]);
 }
 
 #[test]
 fn a_prompt_is_shown_and_not_learnt_but_its_last_token_predicts_the_completion() {
-    let made = examples(&[row("t:1", &[5, 6, 7, 8], 2)], TaskKind::CausalLm, Layout::Rows, 8);
+    let made = made(&[row("t:1", &[5, 6, 7, 8], 2)], Layout::Rows, 8);
     assert_eq!(labels(&made.examples[0]), [IGNORE_INDEX, 7, 8, IGNORE_INDEX]);
 }
 
 #[test]
 fn blocks_are_named_after_the_row_they_begin_in_and_keep_the_short_rest() {
     let rows = [row("t:1", &[1, 2, 3], 0), row("t:4", &[4, 5, 6, 7], 0), row("t:9", &[8], 0)];
-    let made = examples(&rows, TaskKind::CausalLm, Layout::Blocks, 3);
+    let made = made(&rows, Layout::Blocks, 3);
     let seen: Vec<(&str, &[u32])> =
         made.examples.iter().map(|e| (e.key.as_str(), e.sequences[0].ids.as_slice())).collect();
     assert_eq!(seen, [("t:1@0", &[1, 2, 3][..]), ("t:4@1", &[4, 5, 6]), ("t:4@2", &[7, 8])]);
@@ -36,7 +58,7 @@ fn blocks_are_named_after_the_row_they_begin_in_and_keep_the_short_rest() {
 
 #[test]
 fn a_block_with_no_target_is_left_out_and_counted() {
-    let made = examples(&[row("t:1", &[1, 2, 3, 4], 0)], TaskKind::CausalLm, Layout::Blocks, 3);
+    let made = made(&[row("t:1", &[1, 2, 3, 4], 0)], Layout::Blocks, 3);
     assert_eq!((made.examples.len(), made.without_target), (1, 1), "the rest is one token with nothing behind it");
 }
 
@@ -54,13 +76,14 @@ proptest! {
         }).collect();
         let prompts: Vec<bool> =
             lengths.iter().flat_map(|&(length, prompt)| (0..length).map(move |t| t < prompt as usize)).collect();
-        let made = examples(&rows, TaskKind::CausalLm, Layout::Blocks, max_length);
+        let made = made(&rows, Layout::Blocks, max_length);
         let tokens: usize = made.examples.iter().map(|e| e.tokens()).sum();
         prop_assert_eq!((next as usize).div_ceil(max_length), made.examples.len() + made.without_target as usize);
         prop_assert!(tokens <= next as usize);
-        for example in &made.examples {
+        for (example, targets) in made.examples.iter().zip(&made.targets) {
             prop_assert!(example.tokens() <= max_length);
-            prop_assert!(targets(example) > 0);
+            prop_assert!(*targets > 0);
+            prop_assert_eq!(example.sequences[0].learnt_tokens(), *targets);
             for (t, label) in labels(example).into_iter().enumerate() {
                 let expected = example.sequences[0].ids.get(t + 1).filter(|&&id| !prompts[id as usize]);
                 prop_assert_eq!(label, expected.map_or(IGNORE_INDEX, |&id| i64::from(id)));

@@ -1,0 +1,118 @@
+//! The rows of one split as the training loop reads them.
+//!
+//! Rows stay in their file; an [`Example`] is made when it is asked for. A row of a causal language model says which of
+//! its tokens are learnt; a token of a prompt never is. Price: one allocation and copy for each row that is read.
+
+use std::borrow::Cow;
+use std::sync::OnceLock;
+
+use retune_roles::{Example, Rows, Sequence, Target, TaskKind};
+
+use crate::blocks::{self, Block, blocks};
+use crate::selection::Selection;
+use crate::spec::Layout;
+
+/// Prepared rows of one split, in a mapped file.
+pub struct Dataset {
+    rows: Selection,
+    form: Form,
+    digest: OnceLock<String>,
+}
+
+enum Form {
+    /// A row has a class.
+    Classified,
+    /// A row is a text, learnt behind its prompt.
+    Text,
+    /// Rows are joined and cut.
+    Blocks(Vec<Block>),
+}
+
+impl std::fmt::Debug for Dataset {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dataset").field("examples", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl Dataset {
+    /// The examples of `rows`, and how many blocks are left out because no token of them is a target.
+    pub(crate) fn new(rows: Selection, task: TaskKind, layout: Layout, max_length: usize) -> (Self, u64) {
+        let (form, without_target) = match (task, layout) {
+            (TaskKind::SequenceClassification, _) => (Form::Classified, 0),
+            (TaskKind::CausalLm, Layout::Rows) => (Form::Text, 0),
+            (TaskKind::CausalLm, Layout::Blocks) => {
+                let (blocks, without_target) = blocks(&rows, max_length);
+                (Form::Blocks(blocks), without_target)
+            }
+        };
+        (Self { rows, form, digest: OnceLock::new() }, without_target)
+    }
+
+    /// The rows it is made of.
+    pub(crate) fn rows(&self) -> &Selection {
+        &self.rows
+    }
+
+    /// Tokens of an example that are a target of the loss; 0 for a classification.
+    pub(crate) fn targets(&self, row: usize) -> usize {
+        match &self.form {
+            Form::Classified => 0,
+            Form::Text => {
+                let head = self.rows.head(row);
+                head.tokens.saturating_sub(head.prompt_tokens.max(1)) as usize
+            }
+            Form::Blocks(blocks) => blocks[row].targets as usize,
+        }
+    }
+
+    /// All examples, in memory.
+    pub fn to_vec(&self) -> Vec<Example> {
+        (0..self.len()).map(|row| self.example(row)).collect()
+    }
+
+    fn example(&self, row: usize) -> Example {
+        let target = match &self.form {
+            Form::Blocks(blocks) => return blocks::example(&self.rows, &blocks[row]),
+            Form::Classified => self.rows.class(&self.rows.head(row)).map_or(Target::None, Target::Class),
+            Form::Text => Target::None,
+        };
+        let (file, number) = self.rows.locate(row);
+        let head = file.head(number);
+        let completion = head.prompt_tokens..head.tokens;
+        let learnt = match self.form {
+            Form::Text if !completion.is_empty() => vec![completion],
+            _ => Vec::new(),
+        };
+        let ids = file.ids(number, 0, u32::MAX).collect();
+        let sequence = Sequence { ids, segments: file.segments(number).to_vec(), learnt };
+        Example { key: file.key(number), sequences: vec![sequence], target, extra: file.extra(number) }
+    }
+}
+
+impl Rows for Dataset {
+    fn len(&self) -> usize {
+        match &self.form {
+            Form::Blocks(blocks) => blocks.len(),
+            _ => self.rows.len(),
+        }
+    }
+
+    fn length(&self, row: usize) -> usize {
+        match &self.form {
+            Form::Blocks(blocks) => blocks[row].tokens as usize,
+            _ => self.rows.tokens(row),
+        }
+    }
+
+    fn get(&self, row: usize) -> Cow<'_, Example> {
+        Cow::Owned(self.example(row))
+    }
+
+    fn digest(&self) -> String {
+        self.digest.get_or_init(|| retune_roles::rows::digest(self)).clone()
+    }
+}
+
+#[cfg(test)]
+#[path = "dataset_tests.rs"]
+mod tests;

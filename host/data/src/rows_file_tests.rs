@@ -1,0 +1,137 @@
+use proptest::prelude::*;
+
+use retune_roles::digest::Digest;
+
+use super::*;
+
+fn account() -> Account {
+    let dropped = Dropped { stage: "dedup".into(), reason: "duplicate".into(), count: 1, keys: vec!["t:4".to_owned()] };
+    Account { read: 3, limited: 0, added: 1, dropped: vec![dropped] }
+}
+
+fn sample() -> Vec<Row> {
+    let row = |line: u64, label: &str| Row {
+        key: format!("t.csv:{line}"),
+        line: Some(line),
+        input_ids: vec![1, 2, 3],
+        label: Some(label.to_owned()),
+        ..Row::default()
+    };
+    let made = Row { key: "t.csv:5#1".to_owned(), token_type_ids: vec![0, 1, 1], ..row(5, "b") };
+    vec![row(2, "b"), row(3, "a"), made]
+}
+
+fn write(directory: &Path, key: &str, rows: &[Row]) -> std::path::PathBuf {
+    let path = directory.join(format!("{key}.rows"));
+    let mut writer = RowsWriter::new(Some(directory), "t.csv".to_owned()).unwrap();
+    rows.iter().for_each(|row| writer.push(row).unwrap());
+    writer.finish(key, account(), Some(&path)).unwrap();
+    path
+}
+
+/// A row as it was before it was written.
+fn read(file: &RowsFile, row: usize) -> Row {
+    let head = file.head(row);
+    assert_eq!(head.tokens, file.tokens(row));
+    Row {
+        key: file.key(row),
+        line: head.line,
+        input_ids: file.ids(row, 0, u32::MAX).collect(),
+        token_type_ids: file.segments(row).to_vec(),
+        prompt_tokens: head.prompt_tokens,
+        label: head.label.map(|label| file.labels()[label as usize].name.clone()),
+        extra: file.extra(row),
+        text: head.text,
+        group: head.group,
+        truncated: head.truncated,
+        doubled_bos: head.doubled_bos,
+        empty: head.empty,
+        seam: head.seam,
+    }
+}
+
+fn whole(path: &Path, key: &str) -> Option<RowsFile> {
+    match RowsFile::open(path, key) {
+        Opened::Whole(file) => Some(file),
+        Opened::Absent | Opened::Damaged => None,
+    }
+}
+
+#[test]
+fn what_is_written_is_found_under_its_key_and_no_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = Digest::default().part("a", "1").finish();
+    assert!(matches!(RowsFile::open(&directory.path().join("none"), &key), Opened::Absent));
+    let path = write(&directory.path().join("not/there/yet"), &key, &sample());
+    let file = whole(&path, &key).unwrap();
+    assert_eq!((file.len(), file.account()), (3, &account()));
+    assert_eq!((0..3).map(|row| read(&file, row)).collect::<Vec<_>>(), sample());
+    let labels: Vec<(&str, &str)> = file.labels().iter().map(|l| (l.name.as_str(), l.first.as_str())).collect();
+    assert_eq!(labels, [("b", "t.csv:2"), ("a", "t.csv:3")], "numbered as they appear, with their first row");
+    let other = Digest::default().part("a", "2").finish();
+    assert!(matches!(RowsFile::open(&path, &other), Opened::Damaged), "a file under another key is not its result");
+}
+
+#[test]
+fn every_single_changed_byte_and_every_cut_is_noticed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = write(directory.path(), "k", &sample());
+    let bytes = std::fs::read(&path).unwrap();
+    let changed = directory.path().join("changed");
+    for at in 0..bytes.len() {
+        let mut other = bytes.clone();
+        other[at] ^= 0x40;
+        std::fs::write(&changed, &other).unwrap();
+        assert!(matches!(RowsFile::open(&changed, "k"), Opened::Damaged), "byte {at}");
+        std::fs::write(&changed, &bytes[..at]).unwrap();
+        assert!(matches!(RowsFile::open(&changed, "k"), Opened::Damaged), "cut at {at}");
+    }
+}
+
+#[test]
+fn rows_without_a_place_in_the_cache_go_with_the_value() {
+    let mut writer = RowsWriter::new(None, "t.csv".to_owned()).unwrap();
+    writer.push(&sample()[0]).unwrap();
+    let file = writer.finish("k", account(), None).unwrap();
+    let path = file.temporary.as_ref().unwrap().to_path_buf();
+    assert_eq!(read(&file, 0), sample()[0]);
+    assert!(path.exists());
+    drop(file);
+    assert!(!path.exists());
+}
+
+#[test]
+fn parts_of_a_key_do_not_run_into_each_other() {
+    let key = |parts: &[(&str, &str)]| parts.iter().fold(Digest::default(), |key, (n, v)| key.part(n, v)).finish();
+    assert_ne!(key(&[("a", "bc")]), key(&[("ab", "c")]));
+    assert_ne!(key(&[("a", "b"), ("c", "d")]), key(&[("a", "bc"), ("", "d")]));
+    assert_eq!(key(&[("a", "b")]), key(&[("a", "b")]));
+}
+
+proptest! {
+    #[test]
+    fn rows_survive_the_file_bit_for_bit(
+        (ids, segmented) in (prop::collection::vec(any::<u32>(), 0..20), any::<bool>()),
+        extra in prop::collection::vec(any::<f32>().prop_filter("equal to itself", |f| !f.is_nan()), 0..4),
+        flags in any::<[bool; 4]>(),
+        (key, line, label, prompt_tokens) in (".{0,20}", any::<Option<u64>>(), any::<Option<String>>(), any::<u32>()),
+        (text, group) in (any::<[u8; 16]>(), any::<Option<[u8; 16]>>()),
+        (from, most) in (0u32..20, 0u32..20),
+    ) {
+        let [truncated, doubled_bos, empty, seam] = flags;
+        let token_type_ids = if segmented { ids.iter().map(|id| *id as u8).collect() } else { Vec::new() };
+        let row = Row {
+            key, line, input_ids: ids, token_type_ids, prompt_tokens, label, extra, text, group, truncated,
+            doubled_bos, empty, seam,
+        };
+        let plain = Row { key: format!("t.csv:{}", line.unwrap_or(0)), ..row.clone() };
+        let directory = tempfile::tempdir().unwrap();
+        let path = write(directory.path(), "k", &[row.clone(), plain.clone()]);
+        let file = whole(&path, "k").unwrap();
+        prop_assert_eq!(read(&file, 0), row.clone());
+        prop_assert_eq!(read(&file, 1), plain);
+        let from = from.min(row.input_ids.len() as u32);
+        let end = row.input_ids.len().min((from + most) as usize);
+        prop_assert_eq!(file.ids(0, from, most).collect::<Vec<_>>(), &row.input_ids[from as usize..end]);
+    }
+}
