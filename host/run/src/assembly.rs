@@ -6,12 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use retune_data::{
-    DataReport, DataSpec, Prepared, Source, SplitName, Tokenization, label_set, prepare, prepare_source,
+    DataReport, DataSpec, Dataset, Prepared, Source, SplitName, Tokenization, prepare, prepare_source,
 };
-use retune_roles::{Example, Tokenizer};
+use retune_roles::Tokenizer;
 use retune_tensor::Device;
 use retune_tensor::device::DeviceChoice;
-use retune_train::model::{Base, LoadReport, Model, may_replace};
+use retune_train::model::{Base, LoadReport, Model, ModelConfig, may_replace};
 
 use crate::Reporter;
 use crate::machine;
@@ -63,10 +63,15 @@ impl Assembly {
         Ok(Self { device, roles, tokenizer: Arc::new(tokenizer), data: settings::data(recipe, cache) })
     }
 
-    /// The model a run starts from, and what its files had to say.
-    pub fn base(&self, recipe: &Recipe) -> Result<(Model, LoadReport)> {
-        let labels = label_set(&self.data).map_err(|e| locate::data(recipe, e))?;
-        self.load(recipe, &settings::base(recipe), labels)
+    /// Refuses a base whose `config.json` fits neither tokenizer nor lengths, before any row is read.
+    pub fn check_base(&self, recipe: &Recipe) -> Result<()> {
+        let config = ModelConfig::read(recipe.model.base.path()).map_err(|e| locate::model(recipe, &e))?;
+        self.check(recipe, &config)
+    }
+
+    /// The model a run starts from, for the labels that were found in its rows, and what its files had to say.
+    pub fn base(&self, recipe: &Recipe, labels: &[String]) -> Result<(Model, LoadReport)> {
+        self.load(recipe, &settings::base(recipe), labels.to_vec())
     }
 
     /// A model from `base`, known to fit tokenizer and lengths.
@@ -75,10 +80,13 @@ impl Assembly {
         let (mut model, report) =
             Model::load(base, &task, recipe.seed, &self.device).map_err(|e| locate::model(recipe, &e))?;
         model.settle_padding(&recipe.model.tokenizer).map_err(|e| locate::model(recipe, &e))?;
-        let config = model.config();
-        self.tokenizer.check_fits(config.shape.vocab_size).map_err(|e| locate::data(recipe, e))?;
-        self.data.check_positions(config.shape.longest_row()).map_err(|e| locate::data(recipe, e))?;
+        self.check(recipe, model.config())?;
         Ok((model, report))
+    }
+
+    fn check(&self, recipe: &Recipe, config: &ModelConfig) -> Result<()> {
+        self.tokenizer.check_fits(config.shape.vocab_size).map_err(|e| locate::data(recipe, e))?;
+        self.data.check_positions(config.shape.longest_row()).map_err(|e| locate::data(recipe, e))
     }
 
     /// All splits.
@@ -96,7 +104,7 @@ impl Assembly {
         source: &Source,
         labels: &[String],
         console: &mut dyn Reporter,
-    ) -> Result<(Vec<Example>, DataReport)> {
+    ) -> Result<(Dataset, DataReport)> {
         let stages = self.roles.stages(&self.lent_tokenizer());
         let labels = (!labels.is_empty()).then_some(labels);
         let prepared =

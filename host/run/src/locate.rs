@@ -32,6 +32,9 @@ pub fn data(recipe: &Recipe, error: DataError) -> Diagnostic {
         }
         DataError::TokenizerMissing { .. }
         | DataError::TokenizerBroken { .. }
+        | DataError::TokenizerLacksToken { .. }
+        | DataError::TokenizerWithoutTemplate { .. }
+        | DataError::TokenizerOption { .. }
         | DataError::TokenizerDoesNotFit { .. } => {
             (recipe.place("model.tokenizer").or_else(|| recipe.place("model.base")), "the tokenizer")
         }

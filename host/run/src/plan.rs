@@ -4,6 +4,7 @@
 //! the memory is an estimate, an upper bound for batches of the longest rows.
 
 use retune_data::{Prepared, SplitName};
+use retune_roles::Rows as _;
 use retune_train::Trainer;
 use retune_train::model::Model;
 use serde::Serialize;

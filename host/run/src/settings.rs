@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use retune_data::{Columns, DataSpec, Source, Validation as DataValidation};
-use retune_roles::Example;
+use retune_roles::Rows;
 use retune_train::model::{Base, Task};
 use retune_train::{
     AdamW, Best, CheckpointSpec, EarlyStopping, EvaluationSpec, Every as TrainEvery, LrScheduler, Mode, Reinitialize,
@@ -44,7 +44,7 @@ pub fn data(recipe: &Recipe, cache: Option<PathBuf>) -> DataSpec {
 }
 
 /// What the training room is to do; `validation` is empty when nothing can be evaluated.
-pub fn training(recipe: &Recipe, checkpoints: PathBuf, validation: &[Example]) -> TrainSpec {
+pub fn training(recipe: &Recipe, checkpoints: PathBuf, validation: &dyn Rows) -> TrainSpec {
     let t = &recipe.training;
     let e = &recipe.evaluation;
     let evaluates = !validation.is_empty() && e.every != Every::Never;
