@@ -75,6 +75,7 @@ impl Cache {
     pub(crate) fn keep(&self, key: &str, rows: RowsWriter, account: Account) -> std::io::Result<RowsFile> {
         let path = self.path(key);
         let kept = rows.finish(key, account, Some(&path))?;
+        crate::rows_file::touch(&path);
         // Not being able to make room is no reason to stop.
         let _ = self.shrink(self.limit, Some(&path));
         Ok(kept)

@@ -1,6 +1,6 @@
 use std::fmt::Write as _;
 
-use retune_roles::{BatchResult, Output, Preprocessor, PreprocessorContract, Rejection, Sample, Target};
+use retune_roles::{BatchResult, Output, Preprocessor, PreprocessorContract, Rejection, Sample, Target, Value};
 
 use super::*;
 use crate::cache::Cache;
@@ -287,7 +287,8 @@ fn a_second_run_takes_its_rows_from_the_cache_and_anything_that_matters_makes_th
         [Some(&prepared.train), Some(&prepared.validation), prepared.test.as_ref()]
             .map(|data| data.map(Dataset::to_vec))
     };
-    assert_eq!(rows(&first), rows(&second));
+    let expected = rows(&first);
+    assert_eq!(expected, rows(&second));
     assert_eq!(first.report.splits, second.report.splits);
     assert_eq!(first.report.sources[0].dropped, second.report.sources[0].dropped);
 
@@ -307,13 +308,15 @@ fn a_second_run_takes_its_rows_from_the_cache_and_anything_that_matters_makes_th
 
     let CacheUse::Hit { key } = &second.report.sources[0].cache else { panic!() };
     let path = Cache::new(&directory.path().join("cache")).path(key);
+    // Under another name: what a run has mapped is never written to.
     let mut bytes = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     std::fs::write(&path, bytes).unwrap();
     let rebuilt = run(&spec, &stages).unwrap();
     assert_eq!(states(&rebuilt), ["rebuilt", "hit"]);
-    assert_eq!(rows(&rebuilt), rows(&first));
+    assert_eq!(rows(&rebuilt), expected);
     assert!(rebuilt.report.warnings.iter().any(|w| w.contains("damaged")), "{:?}", rebuilt.report.warnings);
     assert_eq!(states(&run(&spec, &stages).unwrap()), ["hit", "hit"]);
 }
@@ -431,6 +434,82 @@ fn progress_ends_with_all_bytes_and_all_rows() {
     let last = seen.last().unwrap();
     assert_eq!((last.bytes_read, last.rows), (last.bytes_total, 90));
     assert!(seen.windows(2).all(|pair| pair[0].bytes_read <= pair[1].bytes_read));
+}
+
+/// Writes the label column: the word behind the last space of the text, which it takes off.
+struct LastWord(PreprocessorContract);
+
+impl Preprocessor for LastWord {
+    fn name(&self) -> &str {
+        "last-word"
+    }
+    fn describe(&self) -> &PreprocessorContract {
+        &self.0
+    }
+    fn process(&mut self, batch: &[Sample]) -> retune_roles::Result<BatchResult> {
+        let mut result = BatchResult::default();
+        for (source, sample) in batch.iter().enumerate() {
+            let text = sample.fields.iter().find(|(name, _)| name == "text").unwrap().1.as_text().unwrap();
+            let (text, label) = text.rsplit_once(' ').unwrap();
+            let field = |name: &str, value: &str| (name.to_owned(), Value::Text(value.to_owned()));
+            let fields = vec![field("text", text), field("category", &label.to_lowercase())];
+            result.outputs.push(Output { source: source as u32, fields });
+        }
+        Ok(result)
+    }
+    fn finish(&mut self) -> retune_roles::Result<Vec<Output>> {
+        Ok(Vec::new())
+    }
+}
+
+#[test]
+fn a_stage_may_write_the_label_column() {
+    let directory = Directory::new();
+    directory.write("train.csv", "text\nmy card lost\nwhere is the card Arrived\nmy card Lost\n");
+    directory.write("test.csv", "text\nthe card LOST\nthe card stolen\n");
+    let contract = PreprocessorContract {
+        reads: vec!["text".to_owned()],
+        writes: vec!["text".to_owned(), "category".to_owned()],
+        stateful: false,
+        cacheable: true,
+    };
+    let stages = [Stage {
+        name: "last-word".to_owned(),
+        fingerprint: String::new(),
+        make: Box::new(move || Ok(Box::new(LastWord(contract.clone())))),
+    }];
+    let mut spec = spec(&directory);
+    let prepared = run(&spec, &stages).unwrap();
+    assert_eq!(prepared.labels, ["arrived", "lost"]);
+    let targets: Vec<Target> = prepared.train.to_vec().into_iter().map(|example| example.target).collect();
+    assert_eq!(targets, [Target::Class(1), Target::Class(0), Target::Class(1)]);
+    spec.test = Some(directory.path().join("test.csv").into());
+    let error = run(&spec, &stages).unwrap_err();
+    insta::assert_snapshot!(error, @"test.csv:3 has the label `stolen`, which is not among the labels of train.csv");
+}
+
+#[test]
+fn rows_of_a_group_stay_on_one_side_and_a_group_needs_a_split() {
+    let directory = Directory::new();
+    let mut csv = "text,category,customer\n".to_owned();
+    for (i, row) in intents(90, 0).lines().skip(1).enumerate() {
+        let _ = writeln!(csv, "{row},customer-{}", i / 5);
+    }
+    directory.write("train.csv", csv);
+    let mut spec = spec(&directory);
+    spec.group_by = Some("customer".to_owned());
+    let error = run(&spec, &[]).unwrap_err();
+    insta::assert_snapshot!(error, @"`data.group_by` is customer; expected nothing, unless `data.validation` is a split");
+    spec.validation = Validation::Split { fraction: 0.2 };
+    let prepared = run(&spec, &[]).unwrap();
+    let customers = |data: &Dataset| -> std::collections::BTreeSet<u64> {
+        data.to_vec().iter().map(|e| (e.key.rsplit(':').next().unwrap().parse::<u64>().unwrap() - 2) / 5).collect()
+    };
+    assert!(customers(&prepared.train).is_disjoint(&customers(&prepared.validation)));
+    assert!((10..=20).contains(&prepared.validation.len()), "{}", prepared.validation.len());
+    spec.group_by = Some("costumer".to_owned());
+    let error = run(&spec, &[]).unwrap_err();
+    insta::assert_snapshot!(error, @"train.csv:1 has no column `costumer` (data.group_by); did you mean `customer`?");
 }
 
 #[test]

@@ -276,8 +276,7 @@ impl RowsFile {
             Err(e) if e.kind() == ErrorKind::NotFound => return Opened::Absent,
             Err(_) => return Opened::Damaged,
         };
-        // Marks it as used; the cache forgets first what was not used for longest.
-        let _ = File::options().append(true).open(path).and_then(|f| f.set_modified(std::time::SystemTime::now()));
+        touch(path);
         map(&file).ok().and_then(|map| Self::checked(map, key)).map_or(Opened::Damaged, Opened::Whole)
     }
 
@@ -403,6 +402,12 @@ impl RowsFile {
         let at = self.offset(row) + HEAD + 4 * (head.tokens + head.extra) as usize + segments;
         String::from_utf8_lossy(&self.map[at..at + head.key as usize]).into_owned()
     }
+}
+
+/// Marks a file as used; the cache lets go first what was not used for longest. One that cannot be marked is only
+/// made anew sooner.
+pub(crate) fn touch(path: &Path) {
+    let _ = File::options().append(true).open(path).and_then(|file| file.set_modified(std::time::SystemTime::now()));
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {

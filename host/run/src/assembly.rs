@@ -5,9 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use retune_data::{
-    DataReport, DataSpec, Dataset, Prepared, Source, SplitName, Tokenization, prepare, prepare_source,
-};
+use retune_data::{DataReport, DataSpec, Dataset, Prepared, Source, SplitName, Tokenization, prepare, prepare_source};
 use retune_roles::Tokenizer;
 use retune_tensor::Device;
 use retune_tensor::device::DeviceChoice;
