@@ -393,3 +393,24 @@ fn a_language_model_learns_from_plain_text_with_a_plugins_loss_and_metric() {
     assert_eq!(predicted.code, Some(1));
     assert!(predicted.err.contains("sequence-classification"), "{}", predicted.err);
 }
+
+#[test]
+fn prepared_rows_are_kept_listed_and_removed() {
+    let tiny = Tiny::new();
+    tiny.recipe("");
+    assert_eq!(tiny.retune(&["prepare", "recipe.toml", "-q"]).code, Some(0));
+    let listed = tiny.retune(&["cache", "list"]);
+    assert_eq!((listed.code, listed.out.lines().count()), (Some(0), 3), "{}", listed.out);
+    assert!(listed.out.contains(": 2 files, "), "{}", listed.out);
+    let json: serde_json::Value = serde_json::from_str(&tiny.retune(&["cache", "list", "--json"]).out).expect("JSON");
+    assert_eq!(json["files"].as_array().map(Vec::len), Some(2));
+    assert_eq!(json["limit"], 10_u64 << 30);
+    let smallest = json["files"].as_array().into_iter().flatten().filter_map(|file| file["bytes"].as_u64()).min();
+    let size = smallest.expect("a size").to_string();
+    assert!(tiny.retune(&["cache", "prune", "--size", &size]).out.starts_with("removed 1 file"));
+    assert!(tiny.retune(&["cache", "clear"]).out.starts_with("removed 1 file"));
+    assert!(tiny.retune(&["cache", "list"]).out.contains(": 0 files, "));
+    let wrong =
+        tiny.said(tiny.command(&["cache", "list"]).env("RETUNE_CACHE_SIZE", "much").output().expect("it starts"));
+    assert!(wrong.err.contains("RETUNE_CACHE_SIZE is `much`: expected a size"), "{}", wrong.err);
+}

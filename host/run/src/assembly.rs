@@ -58,7 +58,8 @@ impl Assembly {
         };
         let tokenizer = Tokenization::open(tokenizer).map_err(|e| locate::data(recipe, e))?;
         let device = device(recipe)?;
-        Ok(Self { device, roles, tokenizer: Arc::new(tokenizer), data: settings::data(recipe, cache) })
+        let data = DataSpec { cache_limit: machine::cache_limit()?, ..settings::data(recipe, cache) };
+        Ok(Self { device, roles, tokenizer: Arc::new(tokenizer), data })
     }
 
     /// Refuses a base whose `config.json` fits neither tokenizer nor lengths, before any row is read.

@@ -2,7 +2,11 @@
 
 use std::path::PathBuf;
 
+use retune_data::cache::DEFAULT_LIMIT;
+use retune_recipe::diagnostic::{Diagnostic, Result};
+
 use crate::manifest::Hardware;
+use crate::words::parse_bytes;
 
 /// Processors this process may use.
 pub fn cores() -> usize {
@@ -52,6 +56,17 @@ pub fn cache_directory() -> Option<PathBuf> {
         set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")))
     };
     base.map(|base| base.join("retune"))
+}
+
+/// How many bytes of prepared rows are kept: `RETUNE_CACHE_SIZE`, else 10 GiB.
+///
+/// # Errors
+/// The variable holds no size.
+pub fn cache_limit() -> Result<u64> {
+    let Some(text) = std::env::var("RETUNE_CACHE_SIZE").ok().filter(|text| !text.is_empty()) else {
+        return Ok(DEFAULT_LIMIT);
+    };
+    parse_bytes(&text).map_err(|e| Diagnostic::new(format!("RETUNE_CACHE_SIZE is `{text}`: {e}")))
 }
 
 /// A line of `/proc` in kB, as bytes.

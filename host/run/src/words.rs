@@ -56,6 +56,31 @@ pub fn bytes(number: u64) -> String {
     format!("{size:.1} {}", UNITS[unit])
 }
 
+/// Reads `2GiB`, `500 MB`, `4096`: a number of bytes, in powers of 1024 with an `i` and of 1000 without.
+///
+/// # Errors
+/// What is expected, when it is none.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let unit = match text[end..].trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "kb" => 1e3,
+        "mb" => 1e6,
+        "gb" => 1e9,
+        "tb" => 1e12,
+        "k" | "kib" => 1024.0,
+        "m" | "mib" => 1024.0 * 1024.0,
+        "g" | "gib" => 1024.0 * 1024.0 * 1024.0,
+        "t" | "tib" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
+        _ => f64::NAN,
+    };
+    match text[..end].parse::<f64>().map(|number| number * unit) {
+        Ok(bytes) if bytes.is_finite() => Ok(bytes as u64),
+        _ => Err("expected a size such as 500MB, 2GiB or a number of bytes".to_owned()),
+    }
+}
+
 /// `45 s`, `3 min 20 s`, `2 h 05 min`.
 pub fn duration(seconds: f64) -> String {
     let whole = seconds.max(0.0).round() as u64;
@@ -113,5 +138,12 @@ mod tests {
         assert_eq!([1_048_575, 1_073_741_823].map(bytes).join(", "), "1.0 MiB, 1.0 GiB");
         assert_eq!([59.96, 3_599.7].map(duration).join(", "), "1 min 00 s, 1 h 00 min");
         assert_eq!(duration(9.97), "10 s");
+    }
+
+    #[test]
+    fn a_size_is_read_as_it_is_written() {
+        let read = ["0", "4096", "500 MB", "2GiB", "1.5k"].map(|text| parse_bytes(text).unwrap());
+        assert_eq!(read, [0, 4096, 500_000_000, 2 << 30, 1536]);
+        assert!(["", "GiB", "-1", "2 apples", "1.2.3"].iter().all(|text| parse_bytes(text).is_err()));
     }
 }

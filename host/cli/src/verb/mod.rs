@@ -1,5 +1,6 @@
 //! The command line: what can be asked of retune.
 
+mod cache;
 mod common;
 mod doctor;
 mod evaluate;
@@ -23,6 +24,7 @@ use crate::console::Verbosity;
 
 const ENVIRONMENT: &str = "Environment:
   RETUNE_CACHE  where prepared data and compiled plugins are kept; `retune doctor` shows the place
+  RETUNE_CACHE_SIZE  how much prepared data may take, such as 20GiB [default: 10GiB]; `retune cache` lists it
   RETUNE_LOG    what is logged: warn, plugin=info (what plugins say), debug
   NO_COLOR      no colours
 
@@ -54,6 +56,8 @@ enum Verb {
     Plugin(plugin::Args),
     /// List, show and check recipes
     Recipe(recipe::Args),
+    /// List or remove the prepared rows that are kept from run to run
+    Cache(cache::Args),
     /// Show what this machine can do, and what is missing for more
     Doctor(doctor::Args),
     /// Check arithmetic, parity, a training step and memory on a device
@@ -86,6 +90,7 @@ impl Cli {
             Verb::Report(args) => report::run(&args),
             Verb::Plugin(args) => plugin::run(&args),
             Verb::Recipe(args) => recipe::run(args),
+            Verb::Cache(args) => cache::run(&args),
             Verb::Doctor(args) => doctor::run(&args),
             Verb::SelfCheck(args) => self_check::run(&args),
         }
