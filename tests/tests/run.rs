@@ -402,7 +402,7 @@ fn prepared_rows_are_kept_listed_and_removed() {
     let listed = tiny.retune(&["cache", "list"]);
     assert_eq!((listed.code, listed.out.lines().count()), (Some(0), 3), "{}", listed.out);
     assert!(listed.out.contains(": 2 files, "), "{}", listed.out);
-    let json: serde_json::Value = serde_json::from_str(&tiny.retune(&["cache", "list", "--json"]).out).expect("JSON");
+    let json: Value = serde_json::from_str(&tiny.retune(&["cache", "list", "--json"]).out).expect("JSON");
     assert_eq!(json["files"].as_array().map(Vec::len), Some(2));
     assert_eq!(json["limit"], 10_u64 << 30);
     let smallest = json["files"].as_array().into_iter().flatten().filter_map(|file| file["bytes"].as_u64()).min();

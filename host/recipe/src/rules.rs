@@ -11,7 +11,7 @@ use crate::Recipe;
 use crate::derived::fit_for_a_name;
 use crate::place::Place;
 use crate::problems::Problems;
-use crate::sections::{Every, Method, RoleRef, RoleSource, Scheme};
+use crate::sections::{Every, Method, RoleRef, RoleSource, Scheme, Validation};
 
 /// Extensions that say the format.
 const EXTENSIONS: &[&str] = &["csv", "tsv", "jsonl", "ndjson", "txt", "text"];
@@ -148,6 +148,14 @@ impl<'a> Rules<'a> {
                 "`data.limit_per_label` needs a label column",
                 "no label to count by",
                 "name one: columns = { label = \"…\" }, or remove this",
+            );
+        }
+        if data.group_by.is_some() && !matches!(data.validation, Some(Validation::Split { .. })) {
+            self.broken(
+                "data.group_by",
+                "`data.group_by` needs a validation split",
+                "nothing is split",
+                "write validation = { split = 0.1 }, or remove this",
             );
         }
         match self.labelled() {

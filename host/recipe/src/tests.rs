@@ -156,6 +156,7 @@ extra_columns = ["weight"]
 labels = ["no", "yes"]
 max_length = 64
 limit_per_label = 10
+group_by = "kind"
 workers = 2
 preprocess = ["length-filter"]
 [strategy]

@@ -64,7 +64,7 @@ impl Assembly {
 
     /// Refuses a base whose `config.json` fits neither tokenizer nor lengths, before any row is read.
     pub fn check_base(&self, recipe: &Recipe) -> Result<()> {
-        let config = ModelConfig::read(recipe.model.base.path()).map_err(|e| locate::model(recipe, &e))?;
+        let config = ModelConfig::read(recipe.model.start().path()).map_err(|e| locate::model(recipe, &e))?;
         self.check(recipe, &config)
     }
 

@@ -39,6 +39,7 @@ pub fn data(recipe: &Recipe, cache: Option<PathBuf>) -> DataSpec {
         workers: data.workers.map_or(0, size),
         cache_dir: cache,
         limit_per_label: data.limit_per_label.map(size),
+        group_by: data.group_by.clone(),
         ..DataSpec::new(source(&data.train), recipe.model.task)
     }
 }

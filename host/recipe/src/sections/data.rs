@@ -45,6 +45,8 @@ pub struct Data {
     /// Keeps the first so many training rows of each label, in file order.
     #[schemars(range(min = 1))]
     pub limit_per_label: Option<u64>,
+    /// A column whose rows of one value never part when `validation` is a split: a customer, a document.
+    pub group_by: Option<String>,
     /// Threads that prepare data; never changes the result.
     #[schemars(range(min = 1), extend("x-default" = "all cores"))]
     pub workers: Option<u64>,
