@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use retune_data::Prepared;
-use retune_roles::Example;
+use retune_roles::Rows as _;
 use retune_train::model::Model;
 use retune_train::{Outcome, TrainError, TrainEvent, Trainer, evaluate};
 
@@ -154,12 +154,13 @@ impl Stages<'_> {
 
     /// Evaluates `model` on the rows of `when`, unless the run has done so before or there are none.
     fn measure(&mut self, when: When, model: &Model) -> std::result::Result<(), Cut> {
-        let (split, rows): (&str, &[Example]) = match when {
-            When::Before | When::After => ("validation", &self.prepared.validation),
-            When::Test => ("test", self.prepared.test.as_deref().unwrap_or_default()),
+        let (split, rows) = match when {
+            When::Before | When::After => ("validation", Some(&self.prepared.validation)),
+            When::Test => ("test", self.prepared.test.as_ref()),
         };
+        let Some(rows) = rows.filter(|rows| !rows.is_empty()) else { return Ok(()) };
         let history = self.history()?;
-        if rows.is_empty() || history.measured(when.as_str()).is_some() {
+        if history.measured(when.as_str()).is_some() {
             return Ok(());
         }
         let began = Instant::now();
@@ -172,7 +173,7 @@ impl Stages<'_> {
         let mut metrics = self.assembly.roles.metrics(&self.assembly.device)?;
         let batch = settings::size(self.recipe.evaluation.batch_size);
         let columns = settings::extra_columns(self.recipe);
-        let measured = evaluate(model, &rows, &mut *loss, &mut metrics, batch, &columns, &mut watch);
+        let measured = evaluate(model, rows, &mut *loss, &mut metrics, batch, &columns, &mut watch);
         self.console.clear();
         match measured {
             Ok(measured) => Ok(self.log.write(&HostEvent::Measured {
