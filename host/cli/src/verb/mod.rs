@@ -73,9 +73,12 @@ impl Cli {
             Verb::Prepare(args) => args.common.verbosity(),
             Verb::Evaluate(args) => args.common.verbosity(),
             Verb::Predict(args) => args.common.verbosity(),
-            Verb::Report(_) | Verb::Plugin(_) | Verb::Recipe(_) | Verb::Doctor(_) | Verb::SelfCheck(_) => {
-                Verbosity::Progress
-            }
+            Verb::Report(_)
+            | Verb::Plugin(_)
+            | Verb::Recipe(_)
+            | Verb::Cache(_)
+            | Verb::Doctor(_)
+            | Verb::SelfCheck(_) => Verbosity::Progress,
         }
     }
 

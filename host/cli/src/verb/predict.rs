@@ -163,7 +163,7 @@ impl Reader {
             prepare_source(&self.spec, SplitName::Test, &path.into(), None, &self.stages, &self.tokenizer, &mut |_| {});
         let examples = match prepared {
             Ok((examples, _)) => examples,
-            Err(retune_data::DataError::NothingLeft { .. }) => return Ok(texts.iter().map(|_| None).collect()),
+            Err(retune_data::DataError::NothingLeft { .. }) => return Ok(asked.iter().map(|_| None).collect()),
             Err(e) => {
                 return Err(match &self.recipe {
                     Some(recipe) => locate::data(recipe, e),
