@@ -38,9 +38,9 @@ pub fn run(recipe: &Recipe, options: &RunOptions, console: &mut dyn Reporter) ->
     let assembly = Assembly::new(recipe)?;
     assembly.check_base(recipe)?;
     let prepared = assembly.prepare(recipe, console)?;
-    tell_account(&prepared.report, console);
     let (model, loaded) = assembly.base(recipe, &prepared.labels)?;
     tell_loaded(&loaded, recipe, console);
+    tell_account(&prepared.report, console);
 
     let roles = Roles {
         loss: assembly.roles.loss(&assembly.device)?,
