@@ -43,6 +43,9 @@ pub fn derive(values: &mut Map<String, Json>, stem: &str) {
         }
     });
     within(values, "training", |training| {
+        if !training.contains_key("max_steps") {
+            absent(training, "epochs", || json!(3));
+        }
         within(training, "lr_scheduler", |scheduler| {
             if !scheduler.contains_key("warmup_steps") {
                 absent(scheduler, "warmup_ratio", || json!(0.1));

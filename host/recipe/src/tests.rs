@@ -274,7 +274,7 @@ fn what_is_set_on_the_command_line_wins_and_is_read_like_the_file() {
         "data.validation.split=0.25",
     ];
     let recipe = read_with(SOUND, &sets).unwrap();
-    assert_eq!((recipe.training.epochs, recipe.training.optimizer.learning_rate), (7, 1e-3));
+    assert_eq!((recipe.training.epochs, recipe.training.optimizer.learning_rate), (Some(7), 1e-3));
     assert_eq!(recipe.data.train, Path::new("/here/other.txt"));
     let written = resolved::resolved(&recipe);
     assert_eq!(resolved::resolved(&read(&written).unwrap()), written, "the resolved recipe has what was set");
@@ -433,7 +433,7 @@ fn a_recipe_includes_others_and_wins_over_them() {
     write("team/team.toml", "include = [\"base.toml\"]\nseed = 2\n[training]\nbatch_size = 8\n");
     let path = write("recipe.toml", &format!("include = \"team/team.toml\"\nseed = 3\n{SOUND}"));
     let recipe = Recipe::load(&path).unwrap();
-    assert_eq!((recipe.seed, recipe.training.epochs, recipe.training.batch_size), (3, 9, 8));
+    assert_eq!((recipe.seed, recipe.training.epochs, recipe.training.batch_size), (3, Some(9), 8));
     assert_eq!(recipe.loss.as_ref().unwrap().plugin(), Some(&*folder.path().join("team/focal.wasm")));
     assert!(!resolved::resolved(&recipe).contains("include"), "the resolved recipe stands alone");
 
@@ -469,4 +469,15 @@ fn the_origin_of_every_value_is_told() {
     ] {
         assert!(lines.iter().any(|line| line == expected), "{expected}\n{shown}");
     }
+}
+
+#[test]
+fn max_steps_without_epochs_is_not_cut_short_by_a_default_number_of_epochs() {
+    let epochs = |training: &str| {
+        let minimal = "[model]\nbase = \"b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.txt\"\n[training]\n";
+        read(&format!("{minimal}{training}")).unwrap().training.epochs
+    };
+    assert_eq!(epochs("max_steps = 50"), None);
+    assert_eq!(epochs(""), Some(3));
+    assert_eq!(epochs("max_steps = 50\nepochs = 2"), Some(2));
 }

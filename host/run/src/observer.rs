@@ -21,25 +21,19 @@ pub struct RunObserver<'a> {
     pub failed: Option<Diagnostic>,
     /// The step of the newest checkpoint.
     pub checkpoint: Option<u64>,
-    /// Steps taken.
-    pub step: u64,
 }
 
 impl<'a> RunObserver<'a> {
     /// Ready to watch.
     pub fn new(log: &'a mut EventLog, console: &'a mut dyn Reporter, interrupt: Interrupt) -> Self {
-        Self { log, console, interrupt, failed: None, checkpoint: None, step: 0 }
+        Self { log, console, interrupt, failed: None, checkpoint: None }
     }
 }
 
 impl Observer for RunObserver<'_> {
     fn event(&mut self, event: &TrainEvent) -> ControlFlow<()> {
         match event {
-            TrainEvent::RunStart { resumed_from, .. } => {
-                self.checkpoint = *resumed_from;
-                self.step = resumed_from.unwrap_or(0);
-            }
-            TrainEvent::Step { step, .. } => self.step = *step,
+            TrainEvent::RunStart { resumed_from, .. } => self.checkpoint = *resumed_from,
             TrainEvent::Checkpoint { step, .. } => self.checkpoint = Some(*step),
             _ => {}
         }
@@ -51,6 +45,10 @@ impl Observer for RunObserver<'_> {
             self.failed = Some(diagnostic);
             return ControlFlow::Break(());
         }
-        if self.interrupt.happened() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        ControlFlow::Continue(())
+    }
+
+    fn interrupted(&self) -> bool {
+        self.interrupt.happened()
     }
 }

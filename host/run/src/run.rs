@@ -58,6 +58,8 @@ pub fn run(recipe: &Recipe, options: &RunOptions, console: &mut dyn Reporter) ->
         .map_err(|e| locate::training(recipe, e))?;
     let device = describe(&assembly.device);
     if options.dry_run {
+        // So that what the policies freeze at the start is not counted as trainable.
+        trainer.start().map_err(|e| locate::training(recipe, e))?;
         return Ok(RunOutcome::Planned(Plan::new(recipe, device, &trainer, &prepared, assembly.roles.facts())));
     }
 

@@ -62,10 +62,12 @@ pub fn training(recipe: &Recipe, checkpoints: PathBuf, validation: &dyn Rows) ->
     };
     TrainSpec {
         seed: recipe.seed,
-        epochs: t.epochs,
+        // Without a number of epochs there are as many as the steps need.
+        epochs: t.epochs.unwrap_or(u32::MAX),
         max_steps: t.max_steps,
         batch_size: size(t.batch_size),
         gradient_accumulation_steps: size(t.gradient_accumulation_steps),
+        group_by_length: t.group_by_length,
         optimizer: AdamW {
             learning_rate: t.optimizer.learning_rate,
             weight_decay: t.optimizer.weight_decay,

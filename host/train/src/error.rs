@@ -123,7 +123,22 @@ pub enum TrainError {
         /// When it was found.
         step: u64,
     },
-    /// The observer asked to stop; nothing was saved beyond the last checkpoint.
+    /// Another worker failed; nothing of the step was applied.
+    #[error("worker {rank} failed at step {step}, so all have stopped; no weight was changed")]
+    Peer {
+        /// Which.
+        rank: usize,
+        /// The optimiser step, from 1.
+        step: u64,
+    },
+    /// The workers cannot reach one another, or this run cannot be shared among them.
+    #[error("workers: {problem}")]
+    Workers {
+        /// One sentence.
+        problem: String,
+    },
+    /// The observer asked to stop. When it did by [`Observer::interrupted`](crate::Observer::interrupted)
+    /// a checkpoint of this step was written; else nothing was saved beyond the last one.
     #[error("stopped after step {step}")]
     Stopped {
         /// Optimiser steps taken.
@@ -156,6 +171,7 @@ impl TrainError {
                 "look at these rows first; then try a lower learning_rate, a longer warm-up or a smaller max_grad_norm"
                     .into(),
             ),
+            Self::Peer { rank, .. } => Some(format!("the message of worker {rank} says why")),
             Self::NothingLearns { .. } => {
                 Some("unfreeze at least the head, for example by leaving `classifier.**` out of strategy.freeze".into())
             }

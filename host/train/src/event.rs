@@ -166,6 +166,13 @@ pub trait Observer {
     /// Told of every event, in order. `Break` ends the run at once, as a kill
     /// would: nothing is saved beyond the last checkpoint.
     fn event(&mut self, event: &TrainEvent) -> ControlFlow<()>;
+
+    /// Asked before every micro-batch of training and evaluation. True ends the run before it: the
+    /// step that was begun is given up, a checkpoint of the steps taken is written (if there are any), and a
+    /// resumed run goes on from there as if nothing had happened.
+    fn interrupted(&self) -> bool {
+        false
+    }
 }
 
 /// Watches nothing.

@@ -28,6 +28,8 @@ pub struct TrainSpec {
     pub batch_size: usize,
     /// Micro-batches in an optimiser step. Default 1.
     pub gradient_accumulation_steps: usize,
+    /// Draw the rows of a step from rows of about the same length. Default false.
+    pub group_by_length: bool,
     /// The optimiser.
     pub optimizer: AdamW,
     /// How the learning rate moves.
@@ -57,6 +59,7 @@ impl Default for TrainSpec {
             max_steps: None,
             batch_size: 8,
             gradient_accumulation_steps: 1,
+            group_by_length: false,
             optimizer: AdamW::default(),
             lr_scheduler: LrScheduler::default(),
             max_grad_norm: Some(1.0),

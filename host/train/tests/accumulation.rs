@@ -3,18 +3,17 @@
 
 mod support;
 
-use std::sync::{Barrier, Mutex};
-
 use retune_roles::{Example, Loss, Progress, RoleKind, builtin::CrossEntropy};
 use retune_train::{
-    TrainError,
     collate::Collation,
-    optimizer::gradients::{Floats, Gradients},
     training::sampler::{Position, Sampler},
     training::step::{Shape, StepSums, compute},
-    training::workers::Workers,
 };
-use support::{splitting::*, *};
+use support::{
+    peers::{Peer, peers},
+    splitting::*,
+    *,
+};
 
 #[test]
 fn gradients_of_a_classifier_do_not_depend_on_the_micro_batch() {
@@ -52,52 +51,6 @@ fn fifty_steps_of_a_language_model_have_the_same_losses_however_they_are_split()
     same_losses(make, &token_rows(35, 5), false);
 }
 
-/// What two threads have put in for the others to add.
-struct Table {
-    numbers: Mutex<Vec<Vec<f64>>>,
-    gradients: Mutex<Vec<Vec<Option<Vec<f32>>>>>,
-    barrier: Barrier,
-}
-
-/// One of several workers in this process.
-struct Thread<'a> {
-    rank: usize,
-    size: usize,
-    table: &'a Table,
-}
-
-impl Workers for Thread<'_> {
-    fn rank(&self) -> usize {
-        self.rank
-    }
-    fn size(&self) -> usize {
-        self.size
-    }
-    fn sum(&self, values: &mut [f64]) -> Result<(), TrainError> {
-        self.table.numbers.lock().unwrap().push(values.to_vec());
-        self.table.barrier.wait();
-        let all = self.table.numbers.lock().unwrap();
-        for (index, value) in values.iter_mut().enumerate() {
-            *value = all.iter().map(|part| part[index]).sum();
-        }
-        Ok(())
-    }
-    fn sum_gradients(&self, gradients: &mut Gradients) -> Result<(), TrainError> {
-        let mine = gradients.iter().map(|part| part.map(|floats| floats.to_vec().unwrap())).collect();
-        self.table.gradients.lock().unwrap().push(mine);
-        self.table.barrier.wait();
-        let all = self.table.gradients.lock().unwrap();
-        for (index, part) in gradients.iter_mut().enumerate() {
-            let Some(Floats::Host(sum)) = part else { continue };
-            sum.fill(0.0);
-            for other in all.iter().filter_map(|parts| parts[index].as_ref()) {
-                sum.iter_mut().zip(other).for_each(|(s, o)| *s += o);
-            }
-        }
-        Ok(())
-    }
-}
-
 #[test]
 fn several_workers_take_the_same_step_as_one() {
     let data = rows(19, 5);
@@ -109,22 +62,20 @@ fn several_workers_take_the_same_step_as_one() {
         let all: Vec<Example> = whole.rows.iter().map(|&row| data[row].clone()).collect();
         let one = sums(&bert(0.2), &mut CrossEntropy::for_sequences(), &all, 8, Some(3));
         for size in [2, 3] {
-            let table = Table { numbers: Mutex::default(), gradients: Mutex::default(), barrier: Barrier::new(size) };
             let shares: Vec<_> = (0..size).map(|rank| sampler.take(position, rank, size)).collect();
             let many: Vec<StepSums> = std::thread::scope(|scope| {
-                let worker = |rank: usize| {
-                    let (data, table, share) = (&data, &table, &shares[rank]);
+                let worker = |(rank, me): (usize, Peer)| {
+                    let (data, share) = (&data, &shares[rank]);
                     scope.spawn(move || {
                         let (model, mut loss) = (bert(0.2), CrossEntropy::for_sequences());
                         let mut collation = Collation::new(model.task(), &[]);
                         collation.want(RoleKind::Loss, loss.name(), loss.wants()).unwrap();
                         let mine: Vec<&Example> = share.rows.iter().map(|&row| &data[row]).collect();
                         let shape = Shape { batch_size: 2, dropout_seed: Some(3), first: share.first };
-                        let me = Thread { rank, size, table };
                         compute(&model, &mut loss, &collation, &mine, shape, &Progress::default(), &me).unwrap()
                     })
                 };
-                let threads: Vec<_> = (0..size).map(worker).collect();
+                let threads: Vec<_> = peers(size).into_iter().enumerate().map(worker).collect();
                 threads.into_iter().map(|thread| thread.join().unwrap()).collect()
             });
             for part in &many {

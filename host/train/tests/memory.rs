@@ -5,6 +5,7 @@ mod support;
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
+    borrow::Cow,
     ops::ControlFlow,
     path::Path,
     sync::{
@@ -13,6 +14,7 @@ use std::{
     },
 };
 
+use retune_roles::{Example, Rows, Sequence, Target};
 use retune_tensor::Device;
 use retune_train::{
     Best, EvaluationSpec, Strategy, TrainEvent, TrainSpec, Trainer,
@@ -120,4 +122,55 @@ fn frozen_weights_are_not_read_again_after_the_last_checkpoint() {
     // To take a digest is to copy the weights out of their tensors.
     assert_eq!(trainer.run(&mut observer).unwrap().frozen_unchanged, 40 * 16);
     assert!(0 < written && ended - written < weights / 10, "{} of {weights} bytes", ended - written);
+}
+
+#[test]
+fn digests_are_taken_of_the_weights_where_they_lie() {
+    let _turn = turn();
+    let mut model = deep_bert();
+    let expected = bytes(&model);
+    let weights = bytes_of(&model);
+    let before = ALL.load(Relaxed);
+    let digests: Vec<[u8; 32]> =
+        (0..expected.len()).map(|index| model.parameters_mut().fingerprint_in_place(index).unwrap()).collect();
+    let asked = ALL.load(Relaxed) - before;
+    assert!(asked < weights / 5, "{asked} bytes were asked for, for {weights} bytes of weights");
+    assert_eq!(digests, expected.into_iter().map(|(_, digest)| digest).collect::<Vec<_>>());
+    assert_eq!(bytes(&model).into_iter().map(|(_, digest)| digest).collect::<Vec<_>>(), digests);
+}
+
+/// Rows that are made when they are read, as those of a file are.
+struct Made(usize);
+
+impl Rows for Made {
+    fn len(&self) -> usize {
+        self.0
+    }
+
+    fn length(&self, row: usize) -> usize {
+        3 + row % 18
+    }
+
+    fn get(&self, row: usize) -> Cow<'_, Example> {
+        let ids = (0..self.length(row)).map(|token| (3 + (row + token) % 57) as u32).collect();
+        Cow::Owned(Example::new(format!("train.csv:{row}"), Sequence::of(ids), Target::Class((row % 3) as u32)))
+    }
+}
+
+#[test]
+fn training_and_evaluation_hold_the_rows_of_a_batch_and_no_others() {
+    let _turn = turn();
+    let (data, validation) = (Made(40_000), Made(4_000));
+    let (held, all) = most(|| (0..data.len()).map(|row| data.get(row).into_owned()).collect::<Vec<_>>());
+    drop(held);
+    let directory = tempfile::tempdir().unwrap();
+    let evaluation = EvaluationSpec { batch_size: Some(100), ..EvaluationSpec::default() };
+    let spec = TrainSpec { max_steps: Some(2), group_by_length: true, evaluation, ..spec(directory.path()) };
+    let model = bert(0.0);
+    let (outcome, most) = most(|| {
+        let trainer = Trainer::new(model, spec, roles(), &data, &validation).unwrap();
+        trainer.run(&mut |_: &TrainEvent| ControlFlow::Continue(())).unwrap()
+    });
+    assert_eq!(outcome.steps, 2);
+    assert!(most < all / 4, "{most} bytes at once; the rows take {all}");
 }

@@ -4,7 +4,7 @@
 mod support;
 
 use retune_roles::{
-    Batch, InputSpec, Loss, LossOutput, Progress,
+    Batch, InputSpec, Loss, LossOutput, Metric, Progress, ValueSpec,
     builtin::{Accuracy, CrossEntropy, Perplexity},
 };
 use retune_train::{
@@ -273,4 +273,63 @@ fn a_step_without_any_label_is_told_and_changes_nothing() {
     assert_eq!(bytes(&outcome.unwrap().model), before);
     assert!(recorder.warnings()[0].contains("no validation set"));
     assert!(recorder.warnings()[1].contains("no row of this step carries a loss"), "{:?}", recorder.warnings());
+}
+
+/// A metric that is undefined on any data.
+struct Undefined(Vec<ValueSpec>);
+
+impl Metric for Undefined {
+    fn name(&self) -> &str {
+        "undefined"
+    }
+    fn describe(&self) -> &[ValueSpec] {
+        &self.0
+    }
+    fn wants(&self) -> &[InputSpec] {
+        &[]
+    }
+    fn update(&mut self, _batch: &Batch) -> retune_roles::Result<()> {
+        Ok(())
+    }
+    fn snapshot(&mut self) -> retune_roles::Result<Vec<u8>> {
+        Ok(Vec::new())
+    }
+    fn merge(&mut self, _snapshot: &[u8]) -> retune_roles::Result<()> {
+        Ok(())
+    }
+    fn compute(&mut self) -> retune_roles::Result<Vec<(String, f64)>> {
+        Ok(vec![("f1".into(), f64::NAN)])
+    }
+    fn reset(&mut self) -> retune_roles::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_metric_that_is_never_a_number_has_no_best_weights_and_that_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let described = ValueSpec { name: "f1".into(), unit: None, higher_is_better: true };
+    let roles = Roles { metrics: vec![Box::new(Undefined(vec![described]))], ..roles() };
+    let mut spec = spec(directory.path());
+    spec.evaluation.best = Some(Best { metric: "f1".into(), mode: None });
+    let (outcome, recorder) = train(bert(0.0), spec, roles, &rows(8, 1), &rows(4, 2));
+    assert_eq!(outcome.unwrap().best, None);
+    assert_eq!(
+        recorder.warnings(),
+        ["evaluation.best: `f1` was not a number at any evaluation, so none is the best; the run ends with the \
+             weights of its last step"]
+    );
+}
+
+#[test]
+fn a_warm_up_as_long_as_the_run_is_told_before_training() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut spec = TrainSpec { epochs: 1, ..spec(directory.path()) };
+    spec.lr_scheduler.warmup_ratio = Some(0.1);
+    let (outcome, recorder) = train(bert(0.0), spec, roles(), &rows(4, 1), &rows(4, 2));
+    assert_eq!(outcome.unwrap().steps, 1);
+    let warning = recorder.events.iter().position(|event| matches!(event, TrainEvent::Warning { .. })).unwrap();
+    let step = recorder.events.iter().position(|event| matches!(event, TrainEvent::Step { .. })).unwrap();
+    assert!(warning < step);
+    assert!(recorder.warnings()[0].contains("the learning rate is 0 throughout, so nothing is learnt"));
 }

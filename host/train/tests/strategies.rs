@@ -276,3 +276,55 @@ fn a_policy_that_leaves_nothing_to_learn_or_matches_nothing_ends_the_run_by_name
         "policy scripted failed in `decide` at step 0: it gave `classifier` a learning-rate scale of NaN, expected a number of at least 0"
     );
 }
+
+/// A policy that says one thing at the start and nothing after it.
+fn at_the_start(layers: &'static str, action: Action) -> Roles {
+    let script = move |event: &Event, _| match event.trigger {
+        Trigger::Start => vec![Change { layers: layers.into(), action, reason: "test".into() }],
+        _ => Vec::new(),
+    };
+    let policy: Box<dyn Policy> = Box::new(Scripted { contract: PolicyContract::default(), asked: 0, script });
+    Roles { policies: vec![policy], ..roles() }
+}
+
+#[test]
+fn a_policy_cannot_unfreeze_what_the_recipe_freezes_and_that_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let strategy = Strategy { freeze: vec!["encoder.layer.0.**.weight".into()], ..Strategy::default() };
+    let spec = TrainSpec { strategy, ..spec(directory.path()) };
+    let before = bytes(&bert(0.0));
+    let (outcome, recorder) =
+        train(bert(0.0), spec, at_the_start("encoder.layer.*", Action::Unfreeze), &rows(20, 1), &[]);
+    let moved = changed(&before, &bytes(&outcome.unwrap().model));
+    let frozen = |name: &str| name.contains("encoder.layer.0.") && name.ends_with(".weight");
+    let learning: BTreeSet<String> = before.iter().map(|(name, _)| name.clone()).filter(|name| !frozen(name)).collect();
+    assert_eq!(moved, learning);
+    let told = recorder.warnings().into_iter().find(|warning| warning.starts_with("policy scripted")).unwrap();
+    assert_eq!(
+        told,
+        "policy scripted unfreezes `bert.encoder.layer.0.attention` and `bert.encoder.layer.0.mlp`; what \
+         strategy.freeze takes of it stays frozen"
+    );
+}
+
+#[test]
+fn trainable_parameters_are_counted_after_the_policies_have_spoken_at_the_start() {
+    let (directory, data) = (tempfile::tempdir().unwrap(), rows(20, 1));
+    let roles = at_the_start("encoder.layer.*", Action::Freeze);
+    let mut trainer = Trainer::new(bert(0.0), spec(directory.path()), roles, &data, &[]).unwrap();
+    trainer.start().unwrap();
+    let trainable = |trainer: &Trainer<'_>| -> u64 {
+        let learn = trainer.model().parameters().iter().filter(|parameter| parameter.trainable);
+        learn.map(|parameter| parameter.numel()).sum()
+    };
+    let encoder = |name: &str| name.contains("encoder.layer.");
+    let outside = trainer.model().parameters().iter().filter(|p| !encoder(&p.name)).map(|p| p.numel()).sum::<u64>();
+    assert_eq!(trainable(&trainer), outside);
+
+    let mut recorder = Recorder::default();
+    trainer.run(&mut recorder).unwrap();
+    let Some(TrainEvent::RunStart { trainable_parameters, .. }) = recorder.events.first() else { panic!("no start") };
+    assert_eq!(*trainable_parameters, outside);
+    let changes = recorder.events.iter().filter(|event| matches!(event, TrainEvent::PolicyChange { .. }));
+    assert_eq!(changes.count(), 1, "the policy is asked once");
+}

@@ -9,10 +9,9 @@ use smart_default::SmartDefault;
 #[serde(default, deny_unknown_fields)]
 pub struct Training {
     /// Passes over the training set.
-    #[default(3)]
-    #[schemars(range(min = 1))]
-    pub epochs: u32,
-    /// Stops after so many optimiser steps, and plans the schedule for them.
+    #[schemars(range(min = 1), extend("x-default" = "3; with `max_steps`, as many as it takes"))]
+    pub epochs: Option<u32>,
+    /// Stops after so many optimiser steps, and plans the schedule for them; `epochs` may end the run before.
     #[schemars(range(min = 1))]
     pub max_steps: Option<u64>,
     /// Rows per micro-batch.
@@ -23,6 +22,8 @@ pub struct Training {
     #[default(1)]
     #[schemars(range(min = 1))]
     pub gradient_accumulation_steps: u64,
+    /// Whether the rows of a step are drawn from rows of about the same length, for less padding.
+    pub group_by_length: bool,
     /// The optimiser.
     pub optimizer: Optimizer,
     /// How the learning rate moves.

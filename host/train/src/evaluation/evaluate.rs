@@ -54,7 +54,7 @@ impl Evaluation {
 /// Evaluates `model` on `rows`, whose `extra` numbers are called `columns`.
 ///
 /// # Errors
-/// When there are no rows, a role wants what cannot be supplied or fails, or the observer stops.
+/// When there are no rows, a role wants what cannot be supplied or fails, or the observer stops or interrupts.
 pub fn evaluate(
     model: &Model,
     rows: &dyn Rows,
@@ -93,6 +93,9 @@ pub(crate) fn evaluate_at(
     let (mut numerator, mut denominator) = (0.0, 0.0);
     let mut done = 0;
     for chunk in longest_first(rows).chunks(batch_size.max(1)) {
+        if observer.interrupted() {
+            return Err(TrainError::Stopped { step: at.step });
+        }
         let read: Vec<Cow<'_, Example>> = chunk.iter().map(|&row| rows.get(row)).collect();
         let examples: Vec<&Example> = read.iter().map(Cow::as_ref).collect();
         let input = model.input(&examples)?;

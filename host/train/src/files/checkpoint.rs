@@ -47,6 +47,10 @@ const STATE: &str = "state.json";
 const MANIFEST: &str = "manifest.json";
 const FORMAT: u32 = 1;
 
+/// Names of a checkpoint that is being written, and of one that is being replaced, begin so.
+const WRITING: &str = ".writing-";
+const REPLACED: &str = ".replaced-";
+
 /// What a checkpoint is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Name {
@@ -137,8 +141,8 @@ impl Store {
     /// Writes a checkpoint; when this returns it will survive a loss of power.
     pub(crate) fn write<S: Serialize>(&self, name: Name, contents: &Contents<'_, S>) -> Result<PathBuf, TrainError> {
         let target = self.path(name);
-        let hidden = |prefix: &str| self.directory.join(format!(".{prefix}-{}", name.directory()));
-        let (writing, replaced) = (hidden("writing"), hidden("replaced"));
+        let hidden = |prefix: &str| self.directory.join(format!("{prefix}{}", name.directory()));
+        let (writing, replaced) = (hidden(WRITING), hidden(REPLACED));
         remove(&writing)?;
         remove(&replaced)?;
         fs::create_dir_all(&writing).map_err(io_error(&writing, "creating the directory"))?;
@@ -195,7 +199,34 @@ impl Store {
         serde_json::from_slice(&fs::read(self.path(name).join(STATE)).ok()?).ok()
     }
 
-    /// Removes what `keep` does not want, and what a killed run left behind.
+    /// Puts right what a killed run left behind: a checkpoint that was being written is removed, and one that
+    /// was about to be replaced is back in its place, unless its successor is there.
+    pub fn recover(&self) -> Result<(), TrainError> {
+        let entries = match fs::read_dir(&self.directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(io_error(&self.directory, "listing checkpoints")(error)),
+        };
+        for entry in entries.flatten() {
+            let (name, path) = (entry.file_name(), entry.path());
+            let Some(name) = name.to_str() else { continue };
+            if let Some(replaced) = name.strip_prefix(REPLACED)
+                && Name::parse(replaced).is_some()
+            {
+                let target = self.directory.join(replaced);
+                if target.exists() {
+                    remove(&path)?;
+                } else {
+                    fs::rename(&path, &target).map_err(io_error(&path, "renaming"))?;
+                }
+            } else if name.strip_prefix(WRITING).is_some_and(|name| Name::parse(name).is_some()) {
+                remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what `keep` does not want.
     pub fn prune(&self, keep: impl Fn(Name) -> bool) -> Result<(), TrainError> {
         for name in self.list()? {
             if !keep(name) {

@@ -5,13 +5,13 @@
 //! optimiser state. A pattern that matches no layer, a rate that is no number and
 //! a model in which nothing learns are errors of the policy that caused them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use retune_roles::{Action, Change, Failure, InitScheme, Progress, RoleKind, Trigger};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    error::TrainError,
+    error::{TrainError, list},
     event::{LayerState, TrainEvent},
     files::exact::Exact,
     freeze::frozen::Frozen,
@@ -89,6 +89,11 @@ impl Target<'_> {
                     }
                 }
             }
+            if change.action == Action::Unfreeze
+                && let Some(message) = self.still_frozen(policy, &selected, &names)
+            {
+                events.push(TrainEvent::Warning { step: at.step, message });
+            }
             cause = field;
             events.push(TrainEvent::PolicyChange {
                 step: at.step,
@@ -108,6 +113,18 @@ impl Target<'_> {
             events.push(layers_event(self.model, self.settings, at.step));
         }
         Ok(events)
+    }
+
+    /// Says which of the layers that a policy unfreezes have parameters that the recipe keeps frozen.
+    fn still_frozen(&self, policy: &str, selected: &[usize], names: &[String]) -> Option<String> {
+        let fixed = self.model.parameters().iter().filter(|parameter| !parameter.may_learn);
+        let fixed: BTreeSet<usize> = fixed.map(|parameter| parameter.layer).collect();
+        let layers: Vec<String> =
+            selected.iter().filter(|layer| fixed.contains(layer)).map(|&layer| names[layer].clone()).collect();
+        (!layers.is_empty()).then(|| {
+            let layers = list(&layers);
+            format!("policy {policy} unfreezes {layers}; what strategy.freeze takes of it stays frozen")
+        })
     }
 
     fn set(&mut self, learns: &[bool], anew: &BTreeMap<usize, InitScheme>, at: Progress) -> Result<(), TrainError> {

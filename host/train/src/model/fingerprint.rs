@@ -5,11 +5,12 @@ use sha2::{Digest, Sha256};
 /// SHA-256 over little-endian float32.
 pub(super) fn of(values: &[f32]) -> [u8; 32] {
     let mut hash = Sha256::new();
-    let mut buffer = Vec::with_capacity(4 * 4096);
-    for chunk in values.chunks(4096) {
-        buffer.clear();
-        chunk.iter().for_each(|x| buffer.extend_from_slice(&x.to_le_bytes()));
-        hash.update(&buffer);
+    let mut buffer = [0; 4 * 1024];
+    for chunk in values.chunks(1024) {
+        for (bytes, value) in buffer.chunks_exact_mut(4).zip(chunk) {
+            bytes.copy_from_slice(&value.to_le_bytes());
+        }
+        hash.update(&buffer[..4 * chunk.len()]);
     }
     hash.finalize().into()
 }

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use retune_tensor::AnyTensor;
 
 use super::{ModelError, fingerprint};
+use crate::optimizer::gradients::{from_floats, into_floats, is_host};
 
 /// The number format a parameter had in the checkpoint it came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,6 +180,23 @@ impl Parameters {
             ModelError::request(format!("there is no parameter {index}; the model has {}", self.list.len()))
         })?;
         Ok(fingerprint::of(&parameter.value.to_float32()?))
+    }
+
+    /// [`Parameters::fingerprint`], on the CPU without a copy. No other handle of the value may be
+    /// in use, such as a view for a forward pass; else it is copied.
+    ///
+    /// # Errors
+    /// Those of [`Parameters::fingerprint`]; the value is lost when it cannot be read.
+    pub fn fingerprint_in_place(&mut self, index: usize) -> Result<[u8; 32], ModelError> {
+        if self.list.get(index).is_none_or(|parameter| !is_host(&parameter.value.device())) {
+            return self.fingerprint(index);
+        }
+        self.update_value(index, |value| {
+            let (shape, device) = (value.shape(), value.device());
+            let values = into_floats(value)?;
+            let digest = fingerprint::of(&values);
+            Ok((from_floats(values, &shape, &device)?, digest))
+        })
     }
 }
 

@@ -111,9 +111,9 @@ impl Gradients {
         self.0.iter().map(Option::as_ref)
     }
 
-    /// For sums over workers.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = Option<&mut Floats>> {
-        self.0.iter_mut().map(Option::as_mut)
+    /// In the parameters' order, for sums over workers.
+    pub(crate) fn slots_mut(&mut self) -> impl Iterator<Item = &mut Option<Floats>> {
+        self.0.iter_mut()
     }
 
     /// In the parameters' order, given away.

@@ -11,41 +11,63 @@ use retune_roles::{Example, Trigger};
 
 use crate::{
     error::TrainError,
-    evaluation::evaluate::{Evaluation, evaluate_at},
     event::{Observer, TrainEvent},
     files::checkpoint::Name,
-    files::exact::Exact,
     freeze::changes::{Target, layers_event},
     model::Parameter,
     optimizer::clip,
-    spec::Every,
-    training::state::Leader,
-    training::step::{self, Shape, StepSums},
+    training::step::{self, Setting, Shape, StepSums},
     training::trainer::{Outcome, Trainer},
+    training::validation::Evaluated,
+    training::workers::any,
 };
+
+/// What became of a step.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Progressed {
+    /// It was taken.
+    Step,
+    /// It was given up, and nothing changed.
+    Interrupted,
+}
 
 impl Trainer<'_> {
     /// Trains to the end.
     ///
     /// # Errors
     /// What a role, a file or the numbers bring; [`TrainError::Stopped`] when the
-    /// observer stops. The last checkpoint stays intact in any case.
+    /// observer stops or interrupts, with the step. The last checkpoint stays intact in any case.
     pub fn run(mut self, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
         let began = Instant::now();
         if !self.resuming {
+            if self.workers.rank() == 0 {
+                self.store.recover()?;
+            }
             self.refuse_old_checkpoints()?;
+            // Nobody writes before all have looked.
+            any(&*self.workers, false)?;
         }
         self.begin(observer)?;
         while self.state.ended.is_none() {
-            self.step(observer)?;
+            let begun = self.state.unevaluated;
+            if !begun && self.step(observer)? == Progressed::Interrupted {
+                return Err(self.stop(observer)?);
+            }
             let epoch_ended = self.state.position.window == 0;
             let last = self.state.step >= self.total;
-            let steps = Trigger::Steps;
-            self.decide(&steps, last, observer)?;
-            if let Some(evaluation) = self.evaluate_if_due(epoch_ended, last, observer)? {
-                self.follow(&evaluation, observer)?;
-                self.decide(&Trigger::Evaluation(evaluation.all()), last, observer)?;
+            if !begun {
+                self.decide(&Trigger::Steps, last, observer)?;
             }
+            self.state.unevaluated = true;
+            match self.evaluate_if_due(epoch_ended, last, observer)? {
+                Evaluated::NotDue => {}
+                Evaluated::At(evaluation) => {
+                    self.follow(&evaluation, observer)?;
+                    self.decide(&Trigger::Evaluation(evaluation.all()), last, observer)?;
+                }
+                Evaluated::Interrupted => return Err(self.stop(observer)?),
+            }
+            self.state.unevaluated = false;
             if epoch_ended {
                 self.decide(&Trigger::Epoch, last, observer)?;
             }
@@ -53,14 +75,40 @@ impl Trainer<'_> {
                 self.state.ended.get_or_insert_with(|| "finished".into());
             }
             if self.state.ended.is_some() {
-                self.state.frozen.verify(&self.model, self.state.step)?;
+                self.state.frozen.verify(&mut self.model, self.state.step)?;
             }
             self.checkpoint_if_due(epoch_ended, observer)?;
         }
         self.end(began, observer)
     }
 
+    /// Asks the policies what they want at the start, and does it; a run that has not begun does so by
+    /// itself. After that [`Trainer::model`] says which parameters learn.
+    ///
+    /// At the start of a resumed run they are asked too, so that they find out where they are, but what
+    /// they answer is not applied: the checkpoint holds what all answers came to in the order of their
+    /// steps, and given at once they may come to something else.
+    ///
+    /// # Errors
+    /// When a policy fails, or wants what cannot be.
+    pub fn start(&mut self) -> Result<(), TrainError> {
+        if self.started.is_some() {
+            return Ok(());
+        }
+        let mut events = vec![layers_event(&self.model, &self.state.settings, self.state.step)];
+        if self.state.ended.is_none() {
+            if self.resumed_from.is_none() {
+                self.policies.attach(&self.model.layers())?;
+            }
+            let applied = self.apply(&Trigger::Start)?;
+            events.extend(applied);
+        }
+        self.started = Some(events);
+        Ok(())
+    }
+
     fn begin(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
+        self.start()?;
         let scalars = |only_trainable: bool| {
             let counted = self.model.parameters().iter().filter(|p| p.trainable || !only_trainable);
             counted.map(Parameter::numel).sum()
@@ -78,30 +126,51 @@ impl Trainer<'_> {
         for message in std::mem::take(&mut self.warnings) {
             self.tell(observer, &TrainEvent::Warning { step: self.state.step, message })?;
         }
-        let layers = layers_event(&self.model, &self.state.settings, self.state.step);
-        self.tell(observer, &layers)?;
-        if self.state.ended.is_some() {
-            return Ok(());
+        let events = self.started.replace(Vec::new()).unwrap_or_default();
+        events.iter().try_for_each(|event| self.tell(observer, event))
+    }
+
+    /// Writes a checkpoint of where the run is and says where that was. Before the first step there is
+    /// nothing to write: the run begins again.
+    fn stop(&mut self, observer: &mut dyn Observer) -> Result<TrainError, TrainError> {
+        if self.state.step == 0 {
+            return Ok(TrainError::Stopped { step: 0 });
         }
-        if self.resumed_from.is_none() {
-            self.policies.attach(&self.model.layers())?;
-        }
-        self.decide(&Trigger::Start, false, observer)
+        let path = self.write_checkpoint()?;
+        self.tell(observer, &TrainEvent::Checkpoint { step: self.state.step, path: path.display().to_string() })?;
+        Ok(TrainError::Stopped { step: self.state.step })
     }
 
     /// One optimiser step.
-    fn step(&mut self, observer: &mut dyn Observer) -> Result<(), TrainError> {
+    fn step(&mut self, observer: &mut dyn Observer) -> Result<Progressed, TrainError> {
         let began = Instant::now();
         let at = self.state.progress(self.total);
         let window = self.sampler.take(self.state.position, self.workers.rank(), self.workers.size());
-        let read: Vec<Cow<'_, Example>> = window.rows.iter().map(|&row| self.train.get(row)).collect();
+        let train = self.train;
+        let read: Vec<Cow<'_, Example>> = window.rows.iter().map(|&row| train.get(row)).collect();
         let rows: Vec<&Example> = read.iter().map(Cow::as_ref).collect();
         let shape = Shape {
             batch_size: self.spec.batch_size,
             dropout_seed: self.spec.dropout.then_some(self.spec.seed),
             first: window.first,
         };
-        let sums = step::compute(&self.model, &mut *self.loss, &self.collation, &rows, shape, &at, &*self.workers)?;
+        // What a loss remembers of a step that is given up must not steer the step that replaces it.
+        let remembered = if rows.len() > shape.batch_size { self.loss.save()? } else { None };
+        let watch = &*observer;
+        let setting = Setting {
+            model: &self.model,
+            collation: &self.collation,
+            shape,
+            at: &at,
+            workers: &*self.workers,
+            interrupted: &|| watch.interrupted(),
+        };
+        let Some(sums) = step::interruptible(&setting, &mut *self.loss, &rows)? else {
+            if let Some(state) = remembered {
+                self.loss.load(&state)?;
+            }
+            return Ok(Progressed::Interrupted);
+        };
         let learning_rate = self.spec.optimizer.learning_rate * self.spec.lr_scheduler.factor(at.step, self.total);
         let (loss, tokens, rows) = (sums.loss(), sums.tokens, sums.rows);
         let reported = sums.reported.iter().map(|(name, sum, count)| (name.clone(), sum / count)).collect();
@@ -135,7 +204,7 @@ impl Trainer<'_> {
             };
             self.tell(observer, &event)?;
         }
-        Ok(())
+        Ok(Progressed::Step)
     }
 
     /// Divides, clips and applies; gives the norm before clipping.
@@ -154,19 +223,24 @@ impl Trainer<'_> {
     }
 
     /// Asks the policies, unless no step follows, and does what they want.
-    ///
-    /// At the start of a resumed run they are asked too, so that they find out where they are, but what
-    /// they answer is not applied: the checkpoint holds what all answers came to in the order of their
-    /// steps, and given at once they may come to something else.
     fn decide(&mut self, trigger: &Trigger, last: bool, observer: &mut dyn Observer) -> Result<(), TrainError> {
-        if last || self.state.ended.is_some() || self.policies.is_empty() {
+        if last || self.state.ended.is_some() {
             return Ok(());
+        }
+        let events = self.apply(trigger)?;
+        events.iter().try_for_each(|event| self.tell(observer, event))
+    }
+
+    /// Asks the policies and does what they want; gives the events that tell of it.
+    fn apply(&mut self, trigger: &Trigger) -> Result<Vec<TrainEvent>, TrainError> {
+        if self.policies.is_empty() {
+            return Ok(Vec::new());
         }
         let at = self.state.progress(self.total);
         let decisions =
             self.policies.decide(trigger, at, self.state.smoothed.get(), &mut self.state.watch, &self.model)?;
         if self.resumed_from.is_some() && *trigger == Trigger::Start {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let mut target = Target {
             model: &mut self.model,
@@ -175,90 +249,7 @@ impl Trainer<'_> {
             frozen: &mut self.state.frozen,
             seed: self.spec.seed,
         };
-        let events = target.apply(&decisions, trigger, at)?;
-        events.iter().try_for_each(|event| self.tell(observer, event))
-    }
-
-    fn evaluate_if_due(
-        &mut self,
-        epoch_ended: bool,
-        last: bool,
-        observer: &mut dyn Observer,
-    ) -> Result<Option<Evaluation>, TrainError> {
-        let due = match self.spec.evaluation.every {
-            Every::Epoch => epoch_ended || last,
-            Every::Steps(every) => self.state.step.is_multiple_of(every) || last,
-            Every::Never => false,
-        };
-        if !due || self.validation.is_empty() {
-            return Ok(None);
-        }
-        let began = Instant::now();
-        let batch_size = self.spec.evaluation.batch_size.unwrap_or(self.spec.batch_size);
-        let at = self.state.progress(self.total);
-        let columns = &self.spec.columns;
-        // The loss is that of training: what it remembers of the validation rows must not steer it there.
-        let remembered = self.loss.save()?;
-        let evaluation = evaluate_at(
-            &self.model,
-            self.validation,
-            &mut *self.loss,
-            &mut self.metrics,
-            batch_size,
-            columns,
-            &at,
-            observer,
-        )?;
-        if let Some(state) = remembered {
-            self.loss.load(&state)?;
-        }
-        let best = self.keep_if_best(&evaluation)?;
-        let event = TrainEvent::Evaluation {
-            step: self.state.step,
-            epoch: self.epoch(),
-            values: evaluation.all(),
-            best,
-            rows: evaluation.rows,
-            seconds: began.elapsed().as_secs_f64(),
-        };
-        self.tell(observer, &event)?;
-        Ok(Some(evaluation))
-    }
-
-    /// What best-model choice and early stopping watch.
-    pub(crate) fn watched(&self) -> &str {
-        self.spec.evaluation.best.as_ref().map_or("loss", |best| best.metric.as_str())
-    }
-
-    /// Writes the weights when they did better than any before.
-    fn keep_if_best(&mut self, evaluation: &Evaluation) -> Result<Option<bool>, TrainError> {
-        if self.spec.evaluation.best.is_none() {
-            return Ok(None);
-        }
-        let value = evaluation.get(self.watched()).unwrap_or(f64::NAN);
-        let better = Leader::beaten_by(self.state.best.as_ref(), value, self.mode, 0.0);
-        if better {
-            self.write_best(Leader { step: self.state.step, value: Exact(value) })?;
-        }
-        Ok(Some(better))
-    }
-
-    /// Early stopping.
-    fn follow(&mut self, evaluation: &Evaluation, observer: &mut dyn Observer) -> Result<(), TrainError> {
-        let Some(rule) = self.spec.evaluation.early_stopping else { return Ok(()) };
-        let value = evaluation.get(self.watched()).unwrap_or(f64::NAN);
-        if !self.state.patience.exhausted(self.state.step, value, self.mode, rule) {
-            return Ok(());
-        }
-        self.state.ended = Some("early_stop".into());
-        let best = self.state.patience.best.as_ref().map(|leader| leader.value.0);
-        let event = TrainEvent::EarlyStop {
-            step: self.state.step,
-            metric: self.watched().to_string(),
-            best,
-            patience: rule.patience,
-        };
-        self.tell(observer, &event)
+        target.apply(&decisions, trigger, at)
     }
 
     fn checkpoint_if_due(&mut self, epoch_ended: bool, observer: &mut dyn Observer) -> Result<(), TrainError> {
@@ -274,6 +265,16 @@ impl Trainer<'_> {
         // All were compared before the last checkpoint was written, or when it was read.
         let frozen_unchanged = self.state.frozen.count();
         let best = self.state.best.clone();
+        if best.is_none() && self.spec.evaluation.best.is_some() {
+            let message = format!(
+                "evaluation.best: `{}` was not a number at any evaluation, so none is the best; the run ends with the \
+                 weights of its last step",
+                self.watched()
+            );
+            self.tell(observer, &TrainEvent::Warning { step: self.state.step, message })?;
+        }
+        // The first worker has written them when all come to this place.
+        any(&*self.workers, false)?;
         if let Some(leader) = &best {
             let name = Name::Best(leader.step);
             let opened = self.store.open(name).map_err(|problem| TrainError::Checkpoint {
@@ -297,12 +298,12 @@ impl Trainer<'_> {
     }
 
     /// Epochs done, with the part of this one.
-    fn epoch(&self) -> f64 {
+    pub(crate) fn epoch(&self) -> f64 {
         let position = self.state.position;
         f64::from(position.epoch) + position.window as f64 / self.sampler.windows_per_epoch() as f64
     }
 
-    fn tell(&self, observer: &mut dyn Observer, event: &TrainEvent) -> Result<(), TrainError> {
+    pub(crate) fn tell(&self, observer: &mut dyn Observer, event: &TrainEvent) -> Result<(), TrainError> {
         match observer.event(event) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(TrainError::Stopped { step: self.state.step }),

@@ -7,6 +7,7 @@ pub mod sampler;
 mod state;
 pub mod step;
 mod trainer;
+mod validation;
 pub mod workers;
 
 pub use trainer::{Outcome, Roles, Trainer};

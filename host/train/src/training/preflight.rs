@@ -95,6 +95,29 @@ fn target(task: &Task, what: &str, row: &Example) -> Result<(), TrainError> {
     })
 }
 
+/// What a person should know of a warm-up that leaves nothing of the run, or next to nothing.
+pub(crate) fn warm_up(spec: &TrainSpec, total: u64) -> Option<String> {
+    let warmup = spec.lr_scheduler.warmup(total);
+    let highest = (0..total).map(|step| spec.lr_scheduler.factor(step, total)).fold(0.0, f64::max);
+    let steps = |n: u64| if n == 1 { "1 step".to_string() } else { format!("{n} steps") };
+    let (run, warmup) = (steps(total), steps(warmup));
+    if highest == 0.0 {
+        Some(format!(
+            "the run has {run} and the warm-up {warmup}: the learning rate is 0 throughout, so nothing is learnt; \
+             shorten the warm-up"
+        ))
+    } else if highest < 1.0 {
+        Some(format!(
+            "the warm-up of {warmup} is as long as the run of {run}: the learning rate reaches {:.1e} of {:.1e}; \
+             shorten the warm-up",
+            highest * spec.optimizer.learning_rate,
+            spec.optimizer.learning_rate
+        ))
+    } else {
+        None
+    }
+}
+
 /// Which way the watched value is better; refuses a `best.metric` that nothing gives.
 pub(crate) fn best(spec: &TrainSpec, metrics: &[Box<dyn Metric>], no_validation: bool) -> Result<Mode, TrainError> {
     let Some(best) = &spec.evaluation.best else {
@@ -125,5 +148,35 @@ pub(crate) fn best(spec: &TrainSpec, metrics: &[Box<dyn Metric>], no_validation:
                     .map(|name| format!("did you mean `{name}`?")),
             })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+    use crate::spec::AdamW;
+
+    fn warned(warmup: u64, total: u64) -> Option<String> {
+        let mut spec =
+            TrainSpec { optimizer: AdamW { learning_rate: 5e-5, ..AdamW::default() }, ..TrainSpec::default() };
+        spec.lr_scheduler.warmup_steps = Some(warmup);
+        warm_up(&spec, total)
+    }
+
+    #[test]
+    fn a_warm_up_that_leaves_nothing_of_the_run_is_told_with_the_rate_it_reaches() {
+        assert_eq!(
+            warned(1, 1).unwrap(),
+            "the run has 1 step and the warm-up 1 step: the learning rate is 0 throughout, so nothing is learnt; \
+             shorten the warm-up"
+        );
+        // Of ten steps with a warm-up of 500 the last has a rate of 9/500 of the peak.
+        let said = warned(500, 10).unwrap();
+        assert!(said.contains("500 steps is as long as the run of 10 steps"), "{said}");
+        assert!(said.contains("reaches 9.0e-7 of 5.0e-5"), "{said}");
+        assert!(warned(10, 10).is_some());
+        assert_eq!(warned(9, 10), None);
+        assert_eq!(warned(0, 1), None);
     }
 }

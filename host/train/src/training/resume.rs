@@ -12,6 +12,7 @@ use crate::{
     spec::{CheckpointSpec, Every, TrainSpec},
     training::state::{Leader, State},
     training::trainer::Trainer,
+    training::workers::any,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -21,6 +22,9 @@ use serde_json::Value;
 struct Saved {
     /// What the run was asked to do, without what does not decide its result.
     spec: Value,
+    /// How many workers trained.
+    #[serde(default = "one")]
+    workers: usize,
     /// Digest of the training rows.
     data: String,
     /// Digest of the validation rows.
@@ -34,6 +38,11 @@ struct Saved {
     state: State,
 }
 
+/// Checkpoints that do not say it are of one.
+fn one() -> usize {
+    1
+}
+
 impl Trainer<'_> {
     /// Goes back to the newest intact checkpoint in the directory and gives its
     /// step, or `None` when there is none. Torn ones are skipped; the observer of
@@ -43,6 +52,11 @@ impl Trainer<'_> {
     /// When the newest intact one belongs to other settings, data or roles.
     pub fn resume(&mut self) -> Result<Option<u64>, TrainError> {
         self.resuming = true;
+        if self.workers.rank() == 0 {
+            self.store.recover()?;
+        }
+        // The others look when the first has put the directory right.
+        any(&*self.workers, false)?;
         for name in self.store.list()?.into_iter().rev() {
             let Name::Step(step) = name else { continue };
             match self.open_whole(name) {
@@ -74,6 +88,12 @@ impl Trainer<'_> {
         if let Some((path, then, now)) = difference("", &saved.spec, &self.deciding_spec()?) {
             return Err(opened.unfit(format!("it was made with {path} = {then}, this run has {now}")));
         }
+        if saved.workers != self.workers.size() {
+            let (then, now) = (saved.workers, self.workers.size());
+            return Err(opened.unfit(format!(
+                "it was made by {then} workers and this run has {now}, so that a step would have other rows"
+            )));
+        }
         if saved.roles != self.role_names() {
             let (then, now) = (saved.roles.join(", "), self.role_names().join(", "));
             return Err(opened.unfit(format!("it was made with the roles {then}; this run has {now}")));
@@ -99,11 +119,14 @@ impl Trainer<'_> {
         let states = (0..self.policies.len()).map(|index| opened.role(&format!("policy.{index}")));
         let states = states.collect::<Result<Vec<_>, _>>()?;
         self.policies.load(&states)?;
-        self.state.frozen.verify(&self.model, self.state.step)
+        self.state.frozen.verify(&mut self.model, self.state.step)
     }
 
-    /// Writes where the run is, and removes what is no longer to be kept.
+    /// Writes where the run is, and removes what is no longer to be kept; rank 0 does, for all workers.
     pub(crate) fn write_checkpoint(&mut self) -> Result<PathBuf, TrainError> {
+        if self.workers.rank() != 0 {
+            return Ok(self.store.path(Name::Step(self.state.step)));
+        }
         let mut roles = Vec::new();
         if let Some(bytes) = self.loss.save()? {
             roles.push(("loss".to_string(), bytes));
@@ -114,6 +137,7 @@ impl Trainer<'_> {
         let parameters = self.model.parameters();
         let saved = Saved {
             spec: self.deciding_spec()?,
+            workers: self.workers.size(),
             data: self.digests.train.clone(),
             validation: self.digests.validation.clone(),
             roles: self.role_names(),
@@ -132,6 +156,10 @@ impl Trainer<'_> {
     /// Checkpoints stay, and with them the best weights that they point to: until the next checkpoint is
     /// written, a killed run goes on from these.
     pub(crate) fn write_best(&mut self, leader: Leader) -> Result<(), TrainError> {
+        if self.workers.rank() != 0 {
+            self.state.best = Some(leader);
+            return Ok(());
+        }
         let contents = Contents { parameters: self.model.parameters(), optimizer: None, roles: &[], state: &leader };
         self.store.write(Name::Best(leader.step), &contents)?;
         self.state.best = Some(leader);

@@ -105,6 +105,9 @@ pub(crate) struct State {
     pub frozen: Frozen,
     /// Statistics on their way to the policies.
     pub watch: Watch,
+    /// Whether the last step has still to be evaluated and told to the policies: the run was interrupted then.
+    #[serde(default)]
+    pub unevaluated: bool,
     /// Why the run is over, when it is.
     pub ended: Option<String>,
 }

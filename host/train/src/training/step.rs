@@ -17,14 +17,16 @@
 
 use retune_roles::{Example, Failure, Loss, LossOutput, Progress, RoleKind};
 use retune_tensor::AnyTensor;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     collate::Collation,
     error::TrainError,
+    files::exact::Exact,
     model::{DropoutSeeds, Model},
     optimizer::gradients::{Gradients, read_scalars},
     seeds::{Purpose, seed_of},
-    training::workers::Workers,
+    training::workers::{Workers, sum_gradients},
 };
 
 /// What a step is cut from and how.
@@ -72,12 +74,23 @@ struct Pending {
     reported: Vec<(String, AnyTensor, AnyTensor)>,
 }
 
+/// What a step is computed with.
+pub(crate) struct Setting<'a> {
+    pub model: &'a Model,
+    pub collation: &'a Collation,
+    pub shape: Shape,
+    pub at: &'a Progress,
+    pub workers: &'a dyn Workers,
+    /// Asked before each micro-batch.
+    pub interrupted: &'a dyn Fn() -> bool,
+}
+
 /// Runs one step's window forward and backward. `rows` are this worker's; the
 /// model is not changed.
 ///
 /// # Errors
 /// When the loss fails or answers what it may not, and when loss or gradient are
-/// not finite: then step, rows and loss are named.
+/// not finite: then step, rows and loss are named. [`TrainError::Peer`] when another worker failed.
 pub fn compute(
     model: &Model,
     loss: &mut dyn Loss,
@@ -87,10 +100,129 @@ pub fn compute(
     at: &Progress,
     workers: &dyn Workers,
 ) -> Result<StepSums, TrainError> {
+    let setting = Setting { model, collation, shape, at, workers, interrupted: &|| false };
+    interruptible(&setting, loss, rows)?.ok_or(TrainError::Stopped { step: at.step })
+}
+
+/// [`compute`], or `None` when some worker was interrupted.
+pub(crate) fn interruptible(
+    setting: &Setting<'_>,
+    loss: &mut dyn Loss,
+    rows: &[&Example],
+) -> Result<Option<StepSums>, TrainError> {
+    let Setting { model, at, workers, .. } = setting;
     let mut gradients = Gradients::none(model.parameters().len());
+    // Whatever happened here is told first, so that no worker waits for this one.
+    let own = share(setting, loss, rows, &mut gradients);
+    let (share, failed) = match own {
+        Ok(share) => (share, None),
+        Err(error) => (Share { end: Some(End::Failed), ..Share::default() }, Some(error)),
+    };
+    let shares = exchange(*workers, share)?;
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    if let Some(rank) = shares.iter().position(|share| share.end == Some(End::Failed)) {
+        return Err(TrainError::Peer { rank, step: at.step + 1 });
+    }
+    if shares.iter().any(|share| share.end == Some(End::Interrupted)) {
+        return Ok(None);
+    }
+    let mut total = Share::default();
+    shares.into_iter().for_each(|share| total.add(share));
+    sum_gradients(*workers, model.parameters(), &mut gradients, &total.present)?;
+    let squared_norms = gradients.squared_norms().map_err(TrainError::tensor("measuring the gradient"))?;
+    let norm: f64 = squared_norms.iter().flatten().sum();
+    if !norm.is_finite() {
+        // The sum is the same on all workers, and so is this end.
+        return Err(TrainError::NonFinite {
+            step: at.step + 1,
+            loss: loss.name().to_string(),
+            what: "the gradient norm",
+            value: norm.sqrt(),
+            keys: rows.iter().map(|row| row.key.clone()).collect(),
+        });
+    }
+    Ok(Some(StepSums {
+        gradients,
+        squared_norms,
+        numerator: total.numerator.0,
+        denominator: total.denominator.0,
+        reported: total.reported.into_iter().map(|(name, sum, count)| (name, sum.0, count.0)).collect(),
+        tokens: total.tokens,
+        rows: total.rows,
+    }))
+}
+
+/// What one worker adds to a step, besides gradients.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Share {
+    numerator: Exact,
+    denominator: Exact,
+    reported: Vec<(String, Exact, Exact)>,
+    tokens: u64,
+    rows: u64,
+    /// Whether it has a gradient of each parameter.
+    present: Vec<bool>,
+    end: Option<End>,
+}
+
+/// Why a worker has nothing to add.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum End {
+    Failed,
+    Interrupted,
+}
+
+impl Share {
+    fn add(&mut self, other: Self) {
+        self.numerator.0 += other.numerator.0;
+        self.denominator.0 += other.denominator.0;
+        self.tokens += other.tokens;
+        self.rows += other.rows;
+        other.reported.into_iter().for_each(|(name, sum, count)| self.report(name, sum.0, count.0));
+        self.present.resize(self.present.len().max(other.present.len()), false);
+        self.present.iter_mut().zip(other.present).for_each(|(any, one)| *any |= one);
+    }
+
+    fn report(&mut self, name: String, sum: f64, count: f64) {
+        match self.reported.iter_mut().find(|reported| reported.0 == name) {
+            Some(reported) => {
+                reported.1.0 += sum;
+                reported.2.0 += count;
+            }
+            None => self.reported.push((name, Exact(sum), Exact(count))),
+        }
+    }
+}
+
+/// The shares of all workers, in the order of ranks.
+fn exchange(workers: &dyn Workers, own: Share) -> Result<Vec<Share>, TrainError> {
+    if workers.size() == 1 {
+        return Ok(vec![own]);
+    }
+    let garbled = |error: serde_json::Error| TrainError::Workers { problem: format!("a message is damaged: {error}") };
+    let messages = workers.gather(serde_json::to_vec(&own).map_err(garbled)?)?;
+    messages.iter().map(|message| serde_json::from_slice(message).map_err(garbled)).collect()
+}
+
+/// This worker's micro-batches, forward and backward; gradients are added to `gradients`.
+fn share(
+    setting: &Setting<'_>,
+    loss: &mut dyn Loss,
+    rows: &[&Example],
+    gradients: &mut Gradients,
+) -> Result<Share, TrainError> {
+    let Setting { model, collation, shape, at, interrupted, .. } = *setting;
     let mut pending = Vec::new();
     let mut tokens = 0;
+    if interrupted() {
+        return Ok(Share { end: Some(End::Interrupted), ..Share::default() });
+    }
     for (index, micro) in rows.chunks(shape.batch_size).enumerate() {
+        if index > 0 && interrupted() {
+            return Ok(Share { end: Some(End::Interrupted), ..Share::default() });
+        }
         let input = model.input(micro)?;
         tokens += input.tokens();
         let first = shape.first + index * shape.batch_size;
@@ -115,18 +247,14 @@ pub fn compute(
         let parts = weights.backward(&numerator)?;
         gradients.add(parts).map_err(TrainError::tensor("adding gradients"))?;
     }
-    finish(gradients, &pending, tokens, rows, loss.name(), at, workers)
+    let mut share = read(&pending, loss.name(), at)?;
+    (share.tokens, share.rows) = (tokens, rows.len() as u64);
+    share.present = gradients.iter().map(|gradient| gradient.is_some()).collect();
+    Ok(share)
 }
 
-fn finish(
-    mut gradients: Gradients,
-    pending: &[Pending],
-    tokens: u64,
-    rows: &[&Example],
-    loss: &str,
-    at: &Progress,
-    workers: &dyn Workers,
-) -> Result<StepSums, TrainError> {
+/// Reads the scalars of all micro-batches back in one go, and refuses what is not finite.
+fn read(pending: &[Pending], loss: &str, at: &Progress) -> Result<Share, TrainError> {
     let scalars: Vec<AnyTensor> = pending
         .iter()
         .flat_map(|p| {
@@ -137,8 +265,7 @@ fn finish(
         .collect();
     let mut read = read_scalars(&scalars).map_err(TrainError::tensor("reading the loss"))?.into_iter();
     let mut next = || read.next().unwrap_or(f64::NAN);
-    let (mut numerator, mut denominator) = (0.0, 0.0);
-    let mut reported: Vec<(String, f64, f64)> = Vec::new();
+    let mut share = Share::default();
     for part in pending {
         let not_finite = |what, value| {
             Err(TrainError::NonFinite {
@@ -160,41 +287,13 @@ fn finish(
             let reason = format!("the denominator is {d}; it is a count or a sum of weights and cannot be negative");
             return Err(Failure::new(loss, RoleKind::Loss, "compute", reason).at(place(at)).into());
         }
-        numerator += n;
-        denominator += d;
+        share.numerator.0 += n;
+        share.denominator.0 += d;
         for (name, _, _) in &part.reported {
-            let (sum, count) = (next(), next());
-            match reported.iter_mut().find(|r| r.0 == *name) {
-                Some(r) => (r.1, r.2) = (r.1 + sum, r.2 + count),
-                None => reported.push((name.clone(), sum, count)),
-            }
+            share.report(name.clone(), next(), next());
         }
     }
-    let mut sums = [numerator, denominator, tokens as f64, rows.len() as f64];
-    workers.sum(&mut sums)?;
-    workers.sum_gradients(&mut gradients)?;
-    let squared_norms = gradients.squared_norms().map_err(TrainError::tensor("measuring the gradient"))?;
-    let norm: f64 = squared_norms.iter().flatten().sum();
-    if !norm.is_finite() {
-        let keys = rows.iter().map(|row| row.key.clone()).collect();
-        return Err(TrainError::NonFinite {
-            step: at.step + 1,
-            loss: loss.to_string(),
-            what: "the gradient norm",
-            value: norm.sqrt(),
-            keys,
-        });
-    }
-    let [numerator, denominator, tokens, rows] = sums;
-    Ok(StepSums {
-        gradients,
-        squared_norms,
-        numerator,
-        denominator,
-        reported,
-        tokens: tokens as u64,
-        rows: rows as u64,
-    })
+    Ok(share)
 }
 
 /// Where a call of a role happens, for messages.

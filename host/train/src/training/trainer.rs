@@ -8,6 +8,7 @@ use retune_roles::{Loss, Metric, Policy, RoleKind, Rows};
 use crate::{
     collate::Collation,
     error::TrainError,
+    event::TrainEvent,
     files::checkpoint::Store,
     freeze::changes::LayerSetting,
     freeze::frozen::Frozen,
@@ -87,6 +88,8 @@ pub struct Trainer<'a> {
     pub(crate) resumed_from: Option<u64>,
     /// Whether somebody asked to go on; else old checkpoints are in the way.
     pub(crate) resuming: bool,
+    /// What the policies' answers to the start came to, once they were asked; told when the run begins.
+    pub(crate) started: Option<Vec<TrainEvent>>,
 }
 
 impl<'a> Trainer<'a> {
@@ -103,7 +106,6 @@ impl<'a> Trainer<'a> {
         train: &'a dyn Rows,
         validation: &'a dyn Rows,
     ) -> Result<Self, TrainError> {
-        let workers = Box::new(Alone);
         spec.check()?;
         preflight::rows(&model, train, validation, &spec.columns)?;
         let mode = preflight::best(&spec, &roles.metrics, validation.is_empty())?;
@@ -116,8 +118,6 @@ impl<'a> Trainer<'a> {
         let mut warnings = strategy::apply(&spec.strategy, &mut model, spec.seed)?;
 
         let layers = model.layers().len();
-        let sampler = Sampler::new(spec.seed, train.len(), spec.window() * workers.size());
-        let total = u64::from(spec.epochs) * sampler.windows_per_epoch();
         let state = State {
             step: 0,
             position: Position::default(),
@@ -125,17 +125,21 @@ impl<'a> Trainer<'a> {
             best: None,
             patience: Patience::default(),
             settings: vec![LayerSetting::default(); layers],
-            frozen: Frozen::of(&model)?,
+            frozen: Frozen::of(&mut model)?,
             watch: Watch::new(policies.len(), layers),
+            unevaluated: false,
             ended: None,
         };
+        let digests = RowDigests { train: train.digest(), validation: validation.digest() };
         if validation.is_empty() && spec.evaluation.every != Every::Never {
             warnings.push("there is no validation set, so nothing is evaluated during training".to_string());
         }
+        let (sampler, total) = sampling(&spec, train, 1);
+        warnings.extend(preflight::warm_up(&spec, total));
         Ok(Self {
             optimizer: Optimizer::new(spec.optimizer, model.parameters().len()),
             store: Store::new(&spec.checkpoint.directory),
-            total: total.min(spec.max_steps.unwrap_or(u64::MAX)),
+            total,
             model,
             spec,
             loss: roles.loss,
@@ -143,16 +147,36 @@ impl<'a> Trainer<'a> {
             policies,
             train,
             validation,
-            digests: RowDigests { train: train.digest(), validation: validation.digest() },
+            digests,
             collation,
             sampler,
             state,
-            workers,
+            workers: Box::new(Alone),
             mode,
             warnings,
             resumed_from: None,
             resuming: false,
+            started: None,
         })
+    }
+
+    /// Trains as one of several workers; to be called before anything else. The window of a step is
+    /// [`TrainSpec::window`] rows for each.
+    ///
+    /// # Errors
+    /// When the loss keeps a state: each worker would have its own, and a checkpoint holds one.
+    pub fn with_workers(mut self, workers: Box<dyn Workers>) -> Result<Self, TrainError> {
+        if workers.size() > 1 && self.loss.save()?.is_some() {
+            let problem = format!(
+                "loss {} keeps a state between steps, which {} workers cannot share; train with one",
+                self.loss.name(),
+                workers.size()
+            );
+            return Err(TrainError::Workers { problem });
+        }
+        (self.sampler, self.total) = sampling(&self.spec, self.train, workers.size());
+        self.workers = workers;
+        Ok(self)
     }
 
     /// Optimiser steps the run takes at most.
@@ -160,8 +184,18 @@ impl<'a> Trainer<'a> {
         self.total
     }
 
-    /// The model as it stands now.
+    /// The model as it stands now; after [`Trainer::start`] with what the policies have set at the start.
     pub fn model(&self) -> &Model {
         &self.model
     }
+}
+
+/// How `workers` workers go through the rows, and the optimiser steps they take at most.
+fn sampling(spec: &TrainSpec, train: &dyn Rows, workers: usize) -> (Sampler, u64) {
+    let mut sampler = Sampler::new(spec.seed, train.len(), spec.window() * workers);
+    if spec.group_by_length {
+        sampler = sampler.by_length((0..train.len()).map(|row| train.length(row) as u32).collect());
+    }
+    let total = u64::from(spec.epochs) * sampler.windows_per_epoch();
+    (sampler, total.min(spec.max_steps.unwrap_or(u64::MAX)))
 }
