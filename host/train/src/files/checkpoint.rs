@@ -31,11 +31,8 @@ use sha2::{Digest, Sha256};
 use crate::{
     error::TrainError,
     files::disk::{io_error, remove, sync},
-    files::tensor_file::{Source, write_tensors},
-    model::{
-        Model, Parameters, StoredDtype,
-        tensor_files::{Place, float32, header},
-    },
+    files::tensor_file::{Place, Source, WriteError, float32, header, write_tensors},
+    model::{Model, Parameters, StoredDtype},
     optimizer::adamw::{Moments, Optimizer},
     optimizer::gradients::{Floats, from_floats, is_host},
 };
@@ -147,14 +144,16 @@ impl Store {
         remove(&replaced)?;
         fs::create_dir_all(&writing).map_err(io_error(&writing, "creating the directory"))?;
 
-        let weights =
-            contents.parameters.iter().map(|p| (p.name.clone(), p.shape().to_vec(), Source::Tensor(&p.value)));
-        write_tensors(&writing.join(WEIGHTS), weights.collect())?;
+        let weights = contents
+            .parameters
+            .iter()
+            .map(|p| (p.name.clone(), p.shape().to_vec(), Source::Tensor(&p.value, StoredDtype::Float32)));
+        write_synced(&writing.join(WEIGHTS), weights.collect())?;
         if let Some(optimizer) = contents.optimizer {
-            write_tensors(&writing.join(OPTIMIZER), moments(contents.parameters, optimizer))?;
+            write_synced(&writing.join(OPTIMIZER), moments(contents.parameters, optimizer))?;
             let roles =
                 contents.roles.iter().map(|(name, bytes)| (name.clone(), vec![bytes.len()], Source::Bytes(bytes)));
-            write_tensors(&writing.join(ROLES), roles.collect())?;
+            write_synced(&writing.join(ROLES), roles.collect())?;
         }
         write_json(&writing.join(STATE), contents.state)?;
         write_manifest(&writing)?;
@@ -321,6 +320,15 @@ impl Opened {
         }
         Ok(float32(&place.read()?, StoredDtype::Float32))
     }
+}
+
+/// Writes a file of tensors and waits until it is on the disk.
+fn write_synced(path: &Path, tensors: Vec<(String, Vec<usize>, Source<'_>)>) -> Result<(), TrainError> {
+    write_tensors(path, None, tensors).map_err(|error| match error {
+        WriteError::Tensor(error) => TrainError::tensor("reading weights for a checkpoint")(error),
+        WriteError::File(error) => io_error(path, "writing")(error),
+    })?;
+    sync(path)
 }
 
 /// Updates of each parameter that has optimiser state.

@@ -1,23 +1,179 @@
-//! Tensors on their way into a safetensors file.
+//! Files of tensors, in the format safetensors: their headers, single tensors of them, and how they are written.
 //!
-//! Values are fetched when they are written, one tensor at a time, so a file costs
-//! the memory of its largest tensor.
+//! Only headers are read at first; a tensor is then read on its own. Values are fetched when they are
+//! written, one tensor at a time. Both cost the memory of the largest tensor.
 
-use std::{borrow::Cow, cell::RefCell, io, path::Path};
+use std::{
+    borrow::Cow,
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+};
 
 use rayon::prelude::*;
 use retune_tensor::{AnyTensor, TensorError};
-use safetensors::{Dtype, View};
+use safetensors::{
+    View,
+    tensor::{Dtype, Metadata, TensorInfo},
+};
 
 use crate::{
-    error::TrainError,
-    files::disk::{io_error, sync},
+    model::{ModelError, StoredDtype, stand_in},
     optimizer::gradients::{BLOCK, Floats},
 };
 
+/// More than any real header, and little enough to read.
+const LARGEST_HEADER: u64 = 256 << 20;
+
+/// Bytes of two files that are compared at a time.
+const COMPARED: usize = 1 << 20;
+
+/// Where a tensor lies.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub file: PathBuf,
+    /// Of the first data byte in the file.
+    pub base: u64,
+    /// Number format and shape, as the header says.
+    pub info: TensorInfo,
+}
+
+impl Place {
+    /// Reads the tensor's bytes, and nothing else of the file.
+    pub fn read(&self) -> Result<Vec<u8>, ModelError> {
+        let (start, end) = self.info.data_offsets;
+        let mut bytes = vec![0; end - start];
+        let mut file = File::open(&self.file).map_err(ModelError::io(&self.file, "cannot be opened"))?;
+        file.seek(SeekFrom::Start(self.base + start as u64)).map_err(ModelError::io(&self.file, "cannot be read"))?;
+        file.read_exact(&mut bytes).map_err(ModelError::io(&self.file, "cannot be read"))?;
+        Ok(bytes)
+    }
+
+    /// Whether two tensors of equal size have the same bytes; holds a block of each, not the tensors.
+    pub fn same_bytes(&self, other: &Self) -> Result<bool, ModelError> {
+        let open = |place: &Self| {
+            let mut file = File::open(&place.file).map_err(ModelError::io(&place.file, "cannot be opened"))?;
+            file.seek(SeekFrom::Start(place.base + place.info.data_offsets.0 as u64))
+                .map_err(ModelError::io(&place.file, "cannot be read"))?;
+            Ok::<_, ModelError>(file)
+        };
+        let (mut one, mut two) = (open(self)?, open(other)?);
+        let mut left = self.info.data_offsets.1 - self.info.data_offsets.0;
+        let mut blocks = [vec![0; COMPARED], vec![0; COMPARED]];
+        while left > 0 {
+            let [first, second] = &mut blocks;
+            let size = left.min(COMPARED);
+            one.read_exact(&mut first[..size]).map_err(ModelError::io(&self.file, "cannot be read"))?;
+            two.read_exact(&mut second[..size]).map_err(ModelError::io(&other.file, "cannot be read"))?;
+            if first[..size] != second[..size] {
+                return Ok(false);
+            }
+            left -= size;
+        }
+        Ok(true)
+    }
+}
+
+/// The tensors of one file, from its header.
+pub(crate) fn header(path: &Path) -> Result<BTreeMap<String, Place>, ModelError> {
+    let mut file = File::open(path).map_err(ModelError::io(path, "cannot be opened"))?;
+    let length = file.metadata().map_err(ModelError::io(path, "cannot be read"))?.len();
+    let truncated = |needed: u64| {
+        ModelError::file(
+            path,
+            format!("it is truncated or not a safetensors file: it has {length} bytes and needs {needed}"),
+        )
+    };
+    let mut size = [0; 8];
+    file.read_exact(&mut size).map_err(|_| truncated(8))?;
+    let size = u64::from_le_bytes(size);
+    if size > LARGEST_HEADER {
+        if let Some(error) = stand_in::pointer(path) {
+            return Err(error);
+        }
+        return Err(ModelError::file(
+            path,
+            format!("it is not a safetensors file: its header would have {size} bytes"),
+        ));
+    }
+    if length < 8 + size {
+        return Err(truncated(8 + size));
+    }
+    let mut text = vec![0; size as usize];
+    file.read_exact(&mut text).map_err(ModelError::io(path, "cannot be read"))?;
+    let metadata: Metadata = serde_json::from_slice(&text)
+        .map_err(|e| ModelError::file(path, format!("its safetensors header is not valid: {e}")))?;
+    let needed = 8 + size + metadata.data_len() as u64;
+    if length < needed {
+        return Err(truncated(needed));
+    }
+    let place = |info: &TensorInfo| Place { file: path.to_owned(), base: 8 + size, info: info.clone() };
+    Ok(metadata.tensors().into_iter().map(|(name, info)| (name, place(info))).collect())
+}
+
+/// The values of a tensor's bytes.
+pub(crate) fn float32(bytes: &[u8], stored: StoredDtype) -> Vec<f32> {
+    match stored {
+        StoredDtype::Float32 => bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+        StoredDtype::Bfloat16 => {
+            bytes.chunks_exact(2).map(|b| burn::tensor::bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
+        }
+        StoredDtype::Float16 => {
+            bytes.chunks_exact(2).map(|b| burn::tensor::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
+        }
+    }
+}
+
+/// The number format of a tensor, when it is one of floats that are read.
+pub(crate) fn stored(place: &Place, name: &str) -> Result<StoredDtype, ModelError> {
+    match place.info.dtype {
+        Dtype::F32 => Ok(StoredDtype::Float32),
+        Dtype::F16 => Ok(StoredDtype::Float16),
+        Dtype::BF16 => Ok(StoredDtype::Bfloat16),
+        other => Err(ModelError::file(
+            &place.file,
+            format!("tensor `{name}` is stored as {other:?}; supported are F32, F16 and BF16"),
+        )),
+    }
+}
+
+/// Back to the stored format when every value survives it, else float32.
+pub(crate) fn encode(values: &[f32], stored: StoredDtype) -> (StoredDtype, Vec<u8>) {
+    let halves: Option<Vec<u8>> = match stored {
+        StoredDtype::Float32 => None,
+        StoredDtype::Bfloat16 => narrow(values, |x| {
+            let half = burn::tensor::bf16::from_f32(x);
+            (half.to_f32(), half.to_le_bytes())
+        }),
+        StoredDtype::Float16 => narrow(values, |x| {
+            let half = burn::tensor::f16::from_f32(x);
+            (half.to_f32(), half.to_le_bytes())
+        }),
+    };
+    match halves {
+        Some(bytes) => (stored, bytes),
+        None => (StoredDtype::Float32, little_endian(values)),
+    }
+}
+
+fn narrow(values: &[f32], round: impl Fn(f32) -> (f32, [u8; 2])) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(values.len() * 2);
+    for value in values {
+        let (back, half) = round(*value);
+        if back.to_bits() != value.to_bits() {
+            return None;
+        }
+        bytes.extend_from_slice(&half);
+    }
+    Some(bytes)
+}
+
 /// Where a tensor's bytes come from; read when they are written, one at a time.
 pub(crate) enum Source<'a> {
-    Tensor(&'a AnyTensor),
+    /// Float32 values, written in a format that holds them; see [`encode`].
+    Tensor(&'a AnyTensor, StoredDtype),
     Floats(&'a Floats),
     Bytes(&'a [u8]),
 }
@@ -31,7 +187,12 @@ struct Lazy<'a> {
 
 impl View for Lazy<'_> {
     fn dtype(&self) -> Dtype {
-        if matches!(self.source, Source::Bytes(_)) { Dtype::U8 } else { Dtype::F32 }
+        match self.source {
+            Source::Bytes(_) => Dtype::U8,
+            Source::Tensor(_, StoredDtype::Float16) => Dtype::F16,
+            Source::Tensor(_, StoredDtype::Bfloat16) => Dtype::BF16,
+            Source::Tensor(_, StoredDtype::Float32) | Source::Floats(_) => Dtype::F32,
+        }
     }
 
     fn shape(&self) -> &[usize] {
@@ -43,10 +204,15 @@ impl View for Lazy<'_> {
             Source::Bytes(bytes) => return Cow::Borrowed(bytes),
             Source::Floats(Floats::Host(values)) => return Cow::Owned(little_endian(values)),
             Source::Floats(Floats::Device(tensor)) => tensor.to_float32(),
-            Source::Tensor(tensor) => tensor.to_float32(),
+            Source::Tensor(tensor, _) => tensor.to_float32(),
         };
         match floats {
-            Ok(values) => Cow::Owned(little_endian(&values)),
+            Ok(values) => match self.source {
+                Source::Tensor(_, half @ (StoredDtype::Float16 | StoredDtype::Bfloat16)) => {
+                    Cow::Owned(encode(&values, half).1)
+                }
+                _ => Cow::Owned(little_endian(&values)),
+            },
             Err(error) => {
                 self.failed.borrow_mut().get_or_insert(error);
                 Cow::Owned(Vec::new())
@@ -55,7 +221,12 @@ impl View for Lazy<'_> {
     }
 
     fn data_len(&self) -> usize {
-        self.shape.iter().product::<usize>() * if self.dtype() == Dtype::U8 { 1 } else { 4 }
+        let width = match self.dtype() {
+            Dtype::U8 => 1,
+            Dtype::F16 | Dtype::BF16 => 2,
+            _ => 4,
+        };
+        self.shape.iter().product::<usize>() * width
     }
 }
 
@@ -69,14 +240,25 @@ fn little_endian(values: &[f32]) -> Vec<u8> {
     bytes
 }
 
-/// Writes and syncs a file of tensors: name, shape, values.
-pub(crate) fn write_tensors(path: &Path, tensors: Vec<(String, Vec<usize>, Source<'_>)>) -> Result<(), TrainError> {
+/// Why a file was not written.
+pub(crate) enum WriteError {
+    /// A value could not be fetched.
+    Tensor(TensorError),
+    /// The file could not be made.
+    File(io::Error),
+}
+
+/// Writes a file of tensors: name, shape, values.
+pub(crate) fn write_tensors(
+    path: &Path,
+    metadata: Option<HashMap<String, String>>,
+    tensors: Vec<(String, Vec<usize>, Source<'_>)>,
+) -> Result<(), WriteError> {
     let failed = RefCell::new(None);
     let views = tensors.into_iter().map(|(name, shape, source)| (name, Lazy { shape, source, failed: &failed }));
-    let written = safetensors::serialize_to_file(views, None, path);
-    if let Some(error) = failed.take() {
-        return Err(TrainError::tensor("reading weights for a checkpoint")(error));
+    let written = safetensors::serialize_to_file(views, metadata, path);
+    match failed.take() {
+        Some(error) => Err(WriteError::Tensor(error)),
+        None => written.map_err(|error| WriteError::File(io::Error::other(error))),
     }
-    written.map_err(|error| io_error(path, "writing")(io::Error::other(error)))?;
-    sync(path)
 }

@@ -86,11 +86,11 @@ pub enum ModelError {
 }
 
 impl ModelError {
-    pub(super) fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+    pub(crate) fn io(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io { path: path.to_owned(), action, source }
     }
 
-    pub(super) fn file(path: &Path, reason: impl Into<String>) -> Self {
+    pub(crate) fn file(path: &Path, reason: impl Into<String>) -> Self {
         Self::File { path: path.to_owned(), reason: reason.into() }
     }
 

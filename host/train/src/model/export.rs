@@ -10,15 +10,12 @@
 //! The directory is written beside its place and renamed into it, so that nobody
 //! ever sees half of one.
 
-use std::borrow::Cow;
-use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
-use safetensors::View;
-use safetensors::tensor::Dtype;
 use serde_json::{Map, Value, json};
 
-use super::{Model, ModelError, Parameter, StoredDtype, Task};
+use super::{Model, ModelError, StoredDtype, Task};
+use crate::files::tensor_file::{Source, WriteError, encode, write_tensors};
 
 /// What makes up a tokenizer; those that are there are copied.
 const TOKENIZER_FILES: [&str; 9] = [
@@ -35,42 +32,6 @@ const TOKENIZER_FILES: [&str; 9] = [
 
 /// How a language model is to generate; goes with it from its base.
 const GENERATION_CONFIG: &str = "generation_config.json";
-
-/// One parameter on its way into the file; its values are fetched when they are written.
-struct Stored<'a> {
-    parameter: &'a Parameter,
-    dtype: StoredDtype,
-    failed: &'a RefCell<Option<ModelError>>,
-}
-
-impl View for Stored<'_> {
-    fn dtype(&self) -> Dtype {
-        match self.dtype {
-            StoredDtype::Float32 => Dtype::F32,
-            StoredDtype::Float16 => Dtype::F16,
-            StoredDtype::Bfloat16 => Dtype::BF16,
-        }
-    }
-
-    fn shape(&self) -> &[usize] {
-        self.parameter.shape()
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        match self.parameter.value.to_float32() {
-            Ok(values) => Cow::Owned(encode(&values, self.dtype).1),
-            Err(error) => {
-                self.failed.borrow_mut().get_or_insert(error.into());
-                Cow::Owned(Vec::new())
-            }
-        }
-    }
-
-    fn data_len(&self) -> usize {
-        let width = if self.dtype == StoredDtype::Float32 { 4 } else { 2 };
-        self.shape().iter().product::<usize>() * width
-    }
-}
 
 impl Model {
     /// Writes `directory`, replacing one that is there: `config.json`,
@@ -129,23 +90,22 @@ impl Model {
 
     /// Writes every parameter; gives the widest format among them.
     fn write_weights(&self, path: &Path) -> Result<StoredDtype, ModelError> {
-        let failed = RefCell::new(None);
-        let mut tensors = Vec::with_capacity(self.parameters.len());
+        let mut formats = Vec::with_capacity(self.parameters.len());
         for parameter in &self.parameters {
-            let dtype = match parameter.stored {
+            formats.push(match parameter.stored {
                 StoredDtype::Float32 => StoredDtype::Float32,
                 half => encode(&parameter.value.to_float32()?, half).0,
-            };
-            tensors.push((parameter.name.as_str(), Stored { parameter, dtype, failed: &failed }));
+            });
         }
-        let first = tensors.first().map_or(StoredDtype::Float32, |(_, t)| t.dtype);
-        let uniform = tensors.iter().all(|(_, t)| t.dtype == first);
+        let each = self.parameters.iter().zip(&formats);
+        let tensors = each.map(|(p, format)| (p.name.clone(), p.shape.clone(), Source::Tensor(&p.value, *format)));
         let metadata = [("format".to_owned(), "pt".to_owned())].into();
-        let written = safetensors::serialize_to_file(tensors, Some(metadata), path);
-        if let Some(error) = failed.take() {
-            return Err(error);
-        }
-        written.map_err(|e| ModelError::file(path, format!("it cannot be written: {e}")))?;
+        write_tensors(path, Some(metadata), tensors.collect()).map_err(|error| match error {
+            WriteError::Tensor(error) => error.into(),
+            WriteError::File(error) => ModelError::file(path, format!("it cannot be written: {error}")),
+        })?;
+        let first = formats.first().copied().unwrap_or(StoredDtype::Float32);
+        let uniform = formats.iter().all(|format| *format == first);
         Ok(if uniform { first } else { StoredDtype::Float32 })
     }
 
@@ -179,37 +139,6 @@ impl Model {
         }
         config
     }
-}
-
-/// Back to the stored format when every value survives it, else float32.
-fn encode(values: &[f32], stored: StoredDtype) -> (StoredDtype, Vec<u8>) {
-    let halves: Option<Vec<u8>> = match stored {
-        StoredDtype::Float32 => None,
-        StoredDtype::Bfloat16 => narrow(values, |x| {
-            let half = burn::tensor::bf16::from_f32(x);
-            (half.to_f32(), half.to_le_bytes())
-        }),
-        StoredDtype::Float16 => narrow(values, |x| {
-            let half = burn::tensor::f16::from_f32(x);
-            (half.to_f32(), half.to_le_bytes())
-        }),
-    };
-    match halves {
-        Some(bytes) => (stored, bytes),
-        None => (StoredDtype::Float32, values.iter().flat_map(|x| x.to_le_bytes()).collect()),
-    }
-}
-
-fn narrow(values: &[f32], round: impl Fn(f32) -> (f32, [u8; 2])) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(values.len() * 2);
-    for value in values {
-        let (back, half) = round(*value);
-        if back.to_bits() != value.to_bits() {
-            return None;
-        }
-        bytes.extend_from_slice(&half);
-    }
-    Some(bytes)
 }
 
 fn name(dtype: StoredDtype) -> &'static str {

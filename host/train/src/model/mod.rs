@@ -52,8 +52,8 @@ mod parameters;
 pub mod pattern;
 pub mod rotary;
 pub mod shape;
-mod stand_in;
-pub(crate) mod tensor_files;
+pub(crate) mod stand_in;
+mod tensor_files;
 mod weights;
 
 pub use config::ModelConfig;

@@ -12,7 +12,7 @@ use super::ModelError;
 const POINTER: &[u8] = b"version https://git-lfs";
 
 /// The error about a file that Git LFS left in place of a large one; `None` for any other file.
-pub(super) fn pointer(path: &Path) -> Option<ModelError> {
+pub(crate) fn pointer(path: &Path) -> Option<ModelError> {
     let mut first = [0; POINTER.len()];
     File::open(path).and_then(|mut file| file.read_exact(&mut first)).ok()?;
     (first == POINTER).then(|| {

@@ -2,71 +2,17 @@
 //!
 //! Only headers are read at first: sizes, shapes and names are all checked before
 //! a single weight is. A tensor is then read on its own, so loading never holds
-//! more than one of them twice. Checkpoints are read the same way.
+//! more than one of them twice.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde_json::Value;
 
 use super::family::Family;
 use super::inventory::Entry;
 use super::{ModelConfig, ModelError, StoredDtype, Task, stand_in};
-
-/// More than any real header, and little enough to read.
-const LARGEST_HEADER: u64 = 256 << 20;
-
-/// Bytes that are compared at a time.
-const BLOCK: usize = 1 << 20;
-
-/// Where a tensor lies.
-#[derive(Clone, Debug)]
-pub(crate) struct Place {
-    file: PathBuf,
-    /// Of the first data byte in the file.
-    base: u64,
-    /// Number format and shape, as the header says.
-    pub info: TensorInfo,
-}
-
-impl Place {
-    /// Reads the tensor's bytes, and nothing else of the file.
-    pub fn read(&self) -> Result<Vec<u8>, ModelError> {
-        let (start, end) = self.info.data_offsets;
-        let mut bytes = vec![0; end - start];
-        let mut file = File::open(&self.file).map_err(ModelError::io(&self.file, "cannot be opened"))?;
-        file.seek(SeekFrom::Start(self.base + start as u64)).map_err(ModelError::io(&self.file, "cannot be read"))?;
-        file.read_exact(&mut bytes).map_err(ModelError::io(&self.file, "cannot be read"))?;
-        Ok(bytes)
-    }
-
-    /// Whether two tensors of equal size have the same bytes; holds a block of each, not the tensors.
-    fn same_bytes(&self, other: &Self) -> Result<bool, ModelError> {
-        let open = |place: &Self| {
-            let mut file = File::open(&place.file).map_err(ModelError::io(&place.file, "cannot be opened"))?;
-            file.seek(SeekFrom::Start(place.base + place.info.data_offsets.0 as u64))
-                .map_err(ModelError::io(&place.file, "cannot be read"))?;
-            Ok::<_, ModelError>(file)
-        };
-        let (mut one, mut two) = (open(self)?, open(other)?);
-        let mut left = self.info.data_offsets.1 - self.info.data_offsets.0;
-        let mut blocks = [vec![0; BLOCK], vec![0; BLOCK]];
-        while left > 0 {
-            let [first, second] = &mut blocks;
-            let size = left.min(BLOCK);
-            one.read_exact(&mut first[..size]).map_err(ModelError::io(&self.file, "cannot be read"))?;
-            two.read_exact(&mut second[..size]).map_err(ModelError::io(&other.file, "cannot be read"))?;
-            if first[..size] != second[..size] {
-                return Ok(false);
-            }
-            left -= size;
-        }
-        Ok(true)
-    }
-}
+use crate::files::tensor_file::{Place, float32, header, stored};
 
 /// Names in a sentence, three at most.
 fn some(names: &[&str]) -> String {
@@ -101,7 +47,7 @@ impl TensorFiles {
         let single = directory.join("model.safetensors");
         let index = directory.join("model.safetensors.index.json");
         if single.is_file() {
-            let places = header(&single)?.into_iter().collect();
+            let places = header(&single)?;
             return Ok(Self { root: single, places });
         }
         if index.is_file() {
@@ -291,31 +237,6 @@ fn not_finite(place: &Place, name: &str, values: &[f32], first: usize) -> ModelE
     )
 }
 
-/// The values of a tensor's bytes.
-pub(crate) fn float32(bytes: &[u8], stored: StoredDtype) -> Vec<f32> {
-    match stored {
-        StoredDtype::Float32 => bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
-        StoredDtype::Bfloat16 => {
-            bytes.chunks_exact(2).map(|b| burn::tensor::bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
-        }
-        StoredDtype::Float16 => {
-            bytes.chunks_exact(2).map(|b| burn::tensor::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
-        }
-    }
-}
-
-fn stored(place: &Place, name: &str) -> Result<StoredDtype, ModelError> {
-    match place.info.dtype {
-        Dtype::F32 => Ok(StoredDtype::Float32),
-        Dtype::F16 => Ok(StoredDtype::Float16),
-        Dtype::BF16 => Ok(StoredDtype::Bfloat16),
-        other => Err(ModelError::file(
-            &place.file,
-            format!("tensor `{name}` is stored as {other:?}; supported are F32, F16 and BF16"),
-        )),
-    }
-}
-
 /// Buffers that some versions of transformers save and every version recomputes.
 fn derived(name: &str) -> bool {
     name.ends_with("embeddings.position_ids") || name.ends_with("rotary_emb.inv_freq")
@@ -337,43 +258,6 @@ fn head_is_for_another_task(place: &Place, entry: &Entry, config: &ModelConfig, 
         return Some("the checkpoint's head is for other labels, or the same in another order".into());
     }
     None
-}
-
-/// The tensors of one file, from its header.
-pub(crate) fn header(path: &Path) -> Result<BTreeMap<String, Place>, ModelError> {
-    let mut file = File::open(path).map_err(ModelError::io(path, "cannot be opened"))?;
-    let length = file.metadata().map_err(ModelError::io(path, "cannot be read"))?.len();
-    let truncated = |needed: u64| {
-        ModelError::file(
-            path,
-            format!("it is truncated or not a safetensors file: it has {length} bytes and needs {needed}"),
-        )
-    };
-    let mut size = [0; 8];
-    file.read_exact(&mut size).map_err(|_| truncated(8))?;
-    let size = u64::from_le_bytes(size);
-    if size > LARGEST_HEADER {
-        if let Some(error) = stand_in::pointer(path) {
-            return Err(error);
-        }
-        return Err(ModelError::file(
-            path,
-            format!("it is not a safetensors file: its header would have {size} bytes"),
-        ));
-    }
-    if length < 8 + size {
-        return Err(truncated(8 + size));
-    }
-    let mut text = vec![0; size as usize];
-    file.read_exact(&mut text).map_err(ModelError::io(path, "cannot be read"))?;
-    let metadata: Metadata = serde_json::from_slice(&text)
-        .map_err(|e| ModelError::file(path, format!("its safetensors header is not valid: {e}")))?;
-    let needed = 8 + size + metadata.data_len() as u64;
-    if length < needed {
-        return Err(truncated(needed));
-    }
-    let place = |info: &TensorInfo| Place { file: path.to_owned(), base: 8 + size, info: info.clone() };
-    Ok(metadata.tensors().into_iter().map(|(name, info)| (name, place(info))).collect())
 }
 
 #[cfg(test)]
