@@ -271,15 +271,6 @@ fn speed(rows: u64, per_second: f64) -> String {
     }
 }
 
-/// A line on standard error from another thread than the one that reports progress. On a terminal it takes
-/// the place of the bar, which is drawn again below it.
-pub fn tell(text: &str) {
-    let mut err = std::io::stderr();
-    let begin = if err.is_terminal() { "\r\u{1b}[2K" } else { "" };
-    // Nobody is left to tell when standard error is closed.
-    let _ = writeln!(err, "{begin}{text}");
-}
-
 /// A style; an invalid template, which the tests would show, is the plain bar.
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸ ")

@@ -8,15 +8,14 @@
 
 mod console;
 mod journal;
+mod stderr;
 mod stdout;
 mod verb;
 
-use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use retune_recipe::diagnostic::Diagnostic;
 use verb::Cli;
 
 fn main() -> ExitCode {
@@ -25,16 +24,8 @@ fn main() -> ExitCode {
     match cli.run() {
         Ok(code) => code,
         Err(diagnostic) => {
-            // Nobody is left to tell when standard error is closed.
-            let _ = write!(std::io::stderr(), "{}", rendered(&diagnostic));
+            stderr::diagnostic(&diagnostic);
             ExitCode::from(1)
         }
     }
-}
-
-/// A diagnostic for this process's standard error.
-fn rendered(diagnostic: &Diagnostic) -> String {
-    let terminal = std::io::stderr().is_terminal();
-    let color = terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-    diagnostic.render(color, terminal.then_some(100))
 }

@@ -22,3 +22,9 @@ pub fn text(text: impl AsRef<str>) {
 pub fn line(text: impl AsRef<str>) {
     self::text(format!("{}\n", text.as_ref()));
 }
+
+/// Writes one JSON document.
+pub fn json(value: &impl serde::Serialize) {
+    // What is printed here has string keys and finite or null numbers only.
+    line(format!("{:#}", serde_json::to_value(value).unwrap_or_default()));
+}

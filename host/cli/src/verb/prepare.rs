@@ -29,7 +29,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut console = args.common.console();
     let prepared = Assembly::new(&recipe)?.prepare(&recipe, &mut console)?;
     if args.common.json {
-        super::run::print_json(&prepared.report);
+        stdout::json(&prepared.report);
     } else {
         stdout::text(page(&prepared.report));
     }

@@ -1,13 +1,11 @@
 //! `retune run` and `retune train`: a recipe, carried out.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::common::Common;
-use crate::console::tell;
-use crate::stdout;
 use crate::verb::set::Set;
+use crate::{stderr, stdout};
 use retune_recipe::diagnostic::Result;
 use retune_run::{Interrupt, RunOptions, RunOutcome};
 
@@ -33,7 +31,7 @@ pub struct Args {
 
 /// Runs the verb; `measure` is what `run` does beyond `train`.
 pub fn run(args: Args, measure: bool) -> Result<ExitCode> {
-    let interrupt = Interrupt::listen(tell)?;
+    let interrupt = Interrupt::listen(stderr::tell)?;
     let mut options =
         RunOptions { output: args.output, resume: args.resume, dry_run: args.dry_run, measure, interrupt };
     let path = recipe_of(&args.recipe, &mut options);
@@ -41,12 +39,12 @@ pub fn run(args: Args, measure: bool) -> Result<ExitCode> {
     let json = args.common.json;
     let mut console = args.common.console();
     match retune_run::run(&recipe, &options, &mut console)? {
-        RunOutcome::Planned(plan) if json => print_json(&plan),
+        RunOutcome::Planned(plan) if json => stdout::json(&plan),
         RunOutcome::Planned(plan) => stdout::text(plan.page()),
-        RunOutcome::Finished(summary) if json => print_json(&summary),
+        RunOutcome::Finished(summary) if json => stdout::json(&summary),
         RunOutcome::Finished(summary) => stdout::text(summary.page()),
         RunOutcome::Interrupted { stopped, exit_code } => {
-            let _ = write!(std::io::stderr(), "{}", crate::rendered(&stopped));
+            stderr::diagnostic(&stopped);
             return Ok(ExitCode::from(exit_code));
         }
     }
@@ -61,10 +59,4 @@ fn recipe_of(given: &Path, options: &mut RunOptions) -> PathBuf {
         return inside;
     }
     given.to_owned()
-}
-
-/// One JSON document on standard output.
-pub fn print_json(value: &impl serde::Serialize) {
-    // What is printed here has string keys and finite or null numbers only.
-    stdout::line(format!("{:#}", serde_json::to_value(value).unwrap_or_default()));
 }
