@@ -58,7 +58,7 @@ fn a_hostile_loss_ends_its_run_and_leaves_the_checkpoint_whole() {
 
     for name in ["loops", "traps", "wrong-shape", "nan", "leaks-handles", "wide-tensor", "network"] {
         take_place(&tiny, &format!("hostile/{name}"));
-        let Said { code, err, .. } = tiny.retune(&["run", "--resume", "out", "-q"]);
+        let Said { code, err, .. } = tiny.retune(&["run", "--resume", "out", "-qq"]);
         assert_eq!(code, Some(1), "{name}: {err}");
         insta::assert_snapshot!(format!("hostile_loss_{name}"), stepless(&err));
     }
@@ -76,9 +76,9 @@ fn a_loss_that_fails_is_told_with_the_step_or_the_rows_of_the_evaluation() {
     let loss = format!("[loss]\nplugin = \"{}\"\n", plugin("hostile/traps").display());
     // With a validation set the base model is evaluated first.
     tiny.recipe(&loss);
-    let evaluated = tiny.retune(&["run", "recipe.toml", "-q", "--output", "evaluated"]).err;
+    let evaluated = tiny.retune(&["run", "recipe.toml", "-qq", "--output", "evaluated"]).err;
     tiny.write("recipe.toml", &(Tiny::SOUND.replace("validation = { split = 0.2 }\n", "") + &loss));
-    let trained = tiny.retune(&["run", "recipe.toml", "-q", "--output", "trained"]).err;
+    let trained = tiny.retune(&["run", "recipe.toml", "-qq", "--output", "trained"]).err;
     // The places alone: the first steps are the same in every run, so that nothing is masked.
     let places = [evaluated, trained].map(|err| err.lines().next().unwrap_or_default().to_owned());
     insta::assert_snapshot!(places.join("\n"));
@@ -97,7 +97,7 @@ fn a_hostile_preprocessor_ends_the_run_before_training() {
             "[[data.preprocess]]\nplugin = \"{}\"\nlimits = {limits}\n",
             plugin(&format!("hostile/{name}")).display()
         ));
-        let Said { code, err, .. } = tiny.retune(&["run", "recipe.toml", "-q", "--output", "out"]);
+        let Said { code, err, .. } = tiny.retune(&["run", "recipe.toml", "-qq", "--output", "out"]);
         assert_eq!(code, Some(1), "{name}: {err}");
         assert!(!tiny.path().join("out").exists(), "{name}: nothing was begun");
         insta::assert_snapshot!(format!("hostile_preprocessor_{name}"), stepless(&err));

@@ -8,7 +8,7 @@ use tiny::{Tiny, plugin};
 
 /// Runs the recipe, expects a refusal, and keeps what it said.
 fn refused(name: &str, tiny: &Tiny) {
-    let said = tiny.retune(&["run", "recipe.toml", "-q", "--output", "out"]);
+    let said = tiny.retune(&["run", "recipe.toml", "-qq", "--output", "out"]);
     assert_eq!(said.code, Some(1), "{name}\n{}{}", said.out, said.err);
     assert!(!tiny.path().join("out").exists(), "{name}: nothing was begun");
     assert!(!said.err.contains("panicked"), "{}", said.err);
@@ -76,7 +76,7 @@ fn everything_frozen() {
 fn a_truncated_weights_file() {
     let tiny = Tiny::new();
     tiny.recipe("");
-    let trained = tiny.retune(&["train", "recipe.toml", "-q", "--output", "first"]);
+    let trained = tiny.retune(&["train", "recipe.toml", "-qq", "--output", "first"]);
     assert_eq!(trained.code, Some(0), "{}", trained.err);
     let weights = tiny.path().join("first/model/model.safetensors");
     let bytes = std::fs::read(&weights).unwrap();

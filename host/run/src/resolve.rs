@@ -121,9 +121,9 @@ impl<'a> Resolver<'a> {
     /// Reports settings that do not fit the role called `name`, each where it stands.
     fn settings(&mut self, role: &RoleRef, name: &str, errors: Vec<ConfigError>, help: &str) {
         for error in errors {
-            let place = self.recipe.setting_place(role, "config", &error.path);
+            let place = key_of(self.recipe.setting_place(role, "config", &error.path));
             let message = format!("`{}.config` of {name}: {error}", role.path);
-            self.report(self.recipe.diagnostic(message, place, "here").help_some(error.help()).help(help));
+            self.report(self.recipe.diagnostic(message, place.as_ref(), "here").help_some(error.help()).help(help));
         }
     }
 
@@ -134,7 +134,7 @@ impl<'a> Resolver<'a> {
                 let names = limit_names();
                 let wrong = role.limits.as_object().and_then(|o| o.keys().find(|k| !names.contains(k)));
                 let key: Vec<String> = wrong.into_iter().cloned().collect();
-                let span = self.recipe.setting_place(role, "limits", &key);
+                let place = key_of(self.recipe.setting_place(role, "limits", &key));
                 let (message, label) = match wrong {
                     Some(key) => {
                         let near = nearest(key, names.iter().map(String::as_str))
@@ -145,7 +145,9 @@ impl<'a> Resolver<'a> {
                 };
                 let known = listed(names.iter().map(String::as_str));
                 self.report(
-                    self.recipe.diagnostic(message, span, label).help(format!("the limits are whole numbers: {known}")),
+                    self.recipe
+                        .diagnostic(message, place.as_ref(), label)
+                        .help(format!("the limits are whole numbers: {known}")),
                 );
                 None
             }
@@ -177,12 +179,17 @@ impl<'a> Resolver<'a> {
         if let Err(refusal) = builtin.check(&config, self.recipe.model.task) {
             let keys = role.config.as_object().into_iter().flat_map(|config| config.keys());
             let named = keys.filter(|key| refusal.message.contains(&format!("`{key}`"))).take(1).cloned();
-            let place = self.recipe.setting_place(role, "config", &named.collect::<Vec<_>>());
-            self.report(self.recipe.diagnostic(format!("`{}`: {refusal}", role.path), place, "here"));
+            let place = key_of(self.recipe.setting_place(role, "config", &named.collect::<Vec<_>>()));
+            self.report(self.recipe.diagnostic(format!("`{}`: {refusal}", role.path), place.as_ref(), "here"));
             return None;
         }
         Some(Role { path: role.path.clone(), kind, config, origin: Origin::Builtin(name.to_owned()) })
     }
+}
+
+/// The place of a setting's key, which is what is misspelt as a rule, in place of its value.
+fn key_of(place: Option<&Place>) -> Option<Place> {
+    place.map(|place| Place { value: place.key.clone(), ..place.clone() })
 }
 
 /// The columns that the recipe's model reads, and its label.

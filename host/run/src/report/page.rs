@@ -61,13 +61,18 @@ fn head(manifest: &Manifest, history: &History) -> String {
         (Some(_), _, _) => String::new(),
         (None, _, _) => format!("<p class=\"banner\">The run has not ended; the last step here is {steps}.</p>"),
     };
+    // Training counts what is trainable once the policies have spoken at the start; a run that failed before has not.
+    let (parameters, trainable) = match history.parameters {
+        (0, _) => (manifest.model.parameters, manifest.model.trainable),
+        counted => counted,
+    };
     format!(
         "<h1>{}</h1>\n<p class=\"lead\">{} · {} · {} of {} parameters trainable at the start · {} steps{} · {}</p>\n{ended}\n",
         escape(&manifest.name),
         escape(&manifest.task),
         escape(&manifest.model.architecture),
-        count(manifest.model.trainable),
-        count(manifest.model.parameters),
+        count(trainable),
+        count(parameters),
         steps,
         if history.seconds > 0.0 { format!(" in {}", duration(history.seconds)) } else { String::new() },
         date(manifest.started),
