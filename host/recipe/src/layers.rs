@@ -11,15 +11,12 @@ use serde_json::Value as Json;
 use toml::de::DeTable;
 
 use crate::diagnostic::{Diagnostic, Text, unreadable};
-use crate::place::{Place, Source, child, keys, pointer};
+use crate::place::{Place, SET, Source, child, keys, pointer};
 use crate::problems::Problems;
 use crate::written::Written;
 
 /// Of a file that is no TOML at all, such as a CSV, every line is an error, and the first few say it.
 const SYNTAX_ERRORS_SHOWN: usize = 3;
-
-/// The name of a text that the command line gives.
-pub const SET: &str = "--set";
 
 /// Texts read so far.
 #[derive(Default)]

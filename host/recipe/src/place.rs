@@ -9,6 +9,9 @@ use std::path::PathBuf;
 
 use crate::diagnostic::Text;
 
+/// The name of a text that the command line gives.
+pub const SET: &str = "--set";
+
 /// A text that values of the recipe come from.
 #[derive(Clone, Debug)]
 pub struct Source {

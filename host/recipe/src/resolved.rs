@@ -6,8 +6,8 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value as Json};
 
-use crate::Recipe;
 use crate::place::child;
+use crate::recipe::Recipe;
 use crate::schema::schema;
 
 /// The recipe as TOML, paths absolute, defaults filled in.
@@ -21,7 +21,7 @@ pub fn resolved(recipe: &Recipe) -> String {
         if let Json::Object(keys) = section {
             // Writing to a String does not fail.
             let _ = write!(out, "\n[{name}]\n");
-            table(&mut out, &[name.clone()], keys);
+            table(&mut out, std::slice::from_ref(name), keys);
         }
     }
     out
@@ -86,7 +86,8 @@ fn table(out: &mut String, path: &[String], keys: &Map<String, Json>) {
 fn says_something(path: &[String], key: &str, value: &Json) -> bool {
     let path: Vec<String> = path.iter().cloned().chain([key.to_owned()]).collect();
     let default = retune_schema::navigate::property_at(schema(), &path).and_then(|property| property.get("default"));
-    !is_nothing(value) && !(value.as_array().is_some_and(Vec::is_empty) && default == Some(value))
+    let is_default = value.as_array().is_some_and(Vec::is_empty) && default == Some(value);
+    !is_nothing(value) && !is_default
 }
 
 fn is_nothing(value: &Json) -> bool {

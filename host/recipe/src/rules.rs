@@ -7,10 +7,10 @@ use std::path::Path;
 
 use retune_data::Layout;
 
-use crate::Recipe;
 use crate::derived::fit_for_a_name;
 use crate::place::Place;
 use crate::problems::Problems;
+use crate::recipe::Recipe;
 use crate::sections::{Every, Method, RoleRef, RoleSource, Scheme, Validation};
 
 /// Extensions that say the format.

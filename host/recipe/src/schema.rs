@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use crate::Recipe;
+use crate::recipe::Recipe;
 
 /// The schema.
 pub fn schema() -> &'static Value {

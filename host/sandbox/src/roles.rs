@@ -43,8 +43,8 @@ impl Plugin {
     /// # Errors
     /// The first key that is wrong, with the nearest right one; or, with an empty
     /// path, why the plugin has no schema to check against.
-    pub fn resolve_config(&self, given: &Value) -> std::result::Result<Value, ConfigError> {
-        let wrong = |mut errors: Vec<ConfigError>| errors.swap_remove(0);
+    pub fn resolve_config(&self, given: &Value) -> std::result::Result<Value, Box<ConfigError>> {
+        let wrong = |mut errors: Vec<ConfigError>| Box::new(errors.swap_remove(0));
         self.resolve_config_for(given, &Columns::default()).map_err(wrong)
     }
 

@@ -29,8 +29,11 @@ pub fn faults(schema: &Value, validator: &Validator, config: &Value) -> Vec<Conf
         .filter_map(|error| Some((error.path[..error.path.len().checked_sub(1)?].to_vec(), error.near()?.to_owned())))
         .collect();
     found.retain(|error| {
-        let meant =
-            || misspelt.iter().any(|(parent, near)| error.path.strip_prefix(&parent[..]) == Some(&[near.clone()]));
+        let meant = || {
+            misspelt
+                .iter()
+                .any(|(parent, near)| error.path.strip_prefix(&parent[..]) == Some(std::slice::from_ref(near)))
+        };
         !(matches!(error.problem, Problem::MissingKey { .. }) && meant())
     });
     found.sort_by_key(|error| {

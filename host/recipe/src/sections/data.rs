@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 
-use super::{File, RoleRef};
+use super::kinds::File;
+use super::role::RoleRef;
 
 /// What to learn from.
 #[derive(Clone, Debug, SmartDefault, Serialize, Deserialize, JsonSchema)]

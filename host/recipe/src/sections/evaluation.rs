@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 
-use super::RoleRef;
+use super::role::RoleRef;
 
 /// How good it is, and when to stop.
 #[derive(Clone, Debug, SmartDefault, Serialize, Deserialize, JsonSchema)]

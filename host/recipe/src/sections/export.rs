@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Folder;
+use super::kinds::Folder;
 
 /// A second copy of the result.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]

@@ -5,6 +5,8 @@ use std::ops::Deref;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::kinds::{File, Glob};
+
 /// Patterns over parameter names; one alone may be written without brackets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Written")]
@@ -43,13 +45,13 @@ impl JsonSchema for Globs {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        one_or_several::<super::Glob>(generator, "glob or list of globs")
+        one_or_several::<Glob>(generator, "glob or list of globs")
     }
 }
 
 /// A file, or several.
 pub fn files(generator: &mut SchemaGenerator) -> Schema {
-    one_or_several::<super::File>(generator, "file or list of files")
+    one_or_several::<File>(generator, "file or list of files")
 }
 
 fn one_or_several<T: JsonSchema>(generator: &mut SchemaGenerator, kind: &str) -> Schema {

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 
-use super::{File, Folder};
+use super::kinds::{File, Folder};
 
 /// What to start from.
 #[derive(Clone, Debug, SmartDefault, Serialize, Deserialize, JsonSchema)]

@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Globs, RoleRef};
+use super::globs::Globs;
+use super::role::RoleRef;
 
 /// Which parameters are trained.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]

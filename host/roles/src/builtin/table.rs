@@ -22,11 +22,14 @@ pub struct Builtin {
 /// How it is made from its settings, by the role it plays.
 #[derive(Clone, Copy, Debug)]
 enum Maker {
-    Loss(fn(&Value, TaskKind) -> Result<Box<dyn Loss>, Refusal>),
-    Metric(fn(&Value, TaskKind) -> Result<Box<dyn Metric>, Refusal>),
-    Policy(fn(&Value) -> Result<Box<dyn Policy>, Refusal>),
-    Preprocessor(fn(&Value) -> Result<Box<dyn Preprocessor>, Refusal>),
+    Loss(fn(&Value, TaskKind) -> Made<dyn Loss>),
+    Metric(fn(&Value, TaskKind) -> Made<dyn Metric>),
+    Policy(fn(&Value) -> Made<dyn Policy>),
+    Preprocessor(fn(&Value) -> Made<dyn Preprocessor>),
 }
+
+/// A role, or why its settings or the task do not fit it.
+type Made<R> = Result<Box<R>, Refusal>;
 
 /// All of them.
 pub const BUILTINS: &[Builtin] = &[
