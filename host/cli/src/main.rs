@@ -19,6 +19,7 @@ use clap::Parser;
 use verb::Cli;
 
 fn main() -> ExitCode {
+    retune_train::memory::keep_freed();
     let cli = Cli::parse();
     journal::start(cli.verbosity());
     match cli.run() {

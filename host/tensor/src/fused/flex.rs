@@ -110,14 +110,17 @@ impl Rows for Flex {
         let (head, class) = (contiguous(head), class.to_contiguous());
         let (plain, class) = (Plain::of(&head), elements!(class, i64));
         let mut folds = vec![Fold::NOTHING; class.len()];
-        plain.tiles(|rows, across, tile| {
-            tile.par_chunks_mut(across.len())
-                .zip(folds[rows.clone()].par_iter_mut().zip(&class[rows]))
-                .with_min_len(lines(across.len()))
-                .for_each(|(row, (fold, class))| {
-                    plain.complete(row, &across);
-                    fold.take(row, across.start, *class, score);
-                });
+        // On a thread of the pool, where going parallel wakes nobody who is awake.
+        rayon::scope(|_| {
+            plain.tiles(|rows, across, tile| {
+                tile.par_chunks_mut(across.len())
+                    .zip(folds[rows.clone()].par_iter_mut().zip(&class[rows]))
+                    .with_min_len(lines(across.len()))
+                    .for_each(|(row, (fold, class))| {
+                        plain.complete(row, &across);
+                        fold.take(row, across.start, *class, score);
+                    });
+            })
         });
         let finish = |(fold, class): (&Fold, &i64)| match *class {
             IGNORED => [0.0; 3],
