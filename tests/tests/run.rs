@@ -324,11 +324,12 @@ fn a_trained_model_predicts_and_is_measured_again() {
         assert_eq!(line["probabilities"][line["label"].as_str().unwrap()], line["probability"]);
     }
 
-    let dropped = tiny.retune(&["predict", "out", "cat", "   ", "sun"]);
+    let dropped = tiny.retune(&["predict", "out", "cat", "   ", "<br>", "sun"]);
     assert_eq!(dropped.code, Some(0), "{}", dropped.err);
     let lines: Vec<&str> = dropped.out.lines().collect();
-    assert!(lines.len() == 3 && lines[1].contains("(dropped: a preprocessor refused it"), "{}", dropped.out);
-    assert!(lines[2].ends_with("sun"));
+    assert!(lines.len() == 4 && lines[1].ends_with("–  (no text)"), "{}", dropped.out);
+    assert!(lines[2].contains("(dropped: a preprocessor refused it"), "{}", dropped.out);
+    assert!(lines[3].ends_with("sun"));
 }
 
 #[test]
