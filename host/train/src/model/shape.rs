@@ -1,6 +1,6 @@
 //! What a network is made of, as a value: sizes, parts that are there or not, and their names.
 //!
-//! A family reads a `config.json` into one [`Shape`]; [`super::network`] builds and runs it. What two families
+//! A family reads a `config.json` into one [`Shape`]; the network is built from it. What two families
 //! share is therefore written once, and what sets one apart is seen in its own file.
 //!
 //! Names are those of the checkpoint below the base model's prefix (`encoder.layer`, not
