@@ -117,10 +117,11 @@ impl Delimiter {
             }
         };
         match closed {
-            Some(quote) if quote + 1 == without_end(text) || text.get(quote + 1) == Some(&self.byte()) => {
-                if self == Self::Comma || read.is_empty() || !field.contains(&b'\t') {
-                    return Ok(Some((field, quote + 1)));
-                }
+            Some(quote)
+                if (quote + 1 == without_end(text) || text.get(quote + 1) == Some(&self.byte()))
+                    && (self == Self::Comma || read.is_empty() || !field.contains(&b'\t')) =>
+            {
+                return Ok(Some((field, quote + 1)));
             }
             Some(quote) if self == Self::Comma && read.is_empty() => {
                 let end = self.end(text, quote + 1);

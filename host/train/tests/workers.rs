@@ -131,7 +131,10 @@ fn distance(a: &Model, b: &Model) -> f64 {
     (difference / size).sqrt()
 }
 
-fn steps(recorder: &Recorder) -> Vec<(u64, f64, u64, u64, Vec<(String, f64)>)> {
+/// Number, loss, rows, tokens and reported values of a step.
+type Step = (u64, f64, u64, u64, Vec<(String, f64)>);
+
+fn steps(recorder: &Recorder) -> Vec<Step> {
     let each = recorder.events.iter().filter_map(|event| match event {
         TrainEvent::Step { step, loss, rows, tokens, reported, .. } => {
             Some((*step, *loss, *rows, *tokens, reported.clone()))
