@@ -112,7 +112,21 @@ fn a_signal_is_answered_at_once_and_tells_the_step_and_the_verb() {
     assert!(events(&tiny.path().join("out"), "measured").is_empty(), "`train` does not evaluate around training");
 }
 
-#[cfg(unix)]
+/// Waits until `child` has a file open whose name ends like `name`.
+#[cfg(target_os = "linux")]
+fn until_it_reads(child: &mut Child, name: &str) {
+    let opened = format!("/proc/{}/fd", child.id());
+    let open = || {
+        let files = std::fs::read_dir(&opened).into_iter().flatten().flatten();
+        files.filter_map(|file| std::fs::read_link(file.path()).ok()).any(|file| file.ends_with(name))
+    };
+    while !open() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it read {name}");
+        std::thread::yield_now();
+    }
+}
+
+#[cfg(target_os = "linux")]
 #[test]
 fn a_signal_while_rows_are_prepared_ends_the_process_and_leaves_nothing() {
     let tiny = project("");
@@ -120,8 +134,11 @@ fn a_signal_while_rows_are_prepared_ends_the_process_and_leaves_nothing() {
     let (header, rows) = rows.split_once('\n').unwrap();
     tiny.write("train.csv", &format!("{header}\n{}", rows.repeat(4000)));
     let mut child = start(&tiny, &["run", "recipe.toml"]);
-    let said = interrupt_at(&mut child, "model ", "-INT");
-    assert_eq!(child.wait().unwrap().code(), Some(130), "{said}");
+    until_it_reads(&mut child, "train.csv");
+    assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{said}");
     assert!(said.contains("stopped before the run began: nothing was written"), "{said}");
     assert!(!tiny.path().join("runs").exists());
 }

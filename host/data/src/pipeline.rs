@@ -5,6 +5,8 @@
 //! shows. Before the first row, the contracts are checked against the columns: a field that a stage reads must be in
 //! the file or promised by a stage before it.
 
+use std::sync::{Mutex, PoisonError};
+
 use retune_roles::{Preprocessor, Stage};
 
 use crate::parallel::{self, Step};
@@ -128,8 +130,12 @@ impl<'a> Pipeline<'a> {
                     Ok(chunk)
                 })));
             } else {
-                workers[0][stage] = first;
+                // For whichever thread has work first, so that no other is made for a single chunk.
+                let spare = Mutex::new(first);
                 steps.push(Step::Anywhere(Box::new(move |instances: &mut Instances, mut chunk: Chunk<R>| {
+                    if instances[stage].is_none() {
+                        instances[stage] = spare.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    }
                     let records = std::mem::take(&mut chunk.records);
                     chunk.after(stage, runner.run(&mut instances[stage], records)?);
                     Ok(chunk)

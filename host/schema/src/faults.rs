@@ -70,7 +70,10 @@ fn collect(root: &Value, error: &ValidationError<'_>, found: &mut Vec<ConfigErro
             found.push(ConfigError { path: below(key), problem });
             return;
         }
-        ValidationErrorKind::Type { kind } => Problem::WrongType { given, expected: types(kind) },
+        ValidationErrorKind::Type { kind } => match constants(root, at(root, &path)) {
+            allowed if allowed.is_empty() => Problem::WrongType { given, expected: types(kind) },
+            allowed => Problem::NotAllowed { given, allowed },
+        },
         ValidationErrorKind::Enum { options } => {
             Problem::NotAllowed { given, allowed: options.as_array().cloned().unwrap_or_default() }
         }
@@ -111,7 +114,11 @@ fn collect(root: &Value, error: &ValidationError<'_>, found: &mut Vec<ConfigErro
         }
         _ => Problem::Other { message: shortened(&error.to_string(), 300), help: None },
     };
-    found.push(ConfigError { path, problem });
+    // A value of another type than the values there are is refused twice, and told once.
+    let told = |error: &ConfigError| error.path == path && matches!(error.problem, Problem::NotAllowed { .. });
+    if !(matches!(problem, Problem::NotAllowed { .. }) && found.iter().any(told)) {
+        found.push(ConfigError { path, problem });
+    }
 }
 
 /// The bounds of a number in words: "at least 1", "more than 0 and at most 1". Bounds that only

@@ -160,7 +160,7 @@ impl Rows for Made {
 #[test]
 fn training_and_evaluation_hold_the_rows_of_a_batch_and_no_others() {
     let _turn = turn();
-    let (data, validation) = (Made(40_000), Made(4_000));
+    let (data, validation) = (Made(80_000), Made(4_000));
     let (held, all) = most(|| (0..data.len()).map(|row| data.get(row).into_owned()).collect::<Vec<_>>());
     drop(held);
     let directory = tempfile::tempdir().unwrap();

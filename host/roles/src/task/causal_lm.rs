@@ -3,7 +3,7 @@
 //! A row says which of its tokens are learnt; the shifted labels are derived when a
 //! batch is made ([`Sequence::next_token_labels`](crate::Sequence::next_token_labels)).
 
-use super::{Task, TaskInfo, Unlearnable};
+use super::info::{TaskInfo, Unlearnable};
 use crate::{Example, Target};
 
 pub(super) static INFO: TaskInfo = TaskInfo {
@@ -18,7 +18,7 @@ pub(super) static INFO: TaskInfo = TaskInfo {
     check,
 };
 
-fn check(_: &Task, example: &Example) -> Result<(), Unlearnable> {
+fn check(_: &[String], example: &Example) -> Result<(), Unlearnable> {
     match &example.target {
         Target::None => Ok(()),
         other => Err(Unlearnable {

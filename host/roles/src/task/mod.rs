@@ -6,11 +6,13 @@
 //! there and match on the kind only where they compute something different.
 
 mod causal_lm;
+mod info;
 mod sequence_classification;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::info::{TaskInfo, Unlearnable};
 use crate::Example;
 
 /// Names a task, spelled as in a recipe: `sequence-classification`.
@@ -34,38 +36,6 @@ pub enum Task {
     },
     /// The next token, at every position.
     CausalLm,
-}
-
-/// What the rooms need to know of a task.
-#[derive(Debug)]
-pub struct TaskInfo {
-    /// As in a recipe: `causal-lm`.
-    pub name: &'static str,
-    /// One sentence for help texts, without a full stop.
-    pub description: &'static str,
-    /// What follows the family's name in a Hugging Face class: `ForCausalLM`.
-    pub class_suffix: &'static str,
-    /// The loss of a recipe that names none.
-    pub default_loss: &'static str,
-    /// The metrics of a recipe that names none.
-    pub default_metrics: &'static [&'static str],
-    /// Names that a role may ask of a [`Batch`](crate::Batch), besides `column.<name>`.
-    pub inputs: &'static [&'static str],
-    /// Dimensions of the tensor `labels`: 1 for `[batch]`, 2 for `[batch, seq]`.
-    pub label_rank: usize,
-    /// Whether a label set belongs to the task.
-    pub has_labels: bool,
-    /// Whether an example can be learnt from; the reason and the next step when it cannot.
-    check: fn(&Task, &Example) -> Result<(), Unlearnable>,
-}
-
-/// Why an example cannot be learnt from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unlearnable {
-    /// Completes "row KEY …": `has no label`.
-    pub reason: String,
-    /// What to do about it.
-    pub help: &'static str,
 }
 
 impl TaskKind {
@@ -132,7 +102,7 @@ impl Task {
     /// # Errors
     /// Says why not, and what to do.
     pub fn check(&self, example: &Example) -> Result<(), Unlearnable> {
-        (self.info().check)(self, example)
+        (self.info().check)(self.labels(), example)
     }
 }
 

@@ -1,6 +1,6 @@
 //! One label per row: logits `[batch, classes]`, labels `[batch]`.
 
-use super::{Task, TaskInfo, Unlearnable};
+use super::info::{TaskInfo, Unlearnable};
 use crate::{Example, Target};
 
 pub(super) static INFO: TaskInfo = TaskInfo {
@@ -15,8 +15,8 @@ pub(super) static INFO: TaskInfo = TaskInfo {
     check,
 };
 
-fn check(task: &Task, example: &Example) -> Result<(), Unlearnable> {
-    let labels = task.labels().len();
+fn check(labels: &[String], example: &Example) -> Result<(), Unlearnable> {
+    let labels = labels.len();
     let (reason, help) = match &example.target {
         Target::Class(class) if (*class as usize) < labels => return Ok(()),
         Target::Class(class) => {
