@@ -83,7 +83,9 @@ fn report(error: &ConfigError, written: &Written, problems: &mut Problems) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "not one of the allowed values".to_owned(),
             };
-            let allowed = format!("allowed: {}", listed(allowed.iter().filter_map(Json::as_str)));
+            let allowed: Vec<String> =
+                allowed.iter().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).collect();
+            let allowed = format!("allowed: {}", listed(allowed.iter().map(String::as_str)));
             problems.add(place, format!("`{full}` cannot be {}", quoted(given)), label, Some(allowed));
         }
         Problem::OutOfRange { given, range } => {

@@ -80,6 +80,18 @@ const WHOLE: &[(&str, &str)] = &[
     ("config_without_tokenizer", "[model]\nconfig = \"c.json\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.txt\""),
     ("a_misspelt_task", "[model]\nbase = \"b\"\ntask = \"sequence-clasification\"\n[data]\ntrain = \"a.csv\""),
     ("a_home_path", "[model]\nbase = \"~/models/b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.txt\""),
+    (
+        "a_home_path_of_a_plugin",
+        "[model]\nbase = \"b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.txt\"\n[loss]\nplugin = \"~/focal.wasm\"",
+    ),
+    (
+        "a_mode_without_a_metric",
+        "[model]\nbase = \"b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.txt\"\nvalidation = { split = 0.1 }\n[evaluation]\nbest = { mode = \"max\" }",
+    ),
+    (
+        "a_mode_that_is_a_number",
+        "[model]\nbase = \"b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.txt\"\nvalidation = { split = 0.1 }\n[evaluation]\nbest = { metric = \"loss\", mode = 1 }",
+    ),
     ("an_unknown_device", "device = \"tpu\"\n[model]\nbase = \"b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.txt\""),
     ("a_name_with_a_slash", "name = \"a/b\"\n[model]\nbase = \"b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.txt\""),
     ("a_spreadsheet", "[model]\nbase = \"b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.xlsx\""),

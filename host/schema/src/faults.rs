@@ -1,7 +1,8 @@
 //! A validator's errors as [`ConfigError`]s: every one of them, each where a person would look for it.
 //!
 //! Where a value may be one of several things, the errors told are those of the
-//! alternative whose type it has.
+//! alternative whose type it has; where all of them are listed values, these are told
+//! whatever type it has.
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{ValidationError, Validator};
@@ -9,8 +10,8 @@ use retune_roles::text::shortened;
 use serde_json::Value;
 
 use crate::bounds::dereferenced;
-use crate::config_error::{ConfigError, Problem};
-use crate::navigate::{about, at, constants, keys};
+use crate::config_error::{ConfigError, Problem, brief};
+use crate::navigate::{about, at, choices, constants, keys};
 
 /// Most errors of one configuration.
 const MOST: usize = 100;
@@ -70,12 +71,13 @@ fn collect(root: &Value, error: &ValidationError<'_>, found: &mut Vec<ConfigErro
             found.push(ConfigError { path: below(key), problem });
             return;
         }
-        ValidationErrorKind::Type { kind } => match constants(root, at(root, &path)) {
-            allowed if allowed.is_empty() => Problem::WrongType { given, expected: types(kind) },
-            allowed => Problem::NotAllowed { given, allowed },
+        ValidationErrorKind::Type { kind } => match choices(root, at(root, &path)) {
+            Some(allowed) => Problem::NotAllowed { given, allowed },
+            None => Problem::WrongType { given, expected: types(kind) },
         },
         ValidationErrorKind::Enum { options } => {
-            Problem::NotAllowed { given, allowed: options.as_array().cloned().unwrap_or_default() }
+            let allowed = options.as_array().into_iter().flatten().filter(|value| !value.is_null());
+            Problem::NotAllowed { given, allowed: allowed.cloned().collect() }
         }
         ValidationErrorKind::Constant { expected_value } => {
             Problem::NotAllowed { given, allowed: vec![expected_value.as_ref().clone()] }
@@ -84,11 +86,15 @@ fn collect(root: &Value, error: &ValidationError<'_>, found: &mut Vec<ConfigErro
         | ValidationErrorKind::Maximum { .. }
         | ValidationErrorKind::ExclusiveMinimum { .. }
         | ValidationErrorKind::ExclusiveMaximum { .. } => {
-            let range = range(at(root, &path), Some(&given));
+            let schema = at(root, &path);
+            let alternatives = crate::navigate::parts(schema).map(|part| dereferenced(root, part));
+            let bounds = std::iter::once(schema).chain(alternatives).map(|schema| range(schema, Some(&given)));
+            let range = bounds.into_iter().find(|range| !range.is_empty()).unwrap_or_default();
             Problem::OutOfRange { given, range }
         }
         ValidationErrorKind::Pattern { .. } | ValidationErrorKind::MinLength { .. } => Problem::WrongForm { given },
         ValidationErrorKind::OneOfNotValid { context } | ValidationErrorKind::AnyOf { context } => {
+            let schema = at(root, &path);
             let own_type = |errors: &&Vec<ValidationError<'_>>| {
                 !errors.iter().any(|inner| {
                     let refuses_all = matches!(
@@ -100,13 +106,13 @@ fn collect(root: &Value, error: &ValidationError<'_>, found: &mut Vec<ConfigErro
                     refuses_all && inner.instance_path() == error.instance_path()
                 })
             };
-            if let Some(errors) = context.iter().find(own_type) {
+            let allowed = constants(root, schema);
+            if let Some(allowed) = choices(root, schema) {
+                Problem::NotAllowed { given, allowed }
+            } else if let Some(errors) = context.iter().find(own_type) {
                 errors.iter().for_each(|error| collect(root, error, found));
                 return;
-            }
-            let schema = at(root, &path);
-            let allowed = constants(root, schema);
-            if allowed.iter().any(|value| std::mem::discriminant(value) == std::mem::discriminant(&given)) {
+            } else if allowed.iter().any(|value| std::mem::discriminant(value) == std::mem::discriminant(&given)) {
                 Problem::NotAllowed { given, allowed }
             } else {
                 Problem::WrongType { given, expected: alternatives(root, schema) }
@@ -146,14 +152,17 @@ fn types(kind: &TypeKind) -> String {
     }
 }
 
-/// The types of a schema's alternatives: "a string or a table".
+/// What a schema's alternatives are: `"auto" or a whole number`.
 fn alternatives(root: &Value, schema: &Value) -> String {
     let mut names: Vec<String> = Vec::new();
     for part in crate::navigate::parts(schema) {
         let part = dereferenced(root, part);
-        let name = part.get("type").and_then(Value::as_str).map_or_else(|| "another value".to_owned(), article);
-        if !names.contains(&name) {
-            names.push(name);
+        let of_type = || part.get("type").and_then(Value::as_str).map_or_else(|| "another value".to_owned(), article);
+        let listed = choices(root, part).map(|values| values.iter().map(brief).collect());
+        for name in listed.unwrap_or_else(|| vec![of_type()]) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
         }
     }
     names.join(" or ")

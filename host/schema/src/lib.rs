@@ -85,9 +85,14 @@ mod tests {
                 "form": {"oneOf": [{"const": "nfc"}, {"const": "nfkc"}], "default": "nfc"},
                 "bounds": {"$ref": "#/$defs/Bounds", "default": {}},
                 "extra": {"anyOf": [{"$ref": "#/$defs/Bounds"}, {"type": "null"}]},
+                "how": {"type": ["string", "null"], "enum": ["near", "far", null]},
+                "either": {"anyOf": [{"$ref": "#/$defs/Level"}, {"const": 3}, {"type": "boolean"}, {"type": "null"}]},
+                "open": {"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1}]},
+                "on": {"type": "boolean", "default": true},
                 "rules": {"type": "array", "items": {"$ref": "#/$defs/Bounds"}, "default": []}
             },
             "$defs": {
+                "Level": {"oneOf": [{"type": "string", "const": "low"}, {"type": "string", "enum": ["mid", "high"]}]},
                 "Bounds": {
                     "type": "object",
                     "additionalProperties": false,
@@ -113,7 +118,7 @@ mod tests {
         assert_eq!(
             resolved,
             json!({
-                "field": "t", "gamma": 2.0, "mode": "exact", "form": "nfc",
+                "field": "t", "gamma": 2.0, "mode": "exact", "form": "nfc", "on": true,
                 "bounds": {"min_chars": 1, "max_chars": null},
                 "extra": {"min_chars": 1, "max_chars": null},
                 "rules": [{"min_chars": 3, "max_chars": null}]
@@ -144,6 +149,18 @@ mod tests {
             json!({"field": "t", "extra": {"min_char": 1}}),
             json!({"field": "t", "extra": 3}),
             json!({"field": 1, "gamma": -1, "rules": [{"zzz": 1}]}),
+            // Where every alternative is a value, the values are told whatever type was given.
+            json!({"field": "t", "mode": 3}),
+            json!({"field": "t", "form": 3}),
+            json!({"field": "t", "form": {"nfc": true}}),
+            json!({"field": "t", "how": 3}),
+            json!({"field": "t", "how": "nera"}),
+            json!({"field": "t", "either": 4}),
+            json!({"field": "t", "either": "hihg"}),
+            json!({"field": "t", "open": "atuo"}),
+            json!({"field": "t", "open": 0}),
+            json!({"field": "t", "open": []}),
+            json!({"field": "t", "on": "yes"}),
         ];
         let lines: Vec<String> = cases.into_iter().map(told).collect();
         insta::assert_snapshot!(lines.join("\n"));

@@ -7,6 +7,9 @@ use crate::bounds::dereferenced;
 /// Most keys or values among which the nearest is looked for.
 const LISTED: usize = 1_000;
 
+/// How deep alternatives within alternatives are looked at for the values they list.
+const NESTED: u8 = 4;
+
 /// The keywords that list alternatives or parts.
 const COMBINED: [&str; 3] = ["anyOf", "oneOf", "allOf"];
 
@@ -59,6 +62,49 @@ pub(crate) fn constants(root: &Value, schema: &Value) -> Vec<Value> {
         .take(LISTED)
         .cloned()
         .collect()
+}
+
+/// All values that `schema` allows, when there are but a few: constants, lists of them, truth values, and
+/// alternatives made of these. `null` is not among them: a configuration leaves the key out.
+pub(crate) fn choices(root: &Value, schema: &Value) -> Option<Vec<Value>> {
+    let mut listed = choices_to(root, schema, NESTED)?;
+    listed.retain(|value| !value.is_null());
+    listed.truncate(LISTED);
+    (!listed.is_empty()).then_some(listed)
+}
+
+fn choices_to(root: &Value, schema: &Value, depth: u8) -> Option<Vec<Value>> {
+    let schema = dereferenced(root, schema);
+    if let Some(value) = schema.get("const") {
+        return Some(vec![value.clone()]);
+    }
+    if let Some(values) = schema.get("enum").and_then(Value::as_array) {
+        return Some(values.iter().take(LISTED).cloned().collect());
+    }
+    let depth = depth.checked_sub(1)?;
+    let part = |part| choices_to(root, part, depth);
+    for keyword in ["oneOf", "anyOf"] {
+        if let Some(alternatives) = schema.get(keyword).and_then(Value::as_array).filter(|list| list.len() <= LISTED) {
+            let mut all: Vec<Value> = Vec::new();
+            for alternative in alternatives {
+                all.extend(part(alternative)?);
+                // Alternatives of alternatives multiply.
+                if all.len() > LISTED {
+                    return None;
+                }
+            }
+            return Some(all);
+        }
+    }
+    if let Some(parts) = schema.get("allOf").and_then(Value::as_array) {
+        return parts.iter().take(LISTED).find_map(part);
+    }
+    match schema.get("type")?.as_str()? {
+        "null" => Some(vec![Value::Null]),
+        // By itself it is a kind of value, which is told as such; beside others it is two more of them.
+        "boolean" if depth + 1 < NESTED => Some(vec![Value::Bool(true), Value::Bool(false)]),
+        _ => None,
+    }
 }
 
 /// The first paragraph of what a schema says about `key` of the object at `path`.
