@@ -156,5 +156,5 @@ fn seams(data: &Dataset) -> u64 {
 }
 
 #[cfg(test)]
-#[path = "prepare_tests.rs"]
+#[path = "prepare_tests/mod.rs"]
 mod tests;

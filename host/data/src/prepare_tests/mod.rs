@@ -1,13 +1,16 @@
+//! Whole preparations: rows of a classification, and what the other files of this folder share.
+
+mod caching;
+mod language;
+mod refusals;
+
 use std::fmt::Write as _;
 
 use retune_roles::{BatchResult, Output, Preprocessor, PreprocessorContract, Rejection, Sample, Target, Value};
 
 use super::*;
-use crate::cache::Cache;
-use crate::spec::{Columns, Format, Layout};
-use crate::testing::{Directory, bert, bert_json, bpe};
-use crate::tokenize::{NO_TOKENS, NOTHING_TO_LEARN};
-use crate::{CacheUse, SourceReport};
+use crate::testing::{Directory, bert, bert_json};
+use crate::tokenize::NO_TOKENS;
 
 const INTENTS: [&str; 3] = ["card_arrival", "lost_card", "top_up_failed"];
 
@@ -158,219 +161,6 @@ fn every_row_is_accounted_for_by_stage_and_reason() {
 }
 
 #[test]
-fn nothing_left_says_which_stage_dropped_how_many_and_why() {
-    let directory = Directory::new();
-    directory.write("train.csv", intents(30, 0));
-    let error = run(&spec(&directory), &[without("four", true), without("everything", true)]).unwrap_err();
-    insta::assert_snapshot!(format!("{error}\n{}", error.help().unwrap()), @r#"
-    nothing is left of train.csv: of 30 rows, without-everything dropped 27 (unwanted), without-four dropped 3 (unwanted)
-    look at the first rows that without-everything dropped: train.csv:2, train.csv:3, train.csv:4, train.csv:6, train.csv:7
-    "#);
-}
-
-#[test]
-fn what_a_recipe_can_get_wrong_is_said_before_anything_is_trained() {
-    let directory = Directory::new();
-    directory.write("train.csv", intents(30, 0));
-    directory.write("test.csv", "text,category\nmy card,card_arrival\nmy card,lost_crad\n");
-    directory.write("unlabelled.csv", "text,category\nmy card,\n");
-    directory.write("one-label.csv", "text,category\nmy card,a\nthe card,a\n");
-    directory.write("header.csv", "text,category\n");
-    directory.write("weights.csv", "text,category,weight\nmy card,a,1\nthe card,b,heavy\n");
-    directory.write("rows.jsonl", "{\"body\": \"my card\", \"category\": \"a\"}\n");
-    directory
-        .write("nested.jsonl", "{\"text\": [\"my\"], \"category\": \"a\"}\n{\"text\": \"x\", \"category\": \"b\"}\n");
-    let mut said_so = String::new();
-    let mut check = |what: &str, change: &dyn Fn(&mut DataSpec)| {
-        let mut spec = spec(&directory);
-        change(&mut spec);
-        let error = run(&spec, &[]).unwrap_err();
-        let _ = writeln!(said_so, "{what}: {}", said(&directory, &error));
-        if let Some(help) = error.help() {
-            let _ = writeln!(said_so, "    {help}");
-        }
-    };
-    let at = |name: &str| -> Source { directory.path().join(name).into() };
-    check("missing train", &|s| s.train = at("tarin.csv"));
-    check("missing test", &|s| s.test = Some(at("tests.csv")));
-    check("missing column", &|s| s.columns.text = "txt".to_owned());
-    check("missing label column", &|s| s.columns.label = Some("intent".to_owned()));
-    check("missing column in jsonl", &|s| {
-        s.train = at("rows.jsonl");
-        s.labels = Some(vec!["a".to_owned(), "b".to_owned()]);
-    });
-    check("missing extra column", &|s| s.extra_columns = vec!["weight".to_owned()]);
-    check("label not in train", &|s| s.test = Some(at("test.csv")));
-    check("label not in set", &|s| s.labels = Some(vec!["card_arrival".to_owned(), "lost_card".to_owned()]));
-    check("label named twice", &|s| s.labels = Some(vec!["a".to_owned(), "a".to_owned()]));
-    check("no label", &|s| s.train = at("unlabelled.csv"));
-    check("one label", &|s| s.train = at("one-label.csv"));
-    check("no rows", &|s| s.train = at("header.csv"));
-    check("no rows with labels given", &|s| {
-        s.train = at("header.csv");
-        s.labels = Some(vec!["a".to_owned(), "b".to_owned()]);
-    });
-    check("no number", &|s| {
-        s.train = at("weights.csv");
-        s.extra_columns = vec!["weight".to_owned()];
-    });
-    check("nested text", &|s| s.train = at("nested.jsonl"));
-    check("no label column named", &|s| s.columns.label = None);
-    check("fraction", &|s| s.validation = Validation::Split { fraction: 1.0 });
-    check("length", &|s| s.max_length = 2);
-    check("limit", &|s| s.limit_per_label = Some(0));
-    check("batch", &|s| s.batch = 0);
-    check("blocks", &|s| s.layout = Layout::Blocks);
-    insta::assert_snapshot!(said_so, @r#"
-    missing train: tarin.csv does not exist; did you mean `train.csv`?
-        paths in a recipe are relative to the recipe's own directory
-    missing test: tests.csv does not exist; did you mean `test.csv`?
-        paths in a recipe are relative to the recipe's own directory
-    missing column: train.csv:1 has no column `txt` (data.columns.text); did you mean `text`?
-        the columns are `text`, `category`; set data.columns.text to one of them
-    missing label column: train.csv:1 has no column `intent` (data.columns.label)
-        the columns are `text`, `category`; set data.columns.label to one of them
-    missing column in jsonl: rows.jsonl:1 has no column `text` (data.columns.text)
-        the columns are `body`, `category`; set data.columns.text to one of them
-    missing extra column: train.csv:1 has no column `weight` (data.extra_columns)
-        the columns are `text`, `category`; set data.extra_columns to one of them
-    label not in train: test.csv:3 has the label `lost_crad`, which is not among the labels of train.csv; did you mean `lost_card`?
-        the labels are `card_arrival`, `lost_card`, `top_up_failed`; data.labels can name more than train has
-    label not in set: train.csv:4 has the label `top_up_failed`, which is not in data.labels
-        the labels are `card_arrival`, `lost_card`; data.labels can name more than train has
-    label named twice: `data.labels` names `a` twice
-    no label: unlabelled.csv:2 has no value in column `category` (data.columns.label)
-        give every row a label, or remove the rows without one
-    one label: one-label.csv has 1 label; a classification needs at least two
-        found: `a`; check that data.columns.label names the right column
-    no rows: header.csv has a header and no rows
-        check that whatever wrote the file had finished
-    no rows with labels given: header.csv has a header and no rows
-        check that whatever wrote the file had finished
-    no number: weights.csv:3 holds `heavy` in column `weight` (data.extra_columns); expected a finite number
-    nested text: nested.jsonl:1 holds nested JSON in column `text` (data.columns.text); expected text
-    no label column named: sequence classification needs labels, and `data.columns.label` names no column
-        say which column holds them: columns = { text = "…", label = "…" }
-    fraction: `data.validation.split` is 1; expected more than 0 and less than 1
-    length: `data.max_length` is 2, and the tokenizer's special tokens alone take 2
-        set data.max_length to 3 or more
-    limit: `data.limit_per_label` is 0; expected at least 1
-    batch: `data.batch` is 0; expected 1 to 4096
-    blocks: `data.layout` is blocks; expected rows, for a sequence classification
-    "#);
-}
-
-#[test]
-fn a_second_run_takes_its_rows_from_the_cache_and_anything_that_matters_makes_them_anew() {
-    let directory = Directory::new();
-    directory.write("train.csv", intents(60, 0));
-    directory.write("test.csv", intents(9, 100));
-    let mut spec = spec(&directory);
-    spec.cache_dir = Some(directory.path().join("cache"));
-    spec.validation = Validation::Split { fraction: 0.1 };
-    spec.test = Some(directory.path().join("test.csv").into());
-    let states = |prepared: &Prepared| -> Vec<&'static str> {
-        let state = |source: &SourceReport| match source.cache {
-            CacheUse::Hit { .. } => "hit",
-            CacheUse::Miss { .. } => "miss",
-            CacheUse::Rebuilt { .. } => "rebuilt",
-            CacheUse::Off { .. } => "off",
-        };
-        prepared.report.sources.iter().map(state).collect()
-    };
-    let stages = [without("four", true)];
-    let first = run(&spec, &stages).unwrap();
-    assert_eq!(states(&first), ["miss", "miss"]);
-    let second = run(&spec, &stages).unwrap();
-    assert_eq!(states(&second), ["hit", "hit"]);
-    let rows = |prepared: &Prepared| {
-        [Some(&prepared.train), Some(&prepared.validation), prepared.test.as_ref()]
-            .map(|data| data.map(Dataset::to_vec))
-    };
-    let expected = rows(&first);
-    assert_eq!(expected, rows(&second));
-    assert_eq!(first.report.splits, second.report.splits);
-    assert_eq!(first.report.sources[0].dropped, second.report.sources[0].dropped);
-
-    assert_eq!(states(&run(&spec, &[without("five", true)]).unwrap()), ["miss", "miss"], "another stage");
-    spec.max_length = 9;
-    assert_eq!(states(&run(&spec, &stages).unwrap()), ["miss", "miss"], "another length");
-    spec.max_length = 16;
-    spec.workers = 3;
-    assert_eq!(states(&run(&spec, &stages).unwrap()), ["hit", "hit"], "workers change nothing");
-    spec.limit_per_label = Some(5);
-    assert_eq!(states(&run(&spec, &stages).unwrap()), ["miss", "hit"], "the limit concerns train only");
-    spec.limit_per_label = None;
-    directory.write("test.csv", intents(10, 100));
-    assert_eq!(states(&run(&spec, &stages).unwrap()), ["hit", "miss"], "other bytes");
-    let off = run(&spec, &[without("four", false)]).unwrap();
-    assert_eq!(states(&off), ["off", "off"]);
-
-    let CacheUse::Hit { key } = &second.report.sources[0].cache else { panic!() };
-    let path = Cache::new(&directory.path().join("cache")).path(key);
-    // Under another name: what a run has mapped is never written to.
-    let mut bytes = std::fs::read(&path).unwrap();
-    std::fs::remove_file(&path).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    std::fs::write(&path, bytes).unwrap();
-    let rebuilt = run(&spec, &stages).unwrap();
-    assert_eq!(states(&rebuilt), ["rebuilt", "hit"]);
-    assert_eq!(rebuilt.train.to_vec(), expected[0].clone().unwrap());
-    assert!(rebuilt.report.warnings.iter().any(|w| w.contains("damaged")), "{:?}", rebuilt.report.warnings);
-    assert_eq!(states(&run(&spec, &stages).unwrap()), ["hit", "hit"]);
-}
-
-#[test]
-fn a_cache_that_cannot_be_written_is_a_warning_and_not_the_end() {
-    let directory = Directory::new();
-    directory.write("train.csv", intents(30, 0));
-    let mut spec = spec(&directory);
-    spec.cache_dir = Some(directory.write("a-file", ""));
-    let prepared = run(&spec, &[]).unwrap();
-    assert!(matches!(prepared.report.sources[0].cache, CacheUse::Off { .. }));
-    assert!(prepared.report.warnings[0].starts_with("prepared rows are not kept"), "{:?}", prepared.report.warnings);
-}
-
-#[test]
-fn a_text_becomes_blocks_that_hold_all_its_tokens_and_the_splits_share_no_passage() {
-    let directory = Directory::new();
-    let text: String = (0..40).map(|i| format!("question {i}: what is two and {i}?\nthe answer is four\n\n")).collect();
-    let mut spec = DataSpec::new(directory.write("book.txt", text), TaskKind::CausalLm);
-    spec.layout = Layout::Blocks;
-    spec.max_length = 24;
-    spec.validation = Validation::Split { fraction: 0.25 };
-    let prepared = prepare(&spec, &[], &bpe(), &mut |_| {}).unwrap();
-    let train = prepared.report.split(SplitName::Train).unwrap();
-    let validation = prepared.report.split(SplitName::Validation).unwrap();
-    assert_eq!((train.rows, validation.rows), (30, 10));
-    assert!((0..prepared.train.len() - 1).all(|row| prepared.train.length(row) == 24));
-    assert_eq!(train.trained_tokens, train.tokens - train.examples, "every token but the first of a block is a target");
-    assert!(prepared.report.overlaps.is_empty());
-    assert!(prepared.labels.is_empty());
-}
-
-#[test]
-fn rows_with_nothing_to_learn_are_dropped_and_reported() {
-    let directory = Directory::new();
-    let rows = concat!(
-        "{\"question\": \"what is two?\", \"answer\": \" four\"}\n",
-        "{\"question\": \"what is two?\", \"answer\": \"\"}\n",
-        "{\"question\": \"what is zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz?\", \"answer\": \" four\"}\n",
-        "{\"question\": \"two\", \"answer\": \" and two\"}\n",
-    );
-    let mut spec = DataSpec::new(directory.write("t.jsonl", rows), TaskKind::CausalLm);
-    spec.columns =
-        Columns { prompt: Some("question".to_owned()), completion: Some("answer".to_owned()), ..Columns::default() };
-    spec.max_length = 16;
-    let prepared = prepare(&spec, &[], &bpe(), &mut |_| {}).unwrap();
-    assert_eq!(prepared.train.len(), 2);
-    let dropped = &prepared.report.sources[0].dropped[0];
-    assert_eq!((dropped.stage.as_str(), dropped.reason.as_str(), dropped.count), ("tokenize", NOTHING_TO_LEARN, 2));
-    assert_eq!(dropped.keys, ["t.jsonl:2", "t.jsonl:3"]);
-}
-
-#[test]
 fn a_text_without_a_token_is_dropped_and_told_where_the_tokenizer_adds_none() {
     let directory = Directory::new();
     let mut bare = bert_json();
@@ -393,20 +183,6 @@ fn a_text_without_a_token_is_dropped_and_told_where_the_tokenizer_adds_none() {
         "{:?}",
         prepared.report.warnings
     );
-}
-
-#[test]
-fn one_passage_cannot_be_split() {
-    let directory = Directory::new();
-    let mut spec = DataSpec::new(directory.write("t.txt", "one passage\nof two lines\n"), TaskKind::CausalLm);
-    spec.validation = Validation::Split { fraction: 0.5 };
-    let error = prepare(&spec, &[], &bpe(), &mut |_| {}).unwrap_err();
-    insta::assert_snapshot!(format!("{error}\n{}", error.help().unwrap()), @r#"
-    t.txt has 1 row left, too few to split 0.5 of them off for validation
-    give a validation file, or leave data.validation out; of a plain text, every passage between blank lines is a row, and with format = "lines" every line is
-    "#);
-    spec.train.format = Some(Format::Lines);
-    assert_eq!(prepare(&spec, &[], &bpe(), &mut |_| {}).unwrap().validation.len(), 1);
 }
 
 #[test]
