@@ -5,7 +5,7 @@
 //! still text of the field, as other readers have it; but a field that goes over several lines and does not end with
 //! its quote is an error, because it has most likely swallowed rows. TSV is often written without quoting, and a text
 //! may begin with `"`: there a field is quoted only when the closing quote ends it, and when it holds no tab if it goes
-//! over several lines; everything else is text.
+//! over several lines; everything else is text. What ends a line, [`LineReader`] decides.
 //! Price: for TSV at most [`LONGEST`] bytes are read ahead for a quote that turns out to be text.
 
 use std::io::BufRead;
@@ -194,6 +194,21 @@ mod tests {
         insta::assert_snapshot!(said("a,b\n\"great, he said,pos\nbad,neg\n\"poor\" my card,neg\n"), @"t:2 opens a quote that goes on to line 4, where text follows the quote that closes it");
         insta::assert_snapshot!(said("a,b\n\"open,x\nb,c\n"), @"t:2 opens a quote that is never closed");
         assert_eq!(texts(Delimiter::Comma, "\"a, b\" c,d\n"), ["a, b c|d"], "as other readers have it");
+    }
+
+    #[test]
+    fn a_file_whose_lines_end_with_carriage_returns_is_read_row_by_row_with_their_lines() {
+        let told = |rows: &[(u64, &str)]| rows.iter().map(|(line, row)| (*line, (*row).to_owned())).collect::<Vec<_>>();
+        let expected = told(&[(1, "text|label"), (2, "good|pos"), (3, "two\rlines|neg"), (6, "bad|neg")]);
+        for (delimiter, d) in [(Delimiter::Tab, "\t"), (Delimiter::Comma, ",")] {
+            let text = format!("text{d}label\rgood{d}pos\r\"two\rlines\"{d}neg\r\rbad{d}neg");
+            assert_eq!(rows(delimiter, &text).unwrap(), expected);
+            assert_eq!(rows(delimiter, &(text + "\r")).unwrap(), expected);
+        }
+        let broken = rows(Delimiter::Comma, "a,b\rc,d\r\"open,x\r").unwrap_err().to_string();
+        assert_eq!(broken, "t:3 opens a quote that is never closed");
+        let quoted = rows(Delimiter::Comma, "\"a\rb\",c\nd\re,f\n").unwrap();
+        assert_eq!(quoted, told(&[(1, "a\rb|c"), (2, "d\re|f")]), "elsewhere it is text");
     }
 
     #[test]
