@@ -13,6 +13,8 @@ use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use retune_data::record::Record;
+use retune_data::source::Rows;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, DecoderWrapper, NormalizerWrapper, PostProcessorWrapper, TokenizerImpl};
@@ -91,19 +93,9 @@ fn options() -> Result<Options, Box<dyn Error + Send + Sync>> {
 fn read(file: &Path, column: &str) -> Result<Vec<String>, Box<dyn Error + Send + Sync>> {
     let missing = || format!("there is no column {column:?}");
     match file.extension().and_then(|extension| extension.to_str()) {
-        Some("csv") => {
-            let mut reader = csv::Reader::from_path(file)?;
-            let at = reader.headers()?.iter().position(|name| name == column).ok_or_else(missing)?;
-            reader.records().map(|row| Ok(row?.get(at).unwrap_or_default().to_owned())).collect()
-        }
-        Some("jsonl") => {
-            let text = fs::read_to_string(file)?;
-            let rows = text.lines().filter(|line| !line.trim().is_empty());
-            rows.map(|line| {
-                let row: serde_json::Value = serde_json::from_str(line)?;
-                Ok(row[column].as_str().ok_or_else(missing)?.to_owned())
-            })
-            .collect()
+        Some("csv" | "jsonl") => {
+            let text = |row: &Record| Some(row.get(column)?.as_text()?.to_owned());
+            Rows::open(&file.to_owned().into())?.map(|row| Ok(text(&row?).ok_or_else(missing)?)).collect()
         }
         Some("txt") => Ok(fs::read_to_string(file)?.lines().map(|line| format!("{line}\n")).collect()),
         _ => Err("expected a file ending in .csv, .jsonl or .txt".into()),

@@ -95,6 +95,21 @@ fn a_quote_at_the_beginning_of_a_tsv_field_swallows_no_rows() {
 }
 
 #[test]
+fn a_file_with_the_line_ends_of_an_old_mac_is_read_in_every_format() {
+    let read = |name: &str, text: &str| {
+        let records = rows(name, text.replace('\n', "\r").as_bytes()).unwrap();
+        let owned = |texts: Vec<&str>| texts.into_iter().map(str::to_owned).collect::<Vec<_>>();
+        (owned(keys(&records)), owned(texts(&records)))
+    };
+    let told = |keys: [&str; 2], texts: [&str; 2]| (keys.map(String::from).to_vec(), texts.map(String::from).to_vec());
+    assert_eq!(read("t.csv", "text,label\nfine,a\n\nbad,b\n"), told(["t.csv:2", "t.csv:4"], ["fine", "bad"]));
+    assert_eq!(read("t.tsv", "text\tlabel\nfine\ta\nbad\tb"), told(["t.tsv:2", "t.tsv:3"], ["fine", "bad"]));
+    let jsonl = "{\"text\": \"fine\"}\n{\"text\": \"bad\"}\n";
+    assert_eq!(read("t.jsonl", jsonl), told(["t.jsonl:1", "t.jsonl:2"], ["fine", "bad"]));
+    assert_eq!(read("t.txt", "fine\nline\n\nbad\n"), told(["t.txt:1", "t.txt:4"], ["fine\nline", "bad"]));
+}
+
+#[test]
 fn each_broken_file_has_its_own_message() {
     let all = [
         message("empty.csv", b""),
@@ -166,17 +181,19 @@ proptest! {
         cells in prop::collection::vec(("[a-zé,\"\n\r ]{0,12}", "[a-z\"\n]{1,6}"), 1..12),
         crlf in any::<bool>(),
     ) {
-        let mut out = csv::WriterBuilder::new()
-            .terminator(if crlf { csv::Terminator::CRLF } else { csv::Terminator::Any(b'\n') })
-            .from_writer(Vec::new());
-        out.write_record(["text", "label"]).unwrap();
+        // RFC 4180: what has a delimiter, a quote or an end of a line in it stands in quotes, and quotes are doubled.
+        let cell = |text: &str| match text.contains([',', '"', '\n', '\r']) {
+            true => format!("\"{}\"", text.replace('"', "\"\"")),
+            false => text.to_owned(),
+        };
+        let end = if crlf { "\r\n" } else { "\n" };
+        let mut out = format!("text,label{end}");
         let mut lines = Vec::new();
         for (text, label) in &cells {
-            out.flush().unwrap();
-            lines.push(1 + out.get_ref().iter().filter(|&&byte| byte == b'\n').count() as u64);
-            out.write_record([text, label]).unwrap();
+            lines.push(1 + out.matches('\n').count() as u64);
+            out.push_str(&format!("{},{}{end}", cell(text), cell(label)));
         }
-        let records = rows("p.csv", &out.into_inner().unwrap()).unwrap();
+        let records = rows("p.csv", out.as_bytes()).unwrap();
         prop_assert_eq!(records.len(), cells.len());
         for ((record, (text, label)), line) in records.iter().zip(&cells).zip(lines) {
             prop_assert_eq!(record.get("text").unwrap().as_text().unwrap(), text);
