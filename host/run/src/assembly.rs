@@ -9,7 +9,7 @@ use retune_data::{DataReport, DataSpec, Dataset, Prepared, Source, SplitName, To
 use retune_roles::Tokenizer;
 use retune_tensor::Device;
 use retune_tensor::device::DeviceChoice;
-use retune_train::model::{Base, LoadReport, Model, ModelConfig, may_replace};
+use retune_train::model::{Base, LoadReport, Model, ModelConfig, check_files, may_replace};
 
 use crate::Reporter;
 use crate::machine;
@@ -62,10 +62,15 @@ impl Assembly {
         Ok(Self { device, roles, tokenizer: Arc::new(tokenizer), data })
     }
 
-    /// Refuses a base whose `config.json` fits neither tokenizer nor lengths, before any row is read.
+    /// Refuses a base that fits neither tokenizer nor lengths, or whose files are broken, before any row is read.
     pub fn check_base(&self, recipe: &Recipe) -> Result<()> {
-        let config = ModelConfig::read(recipe.model.start().path()).map_err(|e| locate::model(recipe, &e))?;
-        self.check(recipe, &config)
+        let base = recipe.model.start();
+        let config = ModelConfig::read(base.path()).map_err(|e| locate::model(recipe, &e))?;
+        self.check(recipe, &config)?;
+        match base {
+            BaseRef::Directory(path) => check_files(path, recipe.model.task).map_err(|e| locate::model(recipe, &e)),
+            BaseRef::Config(_) => Ok(()),
+        }
     }
 
     /// The model a run starts from, for the labels that were found in its rows, and what its files had to say.

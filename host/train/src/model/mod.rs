@@ -31,6 +31,7 @@
 //! # Ok(()) }
 //! ```
 
+mod check;
 mod config;
 mod dropout;
 mod error;
@@ -56,6 +57,7 @@ pub(crate) mod stand_in;
 mod tensor_files;
 mod weights;
 
+pub use check::check_files;
 pub use config::ModelConfig;
 pub use dropout::DropoutSeeds;
 pub use error::ModelError;

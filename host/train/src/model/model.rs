@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use retune_roles::{Example, InitScheme, Layer, Task, TaskKind};
 use retune_tensor::{AnyTensor, Device, from_float32};
 
+use super::check::purpose;
 use super::dropout::Dropout;
 use super::family::{FAMILIES, Family};
 use super::initial;
 use super::inventory::{Entry, Inventory};
-use super::network::{Network, Purpose};
+use super::network::Network;
 use super::pattern::Patterns;
 use super::tensor_files::TensorFiles;
 use super::{DropoutSeeds, Input, ModelConfig, ModelError, Parameter, Parameters, StoredDtype, Weights};
@@ -329,23 +330,5 @@ impl Model {
         };
         let value = from_float32(values, &entry.shape, &self.device)?;
         self.parameters.set_value(index, value)
-    }
-}
-
-fn purpose(config: &ModelConfig, task: &Task) -> Result<Purpose, ModelError> {
-    match task {
-        Task::SequenceClassification { labels } if labels.len() < 2 => {
-            let found = labels.len();
-            Err(ModelError::request(format!("classification needs at least two labels, found {found}")))
-        }
-        Task::SequenceClassification { labels } => Ok(Purpose::Classify(labels.len())),
-        Task::CausalLm => config.shape.language_head.map(Purpose::Language).ok_or_else(|| ModelError::Config {
-            path: config.path.clone(),
-            key: "model_type".into(),
-            reason: format!(
-                "a {} model sees both sides of a token, so it cannot do causal language modelling; use a Llama model",
-                config.family.class
-            ),
-        }),
     }
 }

@@ -144,12 +144,21 @@ impl TensorFiles {
     /// Whether a checkpoint whose config ties the head to the token table has another head nevertheless. Reads both when
     /// both are there and equally large.
     pub(super) fn has_own_head(&self, head: &str, table: &str, family: &Family) -> Result<bool, ModelError> {
+        match self.head_and_table(head, table, family) {
+            Some((head, table)) => Ok(differ(head, table) || !head.same_bytes(table)?),
+            None => Ok(false),
+        }
+    }
+
+    /// Whether the headers alone say so: the two are not stored alike.
+    pub(super) fn has_another_head(&self, head: &str, table: &str, family: &Family) -> bool {
+        self.head_and_table(head, table, family).is_some_and(|(head, table)| differ(head, table))
+    }
+
+    fn head_and_table(&self, head: &str, table: &str, family: &Family) -> Option<(&Place, &Place)> {
         let name = |name: &str| format!("{name}.weight");
-        let table = self.find(&format!("{}{}", family.prefix, name(table)), family);
-        let (Some((_, head)), Some((_, table))) = (self.places.get_key_value(&name(head)), table) else {
-            return Ok(false);
-        };
-        Ok(head.info.dtype != table.info.dtype || head.info.shape != table.info.shape || !head.same_bytes(table)?)
+        let (_, table) = self.find(&format!("{}{}", family.prefix, name(table)), family)?;
+        Some((self.places.get(&name(head))?, table))
     }
 
     /// Refuses a checkpoint with tensors inside of blocks that nothing reads: without them the blocks that do compute
@@ -218,6 +227,10 @@ impl TensorFiles {
             Some(first) => Err(not_finite(place, name, &values, first)),
         }
     }
+}
+
+fn differ(one: &Place, other: &Place) -> bool {
+    one.info.dtype != other.info.dtype || one.info.shape != other.info.shape
 }
 
 /// What training would otherwise blame on rows and learning rate.

@@ -1,0 +1,53 @@
+//! Whether a directory holds a model for a task, found out from `config.json` and the headers of its files.
+//!
+//! It is asked before rows are prepared, which takes long and needs no model; [`Model::load`](super::Model::load)
+//! makes the same checks again, and looks at the values. Price: the headers are read twice.
+
+use std::path::Path;
+
+use super::inventory::{Entry, Inventory};
+use super::network::{Network, Purpose};
+use super::tensor_files::TensorFiles;
+use super::{ModelConfig, ModelError, Task};
+use retune_roles::TaskKind;
+
+/// Refuses a checkpoint whose files are cut short, lack a tensor of the network, or hold one of another shape or in a
+/// format that is not read. Labels are not known yet, so the head that is made for them is not looked at.
+///
+/// # Errors
+/// Names the file, the tensor, and what was expected.
+pub fn check_files(directory: &Path, task: TaskKind) -> Result<(), ModelError> {
+    let mut config = ModelConfig::read(directory)?;
+    let files = TensorFiles::open(directory)?;
+    let labels = if task.info().has_labels { vec!["a".to_owned(), "b".to_owned()] } else { Vec::new() };
+    let task = task.with_labels(labels);
+    if let (Some(head), Task::CausalLm) = (config.shape.language_head.as_mut(), &task) {
+        head.tied &= !files.has_another_head(head.name, config.shape.embeddings.tokens, config.family);
+    }
+    let prefix = config.family.prefix;
+    let mut inventory = Inventory::default();
+    Network::describe(&config.shape, prefix, purpose(&config, &task)?, config.pad_token_id, &mut inventory);
+    let for_labels = |entry: &Entry| task.info().has_labels && entry.head && !entry.name.starts_with(prefix);
+    inventory.entries.retain(|entry| !for_labels(entry));
+    let plan = files.plan(&inventory.entries, &config, &task)?;
+    files.refuse_lost(&plan.unused, &config)
+}
+
+/// What the network is for.
+pub(super) fn purpose(config: &ModelConfig, task: &Task) -> Result<Purpose, ModelError> {
+    match task {
+        Task::SequenceClassification { labels } if labels.len() < 2 => {
+            let found = labels.len();
+            Err(ModelError::request(format!("classification needs at least two labels, found {found}")))
+        }
+        Task::SequenceClassification { labels } => Ok(Purpose::Classify(labels.len())),
+        Task::CausalLm => config.shape.language_head.map(Purpose::Language).ok_or_else(|| ModelError::Config {
+            path: config.path.clone(),
+            key: "model_type".into(),
+            reason: format!(
+                "a {} model sees both sides of a token, so it cannot do causal language modelling; use a Llama model",
+                config.family.class
+            ),
+        }),
+    }
+}
