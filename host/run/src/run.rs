@@ -57,9 +57,11 @@ pub fn run(recipe: &Recipe, options: &RunOptions, console: &mut dyn Reporter) ->
     let mut trainer = Trainer::new(model, spec, roles, &prepared.train, &prepared.validation)
         .map_err(|e| locate::training(recipe, e))?;
     let device = describe(&assembly.device);
-    if options.dry_run {
-        // So that what the policies freeze at the start is not counted as trainable.
+    if !options.resume {
+        // So that plan and manifest do not count as trainable what the policies freeze at the start.
         trainer.start().map_err(|e| locate::training(recipe, e))?;
+    }
+    if options.dry_run {
         return Ok(RunOutcome::Planned(Plan::new(recipe, device, &trainer, &prepared, assembly.roles.facts())));
     }
 
