@@ -99,10 +99,10 @@ impl Default for AdamW {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Strategy {
-    /// Globs over parameter names; what they select does not learn.
+    /// Globs over parameter names; what they select does not learn, whatever a policy says.
     pub freeze: Vec<String>,
-    /// Only the top so many blocks learn, and what lies above them; 0 is the head alone. The
-    /// output projection of a language model with tied embeddings lies below them and stays frozen.
+    /// Only the top so many blocks learn, and what lies above them; 0 is the head alone. No policy lets
+    /// anything below them learn. The output projection of a language model with tied embeddings lies below them and stays frozen.
     pub train_top_layers: Option<u32>,
     /// Parameters that get new weights before the first step.
     pub reinitialize: Vec<Reinitialize>,

@@ -302,9 +302,31 @@ fn a_policy_cannot_unfreeze_what_the_recipe_freezes_and_that_is_told() {
     let told = recorder.warnings().into_iter().find(|warning| warning.starts_with("policy scripted")).unwrap();
     assert_eq!(
         told,
-        "policy scripted unfreezes `bert.encoder.layer.0.attention` and `bert.encoder.layer.0.mlp`; what \
-         strategy.freeze takes of it stays frozen"
+        "policy scripted unfreezes `bert.encoder.layer.0.attention` and `bert.encoder.layer.0.mlp`; what the recipe \
+         freezes of it (strategy.freeze, strategy.train_top_layers) stays frozen"
     );
+}
+
+#[test]
+fn a_policy_that_waits_to_unfreeze_what_lies_below_the_top_blocks_is_warned_of_at_the_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let strategy = Strategy { train_top_layers: Some(1), ..Strategy::default() };
+    let told = |layers| {
+        let spec = TrainSpec { strategy: strategy.clone(), ..spec(directory.path()) };
+        let data = rows(20, 1);
+        let mut trainer = Trainer::new(bert(0.0), spec, at_the_start(layers, Action::Freeze), &data, &[]).unwrap();
+        trainer.start().unwrap();
+        let mut recorder = Recorder { stop_after: Some(5), ..Recorder::default() };
+        trainer.run(&mut recorder).unwrap_err();
+        recorder.warnings().into_iter().find(|warning| warning.starts_with("policy scripted"))
+    };
+    assert_eq!(
+        told("encoder.layer.0.*").unwrap(),
+        "policy scripted freezes `bert.encoder.layer.0.attention` and `bert.encoder.layer.0.mlp`, which the recipe keeps \
+         frozen to the end (strategy.freeze, strategy.train_top_layers); to have them unfrozen later, leave them to the \
+         policy alone"
+    );
+    assert_eq!(told("encoder.layer.*"), None, "the upper block is the policy's to freeze");
 }
 
 #[test]

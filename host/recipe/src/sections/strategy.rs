@@ -13,13 +13,13 @@ pub struct Strategy {
     /// Whether all parameters are trainable.
     #[schemars(extend("x-default" = "full, or partial when a key here says so"))]
     pub method: Method,
-    /// Parameters that are not trained.
+    /// Parameters that are never trained, whatever a policy says.
     pub freeze: Globs,
-    /// Only the top so many blocks and the head are trained.
+    /// Only the top so many blocks and the head are ever trained; policies decide about these alone.
     pub train_top_layers: Option<u32>,
     /// Parameters that start anew.
     pub reinitialize: Vec<Reinitialize>,
-    /// Freezing policies, asked as the run goes on.
+    /// Freezing policies, asked as the run goes on; what the recipe itself freezes stays frozen.
     pub policy: Vec<RoleRef>,
 }
 

@@ -89,11 +89,12 @@ impl Target<'_> {
                     }
                 }
             }
-            if change.action == Action::Unfreeze
-                && let Some(message) = self.still_frozen(policy, &selected, &names)
-            {
-                events.push(TrainEvent::Warning { step: at.step, message });
-            }
+            let message = match (change.action, trigger) {
+                (Action::Unfreeze, _) => self.still_frozen(policy, &selected, &names),
+                (Action::Freeze, Trigger::Start) => self.frozen_already(policy, &selected, &names),
+                _ => None,
+            };
+            events.extend(message.map(|message| TrainEvent::Warning { step: at.step, message }));
             cause = field;
             events.push(TrainEvent::PolicyChange {
                 step: at.step,
@@ -123,8 +124,25 @@ impl Target<'_> {
             selected.iter().filter(|layer| fixed.contains(layer)).map(|&layer| names[layer].clone()).collect();
         (!layers.is_empty()).then(|| {
             let layers = list(&layers);
-            format!("policy {policy} unfreezes {layers}; what strategy.freeze takes of it stays frozen")
+            format!(
+                "policy {policy} unfreezes {layers}; what the recipe freezes of it (strategy.freeze, \
+                 strategy.train_top_layers) stays frozen"
+            )
         })
+    }
+
+    /// Says that a policy freezes nothing but what the recipe keeps frozen, as one does that means to unfreeze it later.
+    fn frozen_already(&self, policy: &str, selected: &[usize], names: &[String]) -> Option<String> {
+        let mut of_layers = self.model.parameters().iter().filter(|parameter| selected.contains(&parameter.layer));
+        if of_layers.any(|parameter| parameter.may_learn) {
+            return None;
+        }
+        let layers: Vec<String> = selected.iter().map(|&layer| names[layer].clone()).collect();
+        let layers = list(&layers);
+        Some(format!(
+            "policy {policy} freezes {layers}, which the recipe keeps frozen to the end (strategy.freeze, \
+             strategy.train_top_layers); to have them unfrozen later, leave them to the policy alone"
+        ))
     }
 
     fn set(&mut self, learns: &[bool], anew: &BTreeMap<usize, InitScheme>, at: Progress) -> Result<(), TrainError> {

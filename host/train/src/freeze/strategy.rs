@@ -1,7 +1,8 @@
 //! Which parameters learn from the start, and which begin anew.
 //!
 //! A strategy is data: globs and numbers that are turned, once, into the
-//! `trainable` flag of each parameter. The loop has no branch for any of them.
+//! `trainable` flag of each parameter. The loop has no branch for any of them. What it
+//! freezes is frozen for good: policies decide about the rest.
 
 use retune_roles::{InitScheme, Layer, LayerKind};
 
@@ -46,7 +47,7 @@ pub fn apply(strategy: &Strategy, model: &mut Model, seed: u64) -> Result<Vec<St
         for index in 0..model.parameters().len() {
             let depth = model.parameters().at(index).and_then(|p| layers.get(p.layer)).map_or(0, |l| l.depth);
             if depth < lowest {
-                model.parameters_mut().set_trainable(index, false);
+                model.parameters_mut().fix(index);
             }
         }
     }
