@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use retune_roles::{RoleKind, builtin};
 use retune_sandbox::{Columns, ConfigError, Limits, Plugin, Sandbox};
 
-use crate::role::{Origin, Role, limit_names};
+use crate::role::{Origin, Role};
 use retune_recipe::diagnostic::listed;
 use retune_recipe::diagnostic::{Diagnostic, Result, nearest_path};
 use retune_recipe::place::Place;
@@ -110,44 +110,35 @@ impl<'a> Resolver<'a> {
             Ok(config) => config,
             Err(errors) => {
                 let help = format!("`retune plugin inspect {}` lists its settings", path.display());
-                self.settings(role, plugin.name(), errors, &help);
+                self.settings(role, "config", plugin.name(), errors, &help);
                 return None;
             }
         };
-        let limits = self.limits(role)?;
+        let limits = self.limits(role, plugin.name())?;
         Some(Role { path: role.path.clone(), kind, config, origin: Origin::Plugin { plugin, limits } })
     }
 
-    /// Reports settings that do not fit the role called `name`, each where it stands.
-    fn settings(&mut self, role: &RoleRef, name: &str, errors: Vec<ConfigError>, help: &str) {
+    /// Reports settings in `table` (`config`, `limits`) that do not fit the role called `name`, each where it stands.
+    fn settings(&mut self, role: &RoleRef, table: &str, name: &str, errors: Vec<ConfigError>, help: &str) {
         for error in errors {
-            let place = key_of(self.recipe.setting_place(role, "config", &error.path));
-            let message = format!("`{}.config` of {name}: {error}", role.path);
+            let place = key_of(self.recipe.setting_place(role, table, &error.path));
+            let message = format!("`{}.{table}` of {name}: {error}", role.path);
             self.report(self.recipe.diagnostic(message, place.as_ref(), "here").help_some(error.help()).help(help));
         }
     }
 
-    fn limits(&mut self, role: &RoleRef) -> Option<Limits> {
-        match serde_json::from_value(role.limits.clone()) {
-            Ok(limits) => Some(limits),
-            Err(error) => {
-                let names = limit_names();
-                let wrong = role.limits.as_object().and_then(|o| o.keys().find(|k| !names.contains(k)));
-                let key: Vec<String> = wrong.into_iter().cloned().collect();
-                let place = key_of(self.recipe.setting_place(role, "limits", &key));
-                let (message, label) = match wrong {
-                    Some(key) => {
-                        let near = nearest(key, names.iter().map(String::as_str))
-                            .map_or("not a limit".to_owned(), |n| format!("did you mean `{n}`?"));
-                        (format!("unknown limit `{key}` in `{}.limits`", role.path), near)
-                    }
-                    None => (format!("`{}.limits`: {error}", role.path), "here".to_owned()),
-                };
-                let known = listed(names.iter().map(String::as_str));
-                self.report(
-                    self.recipe
-                        .diagnostic(message, place.as_ref(), label)
-                        .help(format!("the limits are whole numbers: {known}")),
+    fn limits(&mut self, role: &RoleRef, name: &str) -> Option<Limits> {
+        match retune_schema::resolve(&Limits::schema(), &role.limits) {
+            Ok(limits) => serde_json::from_value(limits)
+                .map_err(|error| self.report(Diagnostic::new(format!("`{}.limits`: {error}", role.path))))
+                .ok(),
+            Err(errors) => {
+                self.settings(
+                    role,
+                    "limits",
+                    name,
+                    errors,
+                    "`retune plugin inspect` lists the limits with their defaults",
                 );
                 None
             }
@@ -172,7 +163,7 @@ impl<'a> Resolver<'a> {
             Ok(config) => config,
             Err(errors) => {
                 let help = format!("`retune recipe keys {name}` lists its settings");
-                self.settings(role, name, errors, &help);
+                self.settings(role, "config", name, errors, &help);
                 return None;
             }
         };

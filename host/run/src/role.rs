@@ -111,11 +111,3 @@ impl Role {
 pub(crate) fn refused(role: &Role, refusal: &Refusal) -> Diagnostic {
     Diagnostic::new(format!("`{}`: {refusal}", role.path))
 }
-
-/// The names of all limits, as a recipe spells them.
-pub fn limit_names() -> Vec<String> {
-    match serde_json::to_value(Limits::default()) {
-        Ok(Json::Object(object)) => object.keys().cloned().collect(),
-        _ => Vec::new(),
-    }
-}

@@ -4,28 +4,34 @@
 //! too. A limit belongs to one instance: a preprocessor on four worker threads
 //! may use its memory four times.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use wasmtime::ResourceLimiter;
 
-/// What one instance of a plugin may use. Settable in the recipe as `limits`.
+/// What one instance of a plugin may use. Settable in the recipe as `limits`; checked by [`Limits::schema`].
 ///
 /// The defaults let an interpreter (Python, JavaScript) start and leave a laptop
 /// usable when a plugin misbehaves.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Linear memory in MiB, summed over the component's memories. Default 512.
+    #[schemars(range(min = 1))]
     pub memory_mib: u64,
     /// Table elements, summed over the component's tables. Default 200,000.
     pub table_elements: usize,
     /// Core instances, and as many tables; interpreters are made of dozens. Default 256.
+    #[schemars(range(min = 1))]
     pub instances: usize,
     /// Time one call may take, in milliseconds, start-up included. A host
     /// operation that has begun is finished first. Default 10,000.
+    #[schemars(range(min = 1))]
     pub deadline_ms: u64,
     /// Data the guest may hand the host in one call, in MiB. Default 64.
     pub copy_mib: u64,
     /// Open handles (tensors, batches) at any time. Default 20,000.
+    #[schemars(range(max = 4_294_967_295_u32))]
     pub handles: u32,
     /// Tensors the guest has made and not yet dropped, in MiB; what a backward
     /// pass still needs counts until the call returns, tensors that the guest never
@@ -47,6 +53,13 @@ impl Default for Limits {
             tensor_mib: 4_096,
             readback_mib: 64,
         }
+    }
+}
+
+impl Limits {
+    /// What a recipe may write: the names of the limits, and their bounds.
+    pub fn schema() -> Value {
+        schemars::schema_for!(Self).to_value()
     }
 }
 
@@ -125,6 +138,8 @@ impl ResourceLimiter for Limiter {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -147,9 +162,12 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_limit_is_refused_and_a_missing_one_has_its_default() {
-        let limits: Limits = serde_json::from_str(r#"{"deadline_ms": 50}"#).unwrap();
+    fn a_missing_limit_has_its_default_and_everything_wrong_is_told_at_once() {
+        let read = |written: Value| retune_schema::resolve(&Limits::schema(), &written);
+        let limits: Limits = serde_json::from_value(read(json!({ "deadline_ms": 50 })).unwrap()).unwrap();
         assert_eq!(limits, Limits { deadline_ms: 50, ..Limits::default() });
-        assert!(serde_json::from_str::<Limits>(r#"{"deadline": 50}"#).is_err());
+        let wrong = json!({ "deadline": 5, "memory_mib": "1 GiB", "copy_mib": -1, "instances": 0, "handles": 4_294_967_296_u64 });
+        let told: Vec<String> = read(wrong).unwrap_err().iter().map(ToString::to_string).collect();
+        insta::assert_snapshot!(told.join("\n"));
     }
 }
