@@ -74,13 +74,9 @@ pub(crate) fn inputs(specs: Vec<batch::InputSpec>) -> Result<Vec<InputSpec>, Str
     Ok(specs.into_iter().map(|s| InputSpec { name: s.name, optional: s.optional }).collect())
 }
 
-/// The rows of a batch, for a message: `train.csv:1 to train.csv:16 (16 rows)`.
+/// The rows of a batch, for a message: `train.csv:9, train.csv:2 and 6 more`.
 pub(crate) fn rows(keys: &[String]) -> Option<String> {
-    match keys {
-        [] => None,
-        [only] => Some(only.clone()),
-        [first, .., last] => Some(format!("{first} to {last} ({} rows)", keys.len())),
-    }
+    (!keys.is_empty()).then(|| retune_roles::text::rows(keys))
 }
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ fn an_error_of_the_plugin_is_told_with_the_rows_and_does_not_end_it() {
     let rows = batch_of(logits().leaf().unwrap());
     let first = loss.compute(&rows, &AT).unwrap_err();
     assert_snapshot!(common::shown(&first), @r"
-    loss focal (target/plugins/focal.wasm) failed in `compute` at step 41, train.csv:1 to train.csv:3 (3 rows): alpha has 2 weights and the model 4 classes
+    loss focal (target/plugins/focal.wasm) failed in `compute` at step 41, train.csv:1, train.csv:2, train.csv:3: alpha has 2 weights and the model 4 classes
       help: look at the rows or tensors the plugin was given
     ");
     assert_eq!(loss.compute(&rows, &AT).unwrap_err(), first);
@@ -86,8 +86,8 @@ fn in_validation_a_failure_is_where_the_caller_says_it_is() {
     let failure = focal(json!({ "alpha": [1.0, 2.0] })).compute(&batch(), &AT).unwrap_err();
     assert_eq!(failure.details().place, None);
     assert_eq!(
-        failure.at("rows 1 to 3 of the evaluation").details().place.as_deref(),
-        Some("rows 1 to 3 of the evaluation")
+        failure.at("the evaluation of dev.csv:3").details().place.as_deref(),
+        Some("the evaluation of dev.csv:3")
     );
 }
 

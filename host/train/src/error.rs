@@ -200,15 +200,12 @@ pub(crate) fn list(names: &[String]) -> String {
     }
 }
 
-/// The rows of a message: the first eight, then how many more.
+/// The rows of a message.
 fn rows(keys: &[String]) -> String {
-    const SHOWN: usize = 8;
-    let shown = keys[..keys.len().min(SHOWN)].join(", ");
-    match keys.len() {
-        0 => String::new(),
-        1 => format!("on row {shown}"),
-        n if n <= SHOWN => format!("on rows {shown}"),
-        n => format!("on rows {shown} and {} more", n - SHOWN),
+    match keys {
+        [] => String::new(),
+        [one] => format!("on row {one}"),
+        several => format!("on rows {}", retune_roles::text::rows(several)),
     }
 }
 

@@ -10,7 +10,7 @@
 
 use std::{borrow::Cow, ops::ControlFlow};
 
-use retune_roles::{Example, Loss, Metric, Progress, RoleKind, Rows, Target, Task};
+use retune_roles::{Example, Loss, Metric, Progress, RoleKind, Rows, Target, Task, text};
 
 use crate::{
     collate::Collation,
@@ -101,9 +101,9 @@ pub(crate) fn evaluate_at(
         let input = model.input(&examples)?;
         let forward = model.forward(&weights, &input, None)?;
         let batch = collation.batch(&forward, &input, &examples, model.device())?;
-        let place = || format!("rows {} to {} of the evaluation", done + 1, done + examples.len());
+        let place = || format!("the evaluation of {}", text::rows(batch.keys()));
         let output = loss.compute(&batch, at).map_err(|failure| failure.at(place()))?;
-        check(loss.name(), &output, at, false)?;
+        check(loss.name(), &output, place, false)?;
         let sums =
             read_scalars(&[output.numerator, output.denominator]).map_err(TrainError::tensor("reading the loss"))?;
         numerator += sums[0];

@@ -236,7 +236,7 @@ fn share(
         drop(forward);
         let output = loss.compute(&batch, at).map_err(|failure| failure.at(place(at)))?;
         drop(batch);
-        check(loss.name(), &output, at, true)?;
+        check(loss.name(), &output, || place(at), true)?;
         let LossOutput { numerator, denominator, reported } = output;
         pending.push(Pending {
             keys: input.keys().to_vec(),
@@ -301,10 +301,15 @@ pub(crate) fn place(at: &Progress) -> String {
     format!("step {}", at.step + 1)
 }
 
-/// Refuses an answer that is not two scalars (and, in training, one to learn from).
-pub(crate) fn check(loss: &str, output: &LossOutput, at: &Progress, training: bool) -> Result<(), TrainError> {
+/// Refuses an answer, given at `place`, that is not two scalars (and, in training, one to learn from).
+pub(crate) fn check(
+    loss: &str,
+    output: &LossOutput,
+    place: impl Fn() -> String,
+    training: bool,
+) -> Result<(), TrainError> {
     let refuse = |reason: String, help: &str| {
-        Err(Failure::new(loss, RoleKind::Loss, "compute", reason).at(place(at)).help(help).into())
+        Err(Failure::new(loss, RoleKind::Loss, "compute", reason).at(place()).help(help).into())
     };
     let scalars = [("numerator".to_string(), &output.numerator), ("denominator".to_string(), &output.denominator)];
     let further = output
