@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use retune_data::DataReport;
+use retune_train::Confusion;
 use serde::Serialize;
 
 use retune_recipe::diagnostic::{Diagnostic, Result};
@@ -32,8 +33,8 @@ pub enum HostEvent {
         split: String,
         /// `loss` first.
         values: Vec<(String, f64)>,
-        /// Rows: labels; columns: predictions.
-        confusion: Option<Vec<Vec<u64>>>,
+        /// A list of `[label, prediction, rows]`, by their numbers; for classifiers.
+        confusion: Option<Confusion>,
         /// Rows looked at.
         rows: usize,
         /// Wall time.

@@ -5,7 +5,7 @@ mod support;
 
 use retune_roles::{
     Batch, InputSpec, Loss, LossOutput, Metric, Progress, ValueSpec,
-    builtin::{Accuracy, CrossEntropy, Perplexity},
+    builtin::{CrossEntropy, Perplexity},
 };
 use retune_train::{
     Best, EarlyStopping, EvaluationSpec, Every, LrScheduler, Roles, SchedulerName, Silent, TrainEvent, TrainSpec,
@@ -128,26 +128,6 @@ fn a_run_that_gets_no_better_is_stopped() {
     let outcome = outcome.unwrap();
     assert_eq!((outcome.ended.as_str(), outcome.steps), ("early_stop", 8));
     assert!(recorder.events.iter().any(|e| matches!(e, TrainEvent::EarlyStop { step: 8, patience: 3, .. })));
-}
-
-#[test]
-fn an_evaluation_does_not_depend_on_the_batch_size() {
-    let (model, validation) = (bert(0.1), rows(37, 4));
-    let run = |batch_size| {
-        let mut loss = CrossEntropy::for_sequences();
-        evaluate(&model, &validation, &mut loss, &mut [Box::new(Accuracy::new())], batch_size, &[], &mut Silent)
-            .unwrap()
-    };
-    let one = run(1);
-    for batch_size in [2, 8, 37, 100] {
-        let many = run(batch_size);
-        assert!((many.loss - one.loss).abs() < 1e-6, "{} and {}", many.loss, one.loss);
-        assert_eq!((many.get("accuracy"), many.rows), (one.get("accuracy"), 37));
-        assert_eq!(many.confusion, one.confusion);
-    }
-    let confusion = one.confusion.unwrap();
-    let (hits, all): (u64, u64) = ((0..3).map(|i| confusion[i][i]).sum(), confusion.iter().flatten().sum());
-    assert_eq!((all, Some(hits as f64 / all as f64)), (37, run(5).get("accuracy")));
 }
 
 #[test]

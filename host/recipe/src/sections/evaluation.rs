@@ -21,7 +21,8 @@ pub struct Evaluation {
     #[default(32)]
     #[schemars(range(min = 1))]
     pub batch_size: u64,
-    /// What to measure.
+    /// What to measure. A value that an earlier metric gives too is called `metric.value`; of the second metric of one
+    /// name, `metric-2.value`.
     #[schemars(extend("x-default" = "[\"accuracy\"]; [\"perplexity\"] for causal-lm"))]
     pub metrics: Vec<RoleRef>,
     /// Which evaluation chooses the model.

@@ -5,6 +5,7 @@
 //! resumed, what the killed part did beyond the checkpoint is dropped.
 
 use retune_data::DataReport;
+use retune_train::Confusion;
 use serde_json::Value;
 
 /// What a run did.
@@ -105,8 +106,8 @@ pub struct Measured {
     pub split: String,
     /// `loss` first.
     pub values: Vec<(String, f64)>,
-    /// Rows: labels; columns: predictions.
-    pub confusion: Option<Vec<Vec<u64>>>,
+    /// Rows by label and prediction; for classifiers.
+    pub confusion: Option<Confusion>,
     /// Rows looked at.
     pub rows: u64,
 }

@@ -3,9 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 
+use super::confusion::{heat, worst};
 use super::history::{History, Measured};
 use super::svg::{Series, escape, lines, short};
-use super::{account, confusion, strip};
+use super::{account, strip};
 use crate::manifest::Manifest;
 use crate::words::{bytes, count, date, duration, plain};
 
@@ -311,15 +312,15 @@ fn layers(history: &History) -> String {
 
 fn confused(manifest: &Manifest, history: &History) -> String {
     let measured = history.measured("test").or_else(|| history.measured("after"));
-    let Some((measured, matrix)) = measured.and_then(|m| Some((m, m.confusion.as_ref()?))) else {
+    let Some((measured, confusion)) = measured.and_then(|m| Some((m, m.confusion.as_ref()?))) else {
         return String::new();
     };
     let mut out = format!(
         "<p class=\"note\">On the {} set; rows are labels, columns are predictions, the colour is the share of the row.</p>",
         escape(&measured.split)
     );
-    out.push_str(&confusion::heat(matrix, &manifest.labels));
-    match confusion::worst(matrix, &manifest.labels) {
+    out.push_str(&heat(confusion, &manifest.labels));
+    match worst(confusion, &manifest.labels) {
         Some(worst) => {
             let _ = write!(out, "<h3>Most frequent confusions</h3>{worst}");
         }

@@ -53,6 +53,8 @@ fn log() -> String {
         {"name": "embeddings", "trainable": low, "lr_scale": 0.5}, {"name": "classifier", "trainable": true, "lr_scale": 1.0}]})
     };
     let measured = |when: &str, split: &str, loss: f64, matrix: [[u64; 2]; 2]| {
+        let cell = |(i, row): (usize, &[u64; 2])| [[i as u64, 0, row[0]], [i as u64, 1, row[1]]];
+        let matrix: Vec<_> = matrix.iter().enumerate().flat_map(cell).collect();
         json!({"event": "measured", "when": when, "split": split, "rows": 20,
         "values": [["loss", loss], ["accuracy", 1.0 - loss / 2.0], ["report.accuracy", 0.75], ["f1.<b>no</b>", 0.25], ["f1.yes", 0.5]], "confusion": matrix, "seconds": 0.1})
     };

@@ -4,7 +4,7 @@
 //! without dropout. Rows of about the same length share a batch, so that what roles read
 //! has little padding, and a batch that is too large for the memory is the first one.
 //! What is kept is two sums of the loss, the metrics' own states and, for classification,
-//! counts of pairs of classes. The result does not depend on the batch size.
+//! a count of each pair of classes that occurs. The result does not depend on the batch size.
 //!
 //! Price: 8 bytes per row for the order.
 
@@ -15,6 +15,8 @@ use retune_roles::{Example, Loss, Metric, Progress, RoleKind, Rows, Target, Task
 use crate::{
     collate::Collation,
     error::TrainError,
+    evaluation::confusion::Confusion,
+    evaluation::names::ValueNames,
     event::{Observer, TrainEvent},
     model::Model,
     optimizer::gradients::read_scalars,
@@ -26,11 +28,11 @@ use crate::{
 pub struct Evaluation {
     /// Sum of numerators over sum of denominators; NaN when no row carries a loss.
     pub loss: f64,
-    /// What the metrics gave, in their order. A name that an earlier metric gave
-    /// already is prefixed with the metric's: `classification-report.accuracy`.
+    /// What the metrics gave, in their order, each under a name of its own: a name that an earlier metric
+    /// gives too is prefixed with the metric's, `classification-report.accuracy`.
     pub values: Vec<(String, f64)>,
-    /// Rows by true class, then by predicted class; classification only.
-    pub confusion: Option<Vec<Vec<u64>>>,
+    /// Rows by true class and predicted class; classification only.
+    pub confusion: Option<Confusion>,
     /// Rows looked at.
     pub rows: usize,
 }
@@ -89,7 +91,10 @@ pub(crate) fn evaluate_at(
         metric.reset()?;
     }
     let weights = model.weights(false);
-    let mut confusion = Confusion::new(model.task());
+    let mut confusion = match model.task() {
+        Task::SequenceClassification { .. } => Some(Confusion::default()),
+        Task::CausalLm => None,
+    };
     let (mut numerator, mut denominator) = (0.0, 0.0);
     let mut done = 0;
     for chunk in longest_first(rows).chunks(batch_size.max(1)) {
@@ -113,7 +118,7 @@ pub(crate) fn evaluate_at(
         }
         if let Some(confusion) = &mut confusion {
             let logits = forward.logits.to_float32().map_err(TrainError::tensor("reading the logits"))?;
-            confusion.add(&examples, &logits);
+            count(confusion, &examples, &logits, model.task().labels().len());
         }
         done += examples.len();
         let progress = TrainEvent::Progress { stage: "evaluate".into(), done, total: rows.len() };
@@ -121,12 +126,7 @@ pub(crate) fn evaluate_at(
             return Err(TrainError::Stopped { step: at.step });
         }
     }
-    Ok(Evaluation {
-        loss: numerator / denominator,
-        values: values(metrics)?,
-        confusion: confusion.map(|c| c.counts),
-        rows: done,
-    })
+    Ok(Evaluation { loss: numerator / denominator, values: values(metrics)?, confusion, rows: done })
 }
 
 /// Row numbers, long rows before short ones; rows of one length keep their order.
@@ -138,39 +138,23 @@ pub(crate) fn longest_first(rows: &dyn Rows) -> Vec<usize> {
 
 /// Asks every metric for its values.
 fn values(metrics: &mut [Box<dyn Metric>]) -> Result<Vec<(String, f64)>, TrainError> {
+    let mut names = ValueNames::of(metrics);
     let mut all: Vec<(String, f64)> = Vec::new();
-    for metric in metrics {
+    for (index, metric) in metrics.iter_mut().enumerate() {
         for (name, value) in metric.compute()? {
-            let taken = name == "loss" || all.iter().any(|(other, _)| *other == name);
-            let who = metric.name().split(" (").next().unwrap_or_default().to_string();
-            let name = if taken { format!("{who}.{name}") } else { name };
-            all.push((name, value));
+            all.push((names.of_value(index, &name), value));
         }
     }
     Ok(all)
 }
 
-/// Rows by true and predicted class.
-struct Confusion {
-    counts: Vec<Vec<u64>>,
-}
-
-impl Confusion {
-    fn new(task: &Task) -> Option<Self> {
-        match task {
-            Task::SequenceClassification { labels } => Some(Self { counts: vec![vec![0; labels.len()]; labels.len()] }),
-            Task::CausalLm => None,
-        }
-    }
-
-    fn add(&mut self, rows: &[&Example], logits: &[f32]) {
-        let classes = self.counts.len();
-        for (row, logits) in rows.iter().zip(logits.chunks_exact(classes)) {
-            if let Target::Class(class) = row.target
-                && let Some(counts) = self.counts.get_mut(class as usize)
-            {
-                counts[largest(logits)] += 1;
-            }
+/// Counts rows by their class and the class with the largest of `classes` logits.
+fn count(confusion: &mut Confusion, rows: &[&Example], logits: &[f32], classes: usize) {
+    for (row, logits) in rows.iter().zip(logits.chunks_exact(classes)) {
+        if let Target::Class(class) = row.target
+            && (class as usize) < classes
+        {
+            confusion.add(class, largest(logits) as u32);
         }
     }
 }

@@ -4,6 +4,7 @@ use retune_roles::{Example, Metric, Rows, Sequence, Task, nearest::nearest};
 
 use crate::{
     error::{TrainError, list},
+    evaluation::names::ValueNames,
     model::Model,
     spec::{Mode, TrainSpec},
 };
@@ -129,18 +130,19 @@ pub(crate) fn best(spec: &TrainSpec, metrics: &[Box<dyn Metric>], no_validation:
     if no_validation {
         return Err(TrainError::field("evaluation.best", "there is no validation set to choose the best weights on"));
     }
-    let described = || metrics.iter().flat_map(|metric| metric.describe());
+    let given = ValueNames::of(metrics);
+    let described = || given.described().zip(metrics.iter().flat_map(|metric| metric.describe()));
     let own = if best.metric == "loss" {
         Some(Mode::Min)
     } else {
-        let value = described().find(|value| value.name == best.metric);
-        value.map(|value| if value.higher_is_better { Mode::Max } else { Mode::Min })
+        let value = described().find(|(name, _)| *name == best.metric);
+        value.map(|(_, value)| if value.higher_is_better { Mode::Max } else { Mode::Min })
     };
     match own {
         Some(own) => Ok(best.mode.unwrap_or(own)),
         None => {
             let names: Vec<String> =
-                std::iter::once("loss".to_string()).chain(described().map(|value| value.name.clone())).collect();
+                std::iter::once("loss".to_string()).chain(described().map(|(name, _)| name.to_string())).collect();
             Err(TrainError::Field {
                 field: "evaluation.best.metric".into(),
                 problem: format!("no metric of this run gives `{}`; there is {}", best.metric, list(&names)),

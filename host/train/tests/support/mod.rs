@@ -45,6 +45,12 @@ pub fn bert(dropout: f64) -> Model {
     load(&bert_config(dropout), &Task::SequenceClassification { labels: LABELS.map(String::from).to_vec() })
 }
 
+/// A classifier of so many labels.
+pub fn bert_of(labels: usize) -> Model {
+    let labels = (0..labels).map(|n| n.to_string()).collect();
+    load(&bert_config(0.0), &Task::SequenceClassification { labels })
+}
+
 pub fn llama() -> Model {
     load(&llama_config(), &Task::CausalLm)
 }
