@@ -1,13 +1,15 @@
 //! The metric plugins in the sandbox, against numbers worked by hand, in one
-//! piece and in parts.
+//! piece and in parts; and in a run that uses one of them twice.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod plugged;
+mod tiny;
 
 use retune_roles::{Batch, Metric};
 use retune_tensor::{Device, from_float32, from_int64};
-use serde_json::json;
+use serde_json::{Value, json};
+use tiny::{Tiny, plugin};
 
 /// Rows whose logits say `predicted`, over three classes.
 fn rows(labels: &[i64], predicted: &[usize]) -> Batch {
@@ -71,4 +73,34 @@ fn perplexity_is_the_inverse_geometric_mean_of_the_probabilities() {
     let miss = 1.0 / (1.5f64.exp() + 2.0);
     let mean = (p.powi(3) * miss).powf(-0.25);
     assert_values(&mut *metric, &[("perplexity", mean), ("bits_per_token", mean.log2())]);
+}
+
+#[test]
+fn one_plugin_used_twice_gives_each_value_a_name_of_its_own_by_which_the_best_can_be_chosen() {
+    let tiny = Tiny::new();
+    let report = plugin("classification-report").display().to_string();
+    let metrics = |best: &str| {
+        format!(
+            "[evaluation]\nmetrics = [\"accuracy\", {{ plugin = \"{report}\" }}, {{ plugin = \"{report}\", config = {{ \
+             class_names = [\"a\", \"b\", \"c\"] }} }}]\nbest = {{ metric = \"{best}\" }}\n"
+        )
+    };
+    tiny.recipe(&metrics("classification-report-2.macro_f1"));
+    let said = tiny.retune(&["train", "recipe.toml", "-q", "--output", "out"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let events = std::fs::read_to_string(tiny.path().join("out/events.jsonl")).unwrap();
+    let events: Vec<Value> = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let evaluation = events.iter().find(|event| event["event"] == "evaluation").unwrap();
+    let values: Vec<(String, Option<f64>)> = serde_json::from_value(evaluation["values"].clone()).unwrap();
+    let value = |name: &str| values.iter().find(|(own, _)| own == name).unwrap_or_else(|| panic!("{name}")).1;
+    let names: std::collections::BTreeSet<&String> = values.iter().map(|(name, _)| name).collect();
+    assert_eq!(names.len(), values.len(), "{values:?}");
+    assert_eq!(value("accuracy"), value("classification-report.accuracy"));
+    assert_eq!(value("macro_f1"), value("classification-report-2.macro_f1"));
+    assert_eq!(value("classification-report-2.accuracy"), value("accuracy"));
+
+    tiny.recipe(&metrics("classification-report-3.macro_f1"));
+    let said = tiny.retune(&["run", "recipe.toml", "-q", "--output", "none"]);
+    assert_eq!(said.code, Some(1));
+    assert!(said.err.contains("did you mean `classification-report-2.macro_f1`?"), "{}", said.err);
 }

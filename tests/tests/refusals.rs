@@ -4,7 +4,7 @@
 
 mod tiny;
 
-use tiny::{Tiny, plugin};
+use tiny::{Tiny, plugin, reheaded};
 
 /// Runs the recipe, expects a refusal, and keeps what it said.
 fn refused(name: &str, tiny: &Tiny) {
@@ -86,6 +86,31 @@ fn a_truncated_weights_file() {
 }
 
 #[test]
+fn broken_weights_are_found_before_any_row_is_read() {
+    let tiny = Tiny::new();
+    tiny.recipe("");
+    let trained = tiny.retune(&["train", "recipe.toml", "-qq", "--output", "first"]);
+    assert_eq!(trained.code, Some(0), "{}", trained.err);
+    let file = tiny.path().join("first/model/model.safetensors");
+    let whole = std::fs::read(&file).unwrap();
+    // Whoever reads the rows finds that a column is missing.
+    tiny.write("train.csv", "body,label\ncat,animal\n");
+    replaced(&tiny, "config = \"base/config.json\"\ntokenizer = \"base\"", "base = \"first/model\"");
+    let name = "bert.encoder.layer.1.output.dense.weight";
+    for (what, bytes) in [
+        ("cut_short", whole[..whole.len() - 1].to_vec()),
+        ("without_a_tensor", reheaded(&whole, |header| header.replace(name, &name.replace("weight", "kernel")))),
+        ("of_another_shape", reheaded(&whole, |header| header.replace("[16,32]", "[32,16]"))),
+    ] {
+        std::fs::write(&file, bytes).unwrap();
+        refused(&format!("weights_{what}"), &tiny);
+    }
+    std::fs::write(&file, whole).unwrap();
+    let said = tiny.retune(&["run", "recipe.toml", "-qq", "--output", "out"]).err;
+    assert!(said.contains("has no column `text`"), "whole weights let the rows be read: {said}");
+}
+
+#[test]
 fn a_tokenizer_that_does_not_fit_the_model() {
     let tiny = Tiny::new();
     let config = std::fs::read_to_string(tiny.path().join("base/config.json")).unwrap();
@@ -138,6 +163,14 @@ fn an_unknown_limit() {
     std::fs::copy(plugin("focal"), tiny.path().join("focal.wasm")).unwrap();
     tiny.recipe("[loss]\nplugin = \"focal.wasm\"\nlimits = { deadline = 5 }\n");
     refused("an_unknown_limit", &tiny);
+}
+
+#[test]
+fn several_wrong_limits() {
+    let tiny = Tiny::new();
+    std::fs::copy(plugin("focal"), tiny.path().join("focal.wasm")).unwrap();
+    tiny.recipe("[loss]\nplugin = \"focal.wasm\"\n[loss.limits]\nmemory_mib = 0\ndeadline_ms = \"5 s\"\ncopymib = 8\n");
+    refused("several_wrong_limits", &tiny);
 }
 
 #[test]

@@ -83,6 +83,10 @@ fn a_run_with_a_plugin_in_every_role_learns_and_leaves_a_whole_run_directory() {
     for name in ["data", "layers", "policy_change", "evaluation", "checkpoint", "exported", "finished"] {
         position(name);
     }
+    let start = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let start = start.into_iter().find(|event| event["event"] == "run_start").unwrap();
+    assert_eq!(manifest["model"]["trainable"], start["trainable_parameters"], "the policy froze all but the head");
+    assert!(manifest["model"]["trainable"].as_u64() < manifest["model"]["parameters"].as_u64());
     let report = std::fs::read_to_string(out.join("report.html")).unwrap();
     assert!(report.contains("frozen, steps 1 to") && report.contains("Confusion matrix"));
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 
 use serde_json::Value;
-use tiny::Tiny;
+use tiny::{Tiny, reheaded};
 
 /// A tiny project, and the recipe `recipe.toml` in it.
 fn project(more: &str) -> Tiny {
@@ -126,6 +126,48 @@ fn until_it_reads(child: &mut Child, name: &str) {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_signal_while_the_test_set_is_evaluated_is_no_success_and_the_set_is_evaluated_once() {
+    let tiny = project("");
+    let rows = std::fs::read_to_string(tiny.path().join("test.csv")).unwrap();
+    let (header, rows) = rows.split_once('\n').unwrap();
+    tiny.write("test.csv", &format!("{header}\n{}", rows.repeat(1000)));
+    let mut child = start(&tiny, &["run", "recipe.toml", "--output", "out"]);
+    // From here on only the test set is left.
+    let log = tiny.path().join("out/events.jsonl");
+    while !std::fs::read_to_string(&log).unwrap_or_default().contains("\"when\":\"after\"") {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before the test set");
+        std::thread::yield_now();
+    }
+    assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert!(said.contains("stopped while evaluating on the test set"), "{said}");
+    assert!(said.contains("`retune run --resume out` evaluates it again"), "{said}");
+    let resumed = tiny.retune(&["run", "--resume", "out", "-q"]);
+    assert_eq!(resumed.code, Some(0), "{}", resumed.err);
+    let tests = events(&tiny.path().join("out"), "measured").into_iter().filter(|event| event["when"] == "test");
+    assert_eq!(tests.count(), 1);
+}
+
+#[test]
+fn a_run_of_fifty_steps_takes_fifty_whatever_the_number_of_rows() {
+    let tiny = Tiny::new();
+    let fifty = Tiny::SOUND.replace("epochs = 6", "max_steps = 50").replace("validation = { split = 0.2 }\n", "");
+    let fifty = fifty.replace("test = \"test.csv\"\n", "");
+    tiny.write("recipe.toml", &fifty);
+    let said = tiny.retune(&["train", "recipe.toml", "--output", "out"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.err.contains("labels    3: animal, colour, sky"), "the label set is printed: {}", said.err);
+    assert_eq!(events(&tiny.path().join("out"), "step").len(), 50);
+    assert_eq!(events(&tiny.path().join("out"), "run_end")[0]["step"], 50);
+    tiny.write("recipe.toml", &fifty.replace("max_steps = 50", "max_steps = 1\nlr_scheduler = { warmup_steps = 1 }"));
+    let warned = tiny.retune(&["train", "recipe.toml", "-q", "--output", "one"]).err;
+    assert!(warned.contains("the learning rate is 0 throughout, so nothing is learnt"), "{warned}");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_signal_while_rows_are_prepared_ends_the_process_and_leaves_nothing() {
@@ -208,10 +250,37 @@ fn a_run_is_evaluated_on_another_device_than_it_was_made_for() {
     std::fs::write(&kept, made_elsewhere).unwrap();
     let said = tiny.retune(&["evaluate", "out", "-q", "--device", "cpu"]);
     assert_eq!(said.code, Some(0), "{}", said.err);
+    // In the format its name says or that is asked for, never in the recipe's.
+    let explicit = std::fs::read_to_string(&kept).unwrap().replace("[data]\n", "[data]\nformat = \"csv\"\n");
+    std::fs::write(&kept, explicit).unwrap();
+    tiny.write("rows.jsonl", "{\"text\": \"cat fine\", \"label\": \"animal\"}\n");
+    tiny.write("rows.dat", "text,label\ncat fine,animal\n");
+    for arguments in [vec!["rows.jsonl"], vec!["rows.dat", "--format", "csv"]] {
+        let arguments = [vec!["evaluate", "out", "-q", "--device", "cpu", "--data"], arguments].concat();
+        let said = tiny.retune(&arguments);
+        assert_eq!(said.code, Some(0), "{}", said.err);
+        assert!(said.out.contains(": 1 rows"), "{}", said.out);
+    }
     let missing = tiny.retune(&["evaluate", "out", "--device", "cpu", "--data", "tests.csv"]);
     assert_eq!(missing.code, Some(1));
     assert!(missing.err.contains("`tests.csv` does not exist") && missing.err.contains("test.csv"), "{}", missing.err);
     assert!(!missing.err.contains("recipe"), "a path of the command line is no path of a recipe: {}", missing.err);
+}
+
+#[test]
+fn tensors_of_the_base_that_have_no_place_in_the_model_are_counted_and_named() {
+    let tiny = project("");
+    assert_eq!(tiny.retune(&["train", "recipe.toml", "-q", "--output", "out"]).code, Some(0));
+    let file = tiny.path().join("out/model/model.safetensors");
+    let other = reheaded(&std::fs::read(&file).unwrap(), |header| header.replace("\"classifier.", "\"cls.other."));
+    std::fs::write(&file, other).unwrap();
+    let next = Tiny::SOUND.replace("config = \"base/config.json\"\ntokenizer = \"base\"", "base = \"out/model\"");
+    tiny.write("next.toml", &next);
+    let said = tiny.retune(&["run", "next.toml", "--dry-run"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let warned = "the model has no place for 2 tensors of the base: cls.other.bias, cls.other.weight\n";
+    assert!(said.err.contains(warned), "{}", said.err);
+    assert!(said.err.contains("new: classifier.weight, classifier.bias"), "{}", said.err);
 }
 
 #[test]

@@ -219,6 +219,15 @@ fn rows(count: u32, seed: u32) -> String {
     text
 }
 
+/// The bytes of a safetensors file with the header that `change` makes of its own, and the same values.
+pub fn reheaded(weights: &[u8], change: impl Fn(&str) -> String) -> Vec<u8> {
+    let end = 8 + u64::from_le_bytes(weights[..8].try_into().expect("a safetensors file")) as usize;
+    let header = std::str::from_utf8(&weights[8..end]).expect("a safetensors file");
+    let changed = change(header);
+    assert!(changed != header, "the header has what is changed");
+    [&(changed.len() as u64).to_le_bytes(), changed.as_bytes(), &weights[end..]].concat()
+}
+
 /// The marks under a line of a recipe, without their length: that is the length of a path.
 fn markless(line: &str) -> String {
     let mut out = String::new();
