@@ -4,11 +4,16 @@
 
 use std::collections::BTreeMap;
 
+use retune_roles::nearest::nearest;
+
 use crate::help::list;
 use crate::report::LabelCount;
 
 /// Fewer classes than this are not called too many for their rows.
 const MANY: usize = 10;
+
+/// Where labels have fewer rows than this on the average, one that has a single row is nothing odd.
+const USUAL: u64 = 5;
 
 /// Sentences about `labels`, each with its number of rows in all splits.
 pub(crate) fn check(labels: &[LabelCount]) -> Vec<String> {
@@ -34,6 +39,10 @@ pub(crate) fn check(labels: &[LabelCount]) -> Vec<String> {
             names.len()
         ));
     }
+    let once: Vec<&str> = labels.iter().filter(|label| label.count == 1).map(|label| label.label.as_str()).collect();
+    if rows >= USUAL * names.len() as u64 && !once.is_empty() {
+        said.push(seen_once(&once, &names));
+    }
     for (none, count) in labels.iter().filter(|label| means_none(&label.label, &names)).map(|l| (&l.label, l.count)) {
         said.push(format!(
             "`{none}` is a class like any other ({count} row{}); if it stands for no label, remove its rows",
@@ -41,6 +50,19 @@ pub(crate) fn check(labels: &[LabelCount]) -> Vec<String> {
         ));
     }
     said
+}
+
+/// What there is to say of labels with one row each: a single one may be a slip.
+fn seen_once(once: &[&str], all: &[&str]) -> String {
+    let [label] = once else {
+        let more = if once.len() > 4 { format!(" and {} more", once.len() - 4) } else { String::new() };
+        return format!("the labels {}{more} have one row each, too few to learn and to measure", list(&first(once)));
+    };
+    let others = all.iter().copied().filter(|other| other != label);
+    match nearest(label, others) {
+        Some(other) => format!("the label `{label}` has one row only; is it `{other}`?"),
+        None => format!("the label `{label}` has one row only, too few to learn and to measure"),
+    }
 }
 
 /// Labels that `form` makes equal; of numbers and words in one form only the first sort that applies is told.
@@ -103,6 +125,18 @@ mod tests {
         insta::assert_snapshot!(said(&["bad", "good", "None"]), @"`None` is a class like any other (2 rows); if it stands for no label, remove its rows");
         assert_eq!(said(&["-1", "1"]), "", "two signs are two classes");
         assert_eq!(said(&["-1", "0", "1"]), "", "so are three");
+    }
+
+    #[test]
+    fn a_label_that_is_seen_once_among_many_rows_is_told() {
+        let counted = |labels: &[(&str, u64)]| {
+            let count = |(label, count): &(&str, u64)| LabelCount { label: (*label).to_owned(), count: *count };
+            check(&labels.iter().map(count).collect::<Vec<_>>()).join("\n")
+        };
+        insta::assert_snapshot!(counted(&[("negative", 8), ("positive", 9), ("postive", 1)]), @"the label `postive` has one row only; is it `positive`?");
+        insta::assert_snapshot!(counted(&[("bad", 8), ("good", 9), ("spam", 1)]), @"the label `spam` has one row only, too few to learn and to measure");
+        insta::assert_snapshot!(counted(&[("bad", 9), ("good", 19), ("spam", 1), ("unsure", 1)]), @"the labels `spam`, `unsure` have one row each, too few to learn and to measure");
+        assert_eq!(counted(&[("bad", 3), ("good", 4), ("spam", 1)]), "", "of few rows each may be a trial");
     }
 
     #[test]
