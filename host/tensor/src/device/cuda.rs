@@ -7,7 +7,7 @@
 
 use std::ffi::{CStr, c_char, c_int};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use burn::backend::DispatchDevice;
 use burn::tensor::Device;
@@ -19,8 +19,10 @@ use super::error::DeviceError;
 const DRIVER: [&str; 2] = ["libcuda.so.1", "libcuda.so"];
 /// Names under which NVRTC is loaded, newest first.
 const NVRTC: [&str; 5] = ["libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so.11", "libnvrtc.so.1"];
-/// Where a CUDA toolkit is looked for when `CUDA_PATH` is not set.
-const TOOLKITS: [&str; 2] = ["/usr/local/cuda", "/opt/cuda"];
+/// Where a CUDA toolkit is looked for when `CUDA_PATH` is not set: the first of these roots whose sign is there. A
+/// distribution's own packages put the compiler and the headers under `/usr`.
+const TOOLKITS: [(&str, &str); 3] =
+    [("/usr/local/cuda", "/usr/local/cuda"), ("/opt/cuda", "/opt/cuda"), ("/usr", "/usr/bin/nvcc")];
 /// The headers that generated kernels include.
 const HEADERS: [&str; 2] = ["cuda_runtime.h", "cuda_fp16.h"];
 
@@ -124,17 +126,23 @@ fn load(names: &[&'static str]) -> Option<(&'static str, Library)> {
 fn headers(cuda_path: Option<PathBuf>) -> Result<PathBuf, String> {
     let (root, from) = match cuda_path {
         Some(path) => (Some(path), "CUDA_PATH"),
-        None => (TOOLKITS.iter().map(PathBuf::from).find(|p| p.exists()), "the toolkit"),
+        None => (toolkit(&TOOLKITS), "the toolkit"),
     };
     let advice = "install the CUDA toolkit's headers (packages cuda-cudart-dev and cuda-cccl) or point CUDA_PATH at a directory whose `include` has them";
     let Some(root) = root else {
-        return Err(format!("the CUDA headers were not found in {}; {advice}", TOOLKITS.join(" or ")));
+        let roots = TOOLKITS.map(|(root, _)| root).join(" or ");
+        return Err(format!("the CUDA headers were not found in {roots}; {advice}"));
     };
     let include = root.join("include");
     match HEADERS.iter().find(|header| !include.join(header).is_file()) {
         None => Ok(include),
         Some(header) => Err(format!("{from} ({}) has no include/{header}; {advice}", root.display())),
     }
+}
+
+/// The first root whose sign is there, whatever lies in it: the runtime looks no further.
+fn toolkit(roots: &[(&str, &str)]) -> Option<PathBuf> {
+    roots.iter().find(|(_, sign)| Path::new(sign).exists()).map(|(root, _)| PathBuf::from(root))
 }
 
 /// The few calls of the driver that the report makes.
@@ -259,6 +267,24 @@ mod tests {
         std::fs::write(include.join("cuda_fp16.h"), "").unwrap();
         assert_eq!(headers(Some(root.clone())), Ok(include));
         std::fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn a_toolkit_of_the_distribution_is_known_by_its_compiler() {
+        let folder = tempdir("toolkit");
+        let (root, sign) = (folder.to_string_lossy().into_owned(), folder.join("nvcc"));
+        let (missing, sign) = (folder.join("none").to_string_lossy().into_owned(), sign.to_string_lossy().into_owned());
+        let roots = [(missing.as_str(), missing.as_str()), (root.as_str(), sign.as_str())];
+        assert_eq!(toolkit(&roots), None);
+        std::fs::write(&sign, "").unwrap();
+        assert_eq!(toolkit(&roots), Some(folder.clone()));
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    fn tempdir(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("retune-cuda-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
     }
 
     #[test]
