@@ -9,7 +9,8 @@
 //! of shape `[]` is held by burn as `[1]`, because not every backend knows rank
 //! zero. Tensors with and without a gradient may meet: the one without is a
 //! constant. A tensor may be [`Deferred`]: its facts are known, and the
-//! first operation that is not one of `fused` makes its elements, once.
+//! first operation that is not one of `fused` makes its elements, once. Integers that came from the host
+//! are known to it still, when they live elsewhere: reading them does not ask the device.
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -23,6 +24,7 @@ use burn::tensor::{Bool, BoolDType, Device, Float, Int, Shape, Tensor, TensorDat
 use crate::dtype::{Dtype, Kind};
 use crate::error::{Result, TensorError, ensure, guard, thrown};
 use crate::geometry::admit;
+use crate::transfer;
 
 /// A tensor of any rank and element type, on any device.
 #[derive(Clone, Debug)]
@@ -30,6 +32,8 @@ pub struct AnyTensor {
     inner: Inner,
     /// Shown as `[]` while burn holds `[1]`.
     scalar: bool,
+    /// The elements of an int64 tensor on another device, where the host knows them.
+    known: Option<Arc<[i64]>>,
 }
 
 #[derive(Clone, Debug)]
@@ -134,7 +138,7 @@ impl AnyTensor {
             Inner::Whole(inner) if inner.autodiff == DispatchAutodiffContext::Disabled => self.clone(),
             Inner::Whole(_) => {
                 let inner = by_kind!(self.kind(); inner, int_inner, bool_inner; self.raw());
-                Self::of(inner, self.scalar)
+                Self::of(inner, self.scalar).with_known(self.known.clone())
             }
             Inner::Deferred(lazy) => lazy.untracked(),
         }
@@ -183,11 +187,16 @@ impl AnyTensor {
         guard("typed", || Tensor::from_dispatch(self.raw()))
     }
 
-    /// The elements in row-major order, whatever their type; waits for the device.
+    /// The elements in row-major order, whatever their type; waits for the device, unless they are integers
+    /// that came from the host.
     ///
     /// # Errors
     /// When the device fails.
     pub fn data(&self) -> Result<TensorData> {
+        if let Some(known) = &self.known {
+            return Ok(TensorData::new(known.to_vec(), [known.len()]));
+        }
+        transfer::read(self.byte_len());
         let tensor = self.untracked().whole()?.raw();
         let read = guard("read", || match self.kind() {
             Kind::Float => Tensor::<1, Float>::from_dispatch(tensor).try_into_data(),
@@ -253,11 +262,16 @@ impl AnyTensor {
     }
 
     fn of(inner: DispatchTensor, scalar: bool) -> Self {
-        Self { inner: Inner::Whole(Box::new(inner)), scalar }
+        Self { inner: Inner::Whole(Box::new(inner)), scalar, known: None }
     }
 
     pub(crate) fn of_deferred(elements: impl Deferred + 'static) -> Self {
-        Self { inner: Inner::Deferred(Arc::new(elements)), scalar: false }
+        Self { inner: Inner::Deferred(Arc::new(elements)), scalar: false, known: None }
+    }
+
+    /// The same tensor, of whose elements the host knows so much.
+    pub(crate) fn with_known(self, known: Option<Arc<[i64]>>) -> Self {
+        Self { known, ..self }
     }
 
     /// What makes its elements, when they may not be there.
@@ -302,7 +316,7 @@ impl AnyTensor {
 
     /// The same elements in another shape of as many.
     pub(crate) fn view(&self, op: &'static str, shape: &[usize]) -> Result<Self> {
-        Self::make(op, shape, || self.raw())
+        Ok(Self::make(op, shape, || self.raw())?.with_known(self.known.clone()))
     }
 
     /// With ones in front until it has `rank` dimensions.

@@ -4,11 +4,12 @@ use burn::backend::Dispatch;
 use burn::backend::ops::{BoolTensorOps, FloatTensorOps, IntTensorOps};
 use burn::tensor::{Device, Element, Shape, TensorData};
 
-use crate::AnyTensor;
 use crate::any::by_kind;
 use crate::dtype::{Dtype, Kind, scalar_of};
 use crate::error::{Result, TensorError, ensure, fail};
 use crate::geometry::{admit, dimension};
+use crate::portable::is_host;
+use crate::{AnyTensor, transfer};
 
 fn held(shape: &[usize]) -> Vec<usize> {
     if shape.is_empty() { vec![1] } else { shape.to_vec() }
@@ -23,6 +24,7 @@ fn from_values<E: Element>(
 ) -> Result<AnyTensor> {
     let numel = admit(op, shape, dtype)?;
     ensure!(data.len() == numel, op, "shape {shape:?} holds {numel} elements, {} were given", data.len());
+    transfer::sent::<E>(numel);
     AnyTensor::make(op, shape, || {
         let data = TensorData::new(data, held(shape));
         match dtype.kind() {
@@ -48,12 +50,14 @@ pub fn from_float64(data: Vec<f64>, shape: &[usize], device: &Device) -> Result<
     from_values("from-float64", data, shape, Dtype::Float64, device)
 }
 
-/// int64 elements in row-major order.
+/// int64 elements in row-major order. A tensor on another device than the CPU keeps them on the host as well, so that
+/// reading labels or checking indices does not wait for the device.
 ///
 /// # Errors
 /// When `shape` does not hold as many elements as there are.
 pub fn from_int64(data: Vec<i64>, shape: &[usize], device: &Device) -> Result<AnyTensor> {
-    from_values("from-int64", data, shape, Dtype::Int64, device)
+    let known = (!is_host(device)).then(|| data.as_slice().into());
+    Ok(from_values("from-int64", data, shape, Dtype::Int64, device)?.with_known(known))
 }
 
 /// `value` everywhere: truncated for integers, anything but zero true for booleans.

@@ -30,11 +30,13 @@ pub mod fused;
 mod geometry;
 mod gradient;
 mod lazy;
+mod portable;
 pub mod product;
 pub mod random;
 mod reduction;
 mod selection;
 mod shape;
+pub mod transfer;
 pub mod wide;
 
 pub use any::AnyTensor;

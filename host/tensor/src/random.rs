@@ -17,14 +17,19 @@ use crate::{AnyTensor, Dtype, creation};
 /// The step of splitmix64's counter: 2^64 over the golden ratio, made odd.
 pub const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
+/// The finaliser's two rounds `z = (z ^ (z >> shift)) * factor`.
+pub const ROUNDS: [(u32, u64); 2] = [(30, 0xbf58_476d_1ce4_e5b9), (27, 0x94d0_49bb_1331_11eb)];
+
+/// The finaliser ends with `z ^ (z >> LAST_SHIFT)`.
+pub const LAST_SHIFT: u32 = 31;
+
 /// One step of splitmix64 from the state `value`: a bijection whose every output bit
 /// depends on every input bit.
 #[inline]
 pub fn mix(value: u64) -> u64 {
-    let z = value.wrapping_add(GOLDEN);
-    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
+    let z =
+        ROUNDS.iter().fold(value.wrapping_add(GOLDEN), |z, (shift, factor)| (z ^ (z >> shift)).wrapping_mul(*factor));
+    z ^ (z >> LAST_SHIFT)
 }
 
 /// The `index`-th 64 bits of the stream that begins at `seed`.

@@ -4,7 +4,7 @@
 //! labels; a label of [`IGNORE_INDEX`] counts in neither. A batch with no label
 //! at all gives 0 and 0, and the host divides over the whole step.
 
-use retune_tensor::{AnyTensor, Dtype, TensorError, fused};
+use retune_tensor::{AnyTensor, Dtype, TensorError, full, fused};
 
 use super::{failed, input};
 use crate::{Batch, Failure, IGNORE_INDEX, InputSpec, Loss, LossOutput, Progress, Result, RoleKind, TaskKind};
@@ -59,8 +59,9 @@ impl Loss for CrossEntropy {
 
 fn sums(logits: &AnyTensor, labels: &AnyTensor) -> std::result::Result<LossOutput, TensorError> {
     let numerator = fused::token_log_probs(logits, labels, IGNORE_INDEX)?.sum(&[], false)?.neg()?;
-    let counted = labels.eq_scalar(IGNORE_INDEX as f64)?.logical_not()?;
-    let denominator = counted.cast(Dtype::Float32)?.sum(&[], false)?;
+    // Counted on the host, which knows the labels: on a device that would be four kernels.
+    let counted = labels.to_int64()?.into_iter().filter(|label| *label != IGNORE_INDEX).count();
+    let denominator = full(&[], counted as f64, Dtype::Float32, &labels.untracked().device())?;
     Ok(LossOutput { numerator, denominator, reported: Vec::new() })
 }
 

@@ -12,6 +12,7 @@ use std::str::FromStr;
 
 use burn::tensor::Device;
 
+pub use crate::portable::{Portable, is_host, portable};
 pub use cuda::{CudaReport, GpuInfo, cuda_report};
 pub use error::DeviceError;
 

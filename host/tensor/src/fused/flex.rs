@@ -14,6 +14,7 @@ use super::score::{
     composed_head_forward,
 };
 use super::tiles::{GRAIN, Plain, elements, head_gradients, lines, tensor};
+use crate::portable::portable;
 use crate::product::{Matrix, product};
 
 /// Rows that carry a gradient, and what is known of each.
@@ -32,8 +33,9 @@ fn columns(rows: &[[f32; 3]]) -> Stats<Flex> {
     [0, 1, 2].map(|part| tensor(rows.iter().map(|row| row[part]).collect(), [rows.len(), 1]))
 }
 
+/// Whether the loops here are for these tensors; the composed formulas are for all.
 fn is_plain(tensors: &[&FlexTensor]) -> bool {
-    tensors.iter().all(|tensor| tensor.dtype() == DType::F32)
+    !portable() && tensors.iter().all(|tensor| tensor.dtype() == DType::F32)
 }
 
 fn contiguous(head: Head<Flex>) -> Head<Flex> {
