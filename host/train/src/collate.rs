@@ -64,8 +64,8 @@ impl Collation {
             let tensor = match name.as_str() {
                 "logits" => Some(forward.logits.clone()),
                 "labels" => input.labels().cloned(),
-                "weights" => Some(input.weights().clone()),
-                "hidden" => Some(forward.hidden.clone()),
+                "weights" => Some(input.weights()?),
+                "hidden" => Some(forward.hidden()),
                 "pooled" => forward.pooled.clone(),
                 column => Some(self.column(column, examples, device)?),
             };

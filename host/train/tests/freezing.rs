@@ -47,7 +47,7 @@ fn frozen_lower_layers_get_no_gradient_and_their_work_is_not_recorded() {
     freeze(&mut model, &["encoder", "embeddings"]);
     let weights = model.weights(true);
     let forward = model.forward(&weights, &input, None).unwrap();
-    assert!(!forward.hidden.is_tracked());
+    assert!(!forward.hidden().is_tracked());
     assert!(forward.logits.is_tracked());
     // Everything frozen: the loss says so.
     freeze(&mut model, &["**"]);

@@ -110,7 +110,7 @@ fn check(name: &str, task: &Task) {
         found.iter().zip(expected).enumerate().filter(|(i, _)| real[i / width]).map(|(_, (a, b))| (*a, *b)).unzip()
     };
     if expected.0.contains_key("last_hidden") {
-        let (found, wanted) = at_tokens(forward.hidden.to_float32().unwrap(), expected.values("last_hidden"));
+        let (found, wanted) = at_tokens(forward.hidden().to_float32().unwrap(), expected.values("last_hidden"));
         assert_close("hidden states", &found, &wanted, 1e-4);
     }
     let logits = forward.logits.to_float32().unwrap();
@@ -179,7 +179,7 @@ fn minilms_embeddings_agree_with_transformers() {
     assert!(report.unused.is_empty(), "{report:?}");
     let input = input(&model, &expected.examples());
     let forward = model.forward(&model.weights(false), &input, None).unwrap();
-    let hidden = forward.hidden.to_float32().unwrap();
+    let hidden = forward.hidden().to_float32().unwrap();
     let (seq, width) = (input.seq_len(), model.config().shape.hidden_size);
     let at = |row: usize, position: usize| &hidden[(row * seq + position) * width..(row * seq + position + 1) * width];
     let (mut embeddings, mut first) = (Vec::new(), Vec::new());
@@ -207,7 +207,7 @@ fn tied_embeddings_are_the_output_projection() {
     let input = input(&model, &Expected::read("llama-tiny").examples());
     let weights = model.weights(true);
     let forward = model.forward(&weights, &input, None).unwrap();
-    let (hidden, logits) = (forward.hidden.to_float32().unwrap(), forward.logits.to_float32().unwrap());
+    let (hidden, logits) = (forward.hidden().to_float32().unwrap(), forward.logits.to_float32().unwrap());
     let table = model.parameters().get("model.embed_tokens.weight").unwrap().value.to_float32().unwrap();
     let (width, vocab) = (model.config().shape.hidden_size, model.config().shape.vocab_size);
     for token in [0, 5, 255] {

@@ -27,7 +27,6 @@ pub struct Input {
     pub(super) padding: Option<Tensor<1, Bool>>,
     device: Device,
     labels: Option<AnyTensor>,
-    weights: AnyTensor,
     last_tokens: Vec<usize>,
 }
 
@@ -78,7 +77,6 @@ impl Input {
             let tokens = pads.len();
             Tensor::from_data(TensorData::new(pads, [tokens]), device)
         });
-        let weights = padded(&sequences, seq_len, 0.0, |s| vec![1.0; s.len()]);
 
         let labels = match (task, &first.target) {
             (TaskKind::SequenceClassification, Target::Class(_)) => {
@@ -103,7 +101,6 @@ impl Input {
             device: device.clone(),
             labels,
             last_tokens: sequences.iter().map(|s| last_token(s, config.pad_token_id)).collect(),
-            weights: from_float32(weights, &[rows, seq_len], device)?,
             lengths,
         })
     }
@@ -138,9 +135,13 @@ impl Input {
         self.labels.as_ref()
     }
 
-    /// Float32 `[batch, seq]`: one on tokens, zero on padding.
-    pub fn weights(&self) -> &AnyTensor {
-        &self.weights
+    /// Float32 `[batch, seq]`: one on tokens, zero on padding. Made when asked for.
+    ///
+    /// # Errors
+    /// When it would be too large.
+    pub fn weights(&self) -> Result<AnyTensor, ModelError> {
+        let weights = self.layout.pad_values(&vec![1.0; self.layout.tokens()], 0.0);
+        Ok(from_float32(weights, &[self.batch_size(), self.seq_len], &self.device)?)
     }
 
     /// Where its tokens lie, without padding.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use burn::tensor::Tensor;
 use retune_roles::{Example, InitScheme, Layer, Task, TaskKind};
 use retune_tensor::{AnyTensor, Device, from_float32};
 
@@ -13,7 +14,7 @@ use super::inventory::{Entry, Inventory};
 use super::network::Network;
 use super::pattern::Patterns;
 use super::tensor_files::TensorFiles;
-use super::{DropoutSeeds, Input, ModelConfig, ModelError, Parameter, Parameters, StoredDtype, Weights};
+use super::{DropoutSeeds, Input, Layout, ModelConfig, ModelError, Parameter, Parameters, StoredDtype, Weights};
 
 /// The task that a checkpoint was made for, when its `config.json` says.
 ///
@@ -71,10 +72,18 @@ pub struct LoadReport {
 pub struct Forward {
     /// `[batch, classes]`, or `[batch, seq, vocab]` for causal language models.
     pub logits: AnyTensor,
-    /// The last hidden states, `[batch, seq, hidden]`.
-    pub hidden: AnyTensor,
     /// What the classifier reads, before its dropout: `[batch, hidden]`.
     pub pooled: Option<AnyTensor>,
+    /// `[tokens, hidden]`.
+    states: Tensor<2>,
+    layout: Layout,
+}
+
+impl Forward {
+    /// The last hidden states, `[batch, seq, hidden]`, zero on padding; padded when asked for.
+    pub fn hidden(&self) -> AnyTensor {
+        self.layout.pad(self.states.clone()).into()
+    }
 }
 
 /// A model on a device.
@@ -301,7 +310,8 @@ impl Model {
         let dropout = Dropout::new(dropout, input.layout());
         // On a thread of the pool, where going parallel wakes nobody who is awake.
         let output = rayon::scope(|_| self.network.forward(weights, input, &dropout));
-        Ok(Forward { logits: output.logits, hidden: output.hidden.into(), pooled: output.pooled.map(AnyTensor::from) })
+        let pooled = output.pooled.map(AnyTensor::from);
+        Ok(Forward { logits: output.logits, pooled, states: output.hidden, layout: input.layout().clone() })
     }
 
     /// Gives a parameter new values. `Normal`, `KaimingUniform` and

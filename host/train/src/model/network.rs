@@ -37,8 +37,8 @@ pub(super) enum Purpose {
 pub(super) struct Output {
     /// `[documents, classes]`, or `[sequences, longest, vocab]`.
     pub(super) logits: AnyTensor,
-    /// `[sequences, longest, hidden]`.
-    pub(super) hidden: Tensor<3>,
+    /// `[tokens, hidden]`.
+    pub(super) hidden: Tensor<2>,
     /// `[documents, hidden]`: what the classifier reads, before its dropout.
     pub(super) pooled: Option<Tensor<2>>,
 }
@@ -161,9 +161,7 @@ impl Network {
             x = norm.forward(weights, x);
         }
         match &self.head {
-            Head::Language(head) => {
-                Output { logits: head.lazy(weights, x.clone(), layout), hidden: layout.pad(x), pooled: None }
-            }
+            Head::Language(head) => Output { logits: head.lazy(weights, x.clone(), layout), hidden: x, pooled: None },
             Head::Classifier { pooling, pooler, classifier, dropout: probability } => {
                 let starts = layout.spans().map(|span| span.start);
                 let places = match pooling {
@@ -180,7 +178,7 @@ impl Network {
                 };
                 let kept = dropout.lines(pooled.clone(), *probability, CLASSIFIER);
                 let logits = AnyTensor::from(classifier.forward(weights, kept));
-                Output { logits, hidden: layout.pad(x), pooled: Some(pooled) }
+                Output { logits, hidden: x, pooled: Some(pooled) }
             }
         }
     }
