@@ -24,6 +24,7 @@ use std::{
 
 use rayon::prelude::*;
 use retune_roles::digest::hex;
+use retune_tensor::device::is_host;
 use safetensors::Dtype;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
@@ -34,7 +35,7 @@ use crate::{
     files::tensor_file::{Place, Source, WriteError, float32, header, write_tensors},
     model::{Model, Parameters, StoredDtype},
     optimizer::adamw::{Moments, Optimizer},
-    optimizer::gradients::{Floats, from_floats, is_host},
+    optimizer::gradients::{Floats, from_floats},
 };
 
 const WEIGHTS: &str = "weights.safetensors";

@@ -7,9 +7,8 @@
 //! run, drops the very same units.
 //!
 //! On the CPU no mask exists: the factors of a line are drawn in the pass that
-//! multiplies by them, about a quarter of a nanosecond a value, and again in the backward pass.
-//!
-//! Price: for a GPU masks are made on the host and copied to the device.
+//! multiplies by them, about a quarter of a nanosecond a value, and again in the backward pass. Other
+//! devices make the same factors from the streams of the lines, eight bytes a line; see `nn/kernels/factors.rs`.
 
 use burn::tensor::Tensor;
 

@@ -7,7 +7,7 @@
 
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 use retune_roles::{Example, IGNORE_INDEX, Sequence, Target, TaskKind};
-use retune_tensor::{AnyTensor, Device, from_float32, from_int64};
+use retune_tensor::{AnyTensor, Device, from_float32, from_int64, transfer};
 
 use super::layout::indices;
 use super::{Layout, ModelConfig, ModelError};
@@ -75,6 +75,7 @@ impl Input {
             sequences.iter().flat_map(|s| s.ids.iter().map(|id| Some(*id) == config.pad_token_id)).collect();
         let padding = pads.contains(&true).then(|| {
             let tokens = pads.len();
+            transfer::sent::<bool>(tokens);
             Tensor::from_data(TensorData::new(pads, [tokens]), device)
         });
 

@@ -15,7 +15,7 @@
 use std::ops::Range;
 
 use burn::tensor::{Int, Tensor, TensorData};
-use retune_tensor::Device;
+use retune_tensor::{Device, transfer};
 
 use super::nn::lookup;
 
@@ -178,9 +178,11 @@ impl Layout {
     }
 }
 
-/// Whole numbers on a device, `[count]`.
+/// Whole numbers below 2³¹ on a device, `[count]`.
 pub(super) fn indices(values: Vec<i64>, device: &Device) -> Tensor<1, Int> {
     let count = values.len();
+    let values: Vec<i32> = values.into_iter().map(|value| value as i32).collect();
+    transfer::sent::<i32>(count);
     Tensor::from_data(TensorData::new(values, [count]), device)
 }
 

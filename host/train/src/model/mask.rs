@@ -22,6 +22,16 @@ impl Rate {
         (dropped > 0).then(|| Self { dropped, kept: (65536.0 / (65536 - dropped) as f64) as f32 })
     }
 
+    /// Draws of 16 bits below this number drop their unit out.
+    pub(super) fn dropped(self) -> u64 {
+        self.dropped
+    }
+
+    /// What the rest is multiplied by.
+    pub(super) fn kept(self) -> f32 {
+        self.kept
+    }
+
     /// The factors of a line, zero or the inverse of the share that is kept, beginning with value `4 * counter`.
     #[inline]
     pub(super) fn fill(self, stream: u64, counter: u64, factors: &mut [f32]) {
@@ -38,5 +48,11 @@ impl Rate {
 /// The random stream of one line: a position of a row of hidden states, or a query's probabilities.
 #[inline]
 pub(super) fn stream(seed: u64, site: Site, place: u64) -> u64 {
-    mix(seed ^ mix(site.wrapping_add(1) ^ mix(place)))
+    mix(seed ^ place_of(site, place))
+}
+
+/// What a stream is made of besides the seed of its row.
+#[inline]
+pub(super) fn place_of(site: Site, place: u64) -> u64 {
+    mix(site.wrapping_add(1) ^ mix(place))
 }

@@ -31,6 +31,7 @@
 //! # Ok(()) }
 //! ```
 
+pub mod agreement;
 mod check;
 mod config;
 mod dropout;

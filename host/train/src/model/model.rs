@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Tensor;
 use retune_roles::{Example, InitScheme, Layer, Task, TaskKind};
+use retune_tensor::device::is_host;
 use retune_tensor::{AnyTensor, Device, from_float32};
 
 use super::check::purpose;
@@ -308,8 +309,10 @@ impl Model {
             return Err(ModelError::request(format!("dropout needs one seed a row: {seeds} seeds for {rows} rows")));
         }
         let dropout = Dropout::new(dropout, input.layout());
-        // On a thread of the pool, where going parallel wakes nobody who is awake.
-        let output = rayon::scope(|_| self.network.forward(weights, input, &dropout));
+        let run = || self.network.forward(weights, input, &dropout);
+        // On a thread of the pool, where going parallel wakes nobody who is awake. A GPU is asked from one thread
+        // always: each has a stream of its own there, with memory that other streams do not use.
+        let output = if is_host(&self.device) { rayon::scope(|_| run()) } else { run() };
         let pooled = output.pooled.map(AnyTensor::from);
         Ok(Forward { logits: output.logits, pooled, states: output.hidden, layout: input.layout().clone() })
     }

@@ -152,7 +152,7 @@ impl Network {
         let x = self.embed(weights, input);
         let mut x = dropout.lines(x, self.embedding_dropout, EMBEDDINGS);
 
-        let documents = Documents::of(layout);
+        let documents: Documents = layout.spans().collect();
         let rope = self.rotary.as_ref().map(|(width, rotary)| Rope::new(layout, *width, rotary, device));
         for block in &self.blocks {
             x = block.forward(weights, x, &documents, rope.as_ref(), dropout);

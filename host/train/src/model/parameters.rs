@@ -7,10 +7,11 @@
 
 use std::collections::HashMap;
 
-use retune_tensor::AnyTensor;
+use retune_tensor::device::is_host;
+use retune_tensor::{AnyTensor, Device};
 
 use super::{ModelError, fingerprint};
-use crate::optimizer::gradients::{from_floats, into_floats, is_host};
+use crate::optimizer::gradients::{from_floats, into_floats};
 
 /// The number format a parameter had in the checkpoint it came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,8 +152,8 @@ impl Parameters {
             .list
             .get_mut(index)
             .ok_or_else(|| ModelError::request(format!("there is no parameter {index}; the model has {count}")))?;
-        let nothing =
-            retune_tensor::from_float32(Vec::new(), &[0], &parameter.value.device()).map_err(ModelError::from)?;
+        // Of the CPU, whatever the device: what has no elements is not worth a message to it.
+        let nothing = retune_tensor::from_float32(Vec::new(), &[0], &Device::flex()).map_err(ModelError::from)?;
         Ok(std::mem::replace(&mut parameter.value, nothing))
     }
 

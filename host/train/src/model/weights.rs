@@ -7,6 +7,7 @@
 
 use burn::tensor::{Float, Tensor};
 use retune_tensor::AnyTensor;
+use retune_tensor::device::is_host;
 
 use super::{ModelError, Parameters};
 
@@ -89,8 +90,8 @@ impl Weights {
             ));
         }
         let loss: Tensor<1, Float> = loss.reshape(&[1])?.typed()?;
-        // On a thread of the pool, where going parallel wakes nobody who is awake.
-        let mut gradients = rayon::scope(|_| loss.backward());
+        // As the forward pass: on a thread of the pool, but a GPU is asked from one thread always.
+        let mut gradients = if is_host(&loss.device()) { rayon::scope(|_| loss.backward()) } else { loss.backward() };
         Ok(self
             .leaves
             .iter()

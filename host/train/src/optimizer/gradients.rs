@@ -8,7 +8,8 @@
 
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
-use retune_tensor::{AnyTensor, Device, TensorError};
+use retune_tensor::device::is_host;
+use retune_tensor::{AnyTensor, Device, TensorError, transfer};
 
 /// Values handled together; also the unit of work of a thread.
 pub(crate) const BLOCK: usize = 1 << 14;
@@ -20,11 +21,6 @@ pub enum Floats {
     Host(Vec<f32>),
     /// Elsewhere; a vector.
     Device(AnyTensor),
-}
-
-/// True when tensors of `device` are in this process's memory.
-pub(crate) fn is_host(device: &Device) -> bool {
-    device.clone().inner() == Device::flex()
 }
 
 /// Takes a float32 tensor apart, in row-major order. Free of copies when `value`
@@ -42,6 +38,7 @@ pub fn into_floats(value: AnyTensor) -> Result<Vec<f32>, TensorError> {
 /// A float32 tensor of `shape` on `device`, without a copy on the CPU.
 pub fn from_floats(values: Vec<f32>, shape: &[usize], device: &Device) -> Result<AnyTensor, TensorError> {
     let length = values.len();
+    transfer::sent::<f32>(length);
     let flat = AnyTensor::from(Tensor::<1>::from_data(TensorData::new(values, [length]), device));
     let shape: Vec<i32> = shape.iter().map(|&n| n as i32).collect();
     flat.reshape(&shape)

@@ -1,29 +1,15 @@
 //! Scaled dot-product attention with several heads (Vaswani et al. 2017) and
 //! grouped queries (Ainslie et al. 2023).
 
-use std::ops::Range;
-use std::sync::Arc;
-
 use burn::tensor::Tensor;
 
-use super::kernels::{self, Pattern, Spans};
+use super::kernels::{self, Documents, Pattern, Spans};
 use super::{Linear, Norm, Rope};
+use crate::model::Weights;
 use crate::model::dropout::Dropout;
 use crate::model::inventory::Inventory;
 use crate::model::mask::Site;
 use crate::model::shape::{AttentionShape, NormShape};
-use crate::model::{Layout, Weights};
-
-/// The tokens of each document of a batch: attention does not leave them.
-#[derive(Clone, Debug)]
-pub(in crate::model) struct Documents(Arc<[Range<usize>]>);
-
-impl Documents {
-    /// Those of a layout.
-    pub(in crate::model) fn of(layout: &Layout) -> Self {
-        Self(layout.spans().collect())
-    }
-}
 
 /// Three projections in and one out, with what is between.
 #[derive(Clone, Debug)]
@@ -99,7 +85,7 @@ impl Attention {
             None => (q, k),
         };
         let spans = Spans {
-            spans: documents.0.clone(),
+            spans: documents.clone(),
             heads: self.queries,
             kv_heads: self.keys,
             pattern: self.pattern,

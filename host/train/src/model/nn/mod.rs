@@ -15,10 +15,10 @@ mod rms_norm;
 mod rope;
 
 use activation::activate;
-pub(super) use attention::{Attention, Documents};
+pub(super) use attention::Attention;
 pub(super) use embedding::Embedding;
 pub(super) use feed_forward::FeedForward;
-pub(super) use kernels::{Dropped, DroppedLines, drop_lines, lookup};
+pub(super) use kernels::{Documents, Dropped, DroppedLines, Pattern, Spans, attention, drop_lines, lookup};
 pub(super) use layer_norm::LayerNorm;
 pub(super) use linear::Linear;
 pub(super) use norm::{Norm, residual_sum};

@@ -2,7 +2,7 @@
 //! component `i` of a head turns with component `i + head_dim / 2`.
 
 use burn::tensor::{Tensor, TensorData};
-use retune_tensor::Device;
+use retune_tensor::{Device, transfer};
 
 use super::kernels;
 use crate::model::Layout;
@@ -37,7 +37,10 @@ impl Rope {
                 }
             }
         }
-        let tensor = |values| Tensor::from_data(TensorData::new(values, [layout.tokens(), half]), device);
+        let tensor = |values| {
+            transfer::sent::<f32>(layout.tokens() * half);
+            Tensor::from_data(TensorData::new(values, [layout.tokens(), half]), device)
+        };
         Self { cos: tensor(cos), sin: tensor(sin) }
     }
 

@@ -1,9 +1,6 @@
 //! Attention beside a naive version in float64, whose gradients are central differences.
 #![allow(clippy::unwrap_used)]
 
-use std::ops::Range;
-use std::sync::Arc;
-
 use burn::backend::Flex;
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
@@ -23,7 +20,7 @@ fn numbers(count: usize, seed: u64) -> Vec<f32> {
 }
 
 /// Spans of these lengths, one after the other.
-fn lay(lengths: &[usize]) -> Arc<[Range<usize>]> {
+fn lay(lengths: &[usize]) -> Documents {
     let mut end = 0;
     let spans = lengths.iter().map(|length| {
         end += length;
@@ -65,7 +62,7 @@ fn cases() -> Vec<Case> {
     cases[7].spans.soft_cap = Some(0.8);
     cases[8].spans.dropout = dropout(3);
     (cases[9].spans.soft_cap, cases[9].spans.dropout) = (Some(1.1), dropout(2));
-    cases[10].spans.spans = [0..6, 9..20].into();
+    cases[10].spans.spans = [0..6, 9..20].into_iter().collect();
     cases[10].tokens = 22;
     cases
 }
@@ -188,6 +185,9 @@ fn what_a_gpu_runs_gives_the_same() {
         let grad = flat(numbers(inputs[0].len(), 9), widths[0]);
         let expected = case.run(&numbers(inputs[0].len(), 9));
         let out = padded_attention::forward::<Flex>(q.clone(), k.clone(), v.clone(), &case.spans);
+        // The same documents with another pattern: what was prepared of them is not that of a pattern.
+        let other = Spans { pattern: Pattern::window(0, 0), dropout: None, ..case.spans.clone() };
+        padded_attention::forward::<Flex>(q.clone(), k.clone(), v.clone(), &other);
         let (q, k, v) = padded_attention::backward::<Flex>(q, k, v, grad, &case.spans);
         for (found, expected) in [out, q, k, v].map(list).iter().zip(&expected) {
             let expected: Vec<f64> = expected.iter().map(|x| f64::from(*x)).collect();
@@ -216,7 +216,7 @@ fn a_span_gives_the_same_bits_alone_and_among_others_on_any_number_of_threads() 
         let coefficients = numbers(case.inputs()[0].len(), 9);
         let all = pool(1).install(|| case.run(&coefficients));
         assert_eq!(all, pool(3).install(|| case.run(&coefficients)), "{}", case.name);
-        let alone = Spans { spans: case.spans.spans[..1].into(), ..case.spans.clone() };
+        let alone = Spans { spans: case.spans.spans[..1].iter().cloned().collect(), ..case.spans.clone() };
         let alone = Case { spans: alone, ..case };
         let first = alone.spans.spans[0].end * alone.widths()[0];
         assert_eq!(all[0][..first], alone.run(&coefficients)[0][..first], "{}", alone.name);
@@ -244,5 +244,22 @@ fn probabilities_drop_out_as_a_function_of_row_site_head_query_and_key() {
         let found = out[((span * keys + query) * heads + head) * keys + key];
         let expected = f32::from(*kept) / 3.0 / 0.6;
         assert!((found - expected).abs() < 1e-5, "span {span}, head {head}, query {query}, key {key}: {found}");
+    }
+}
+
+#[test]
+fn other_devices_drop_the_same_probabilities_to_the_bit() {
+    for (lengths, heads) in [(vec![5, 1, 19, 2], 2), (vec![4], 3), (vec![33, 18], 1)] {
+        let longest = *lengths.iter().max().unwrap();
+        let seeds = (0..lengths.len() as u64).map(|i| u64::MAX - 71 * i).collect();
+        let dropout = Dropped { rate: Rate::new(0.3).unwrap(), seeds, site: 5 };
+        let found = factors::of_probabilities::<Flex>(&dropout, heads, longest, &Default::default());
+        let found = found.into_data().try_into_vec::<f32>().unwrap();
+        let mut expected = vec![0.0; longest];
+        for (line, found) in found.chunks_exact(longest).enumerate() {
+            let (query, head, span) = (line % longest, line / longest % heads, line / longest / heads);
+            dropout.rate.fill(dropout.stream(span, head, query), 0, &mut expected);
+            assert_eq!(found, expected, "span {span}, head {head}, query {query}");
+        }
     }
 }

@@ -3,8 +3,9 @@
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata};
-use burn::tensor::{IndexingUpdateOp, Shape, Slice, TensorData};
+use burn::tensor::{IndexingUpdateOp, Shape, Slice};
 
+use super::factors;
 use super::spans::DroppedLines;
 use crate::model::shape::Activation;
 
@@ -117,14 +118,33 @@ pub(super) fn affine_norm_backward<B: Backend>(
     (B::float_mul(rest, inverse), scale_grad, shift_grad)
 }
 
-/// Factors are made on the host.
 pub(super) fn drop_lines<B: Backend>(x: FloatTensor<B>, dropout: Option<&DroppedLines>) -> FloatTensor<B> {
     let Some(dropout) = dropout else { return x };
-    let [lines, width] = x.shape().dims();
-    let mut factors = vec![0.0f32; lines * width];
-    factors.chunks_mut(width.max(1)).enumerate().for_each(|(line, factors)| dropout.fill(line, factors));
-    let factors = B::float_from_data(TensorData::new(factors, [lines, width]), &x.device());
+    let factors = factors::of_lines::<B>(dropout, x.shape()[1], &x.device());
     B::float_mul(x, factors)
+}
+
+pub(super) fn drop_add_norm<B: Backend>(
+    x: FloatTensor<B>,
+    residual: FloatTensor<B>,
+    scale: FloatTensor<B>,
+    shift: FloatTensor<B>,
+    epsilon: f32,
+    dropout: Option<&DroppedLines>,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let sum = B::float_add(drop_lines::<B>(x, dropout), residual);
+    (affine_norm::<B>(sum.clone(), scale, shift, epsilon), sum)
+}
+
+pub(super) fn drop_add_norm_backward<B: Backend>(
+    sum: FloatTensor<B>,
+    scale: FloatTensor<B>,
+    grad: FloatTensor<B>,
+    epsilon: f32,
+    dropout: Option<&DroppedLines>,
+) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
+    let (residual, scale, shift) = affine_norm_backward::<B>(sum, scale, grad, epsilon);
+    (drop_lines::<B>(residual.clone(), dropout), residual, scale, shift)
 }
 
 pub(super) fn root_norm<B: Backend>(x: FloatTensor<B>, scale: FloatTensor<B>, epsilon: f32) -> FloatTensor<B> {

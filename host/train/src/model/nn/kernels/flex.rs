@@ -1,10 +1,13 @@
-//! The kernels on the CPU: rows in parallel, each row one pass.
+//! The kernels on the CPU: rows in parallel, each row one pass. While the CPU is to compute as other devices do, each
+//! gives what these give.
 
 use std::sync::Arc;
 
+use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::Shape;
 use rayon::prelude::*;
+use retune_tensor::device::portable;
 use retune_tensor::product::product;
 use retune_tensor::wide::accumulate;
 
@@ -13,11 +16,14 @@ use super::flat::{
 };
 use super::operations::Kernels;
 use super::spans::{DroppedLines, Spans};
-use super::{attention, composed, wide};
+use super::{attention, composed, padded_attention, wide};
 
 impl Kernels for Flex {
     /// As burn's own, into floats (see [`zeros`]), and in pieces (see [`product`]).
     fn product(a: Flat, b: Flat) -> Flat {
+        if portable() {
+            return Self::float_matmul(a, b);
+        }
         let ([m, k], [inner, n]) = (a.shape().dims::<2>(), b.shape().dims::<2>());
         assert_eq!(k, inner, "a product of [{m}, {k}] and [{inner}, {n}]");
         filled(product([m, k, n], matrix(&a), matrix(&b)), m, n)
@@ -25,6 +31,9 @@ impl Kernels for Flex {
 
     /// Touches the rows that were read and no others: the rest of a large table stays unwritten zeros.
     fn lookup_backward(ids: Flat, grad: Flat, rows: usize) -> Flat {
+        if portable() {
+            return composed::lookup_backward::<Self>(ids, grad, rows);
+        }
         let (ids, grad) = (ids.to_contiguous(), grad.to_contiguous());
         let width = grad.shape()[1];
         let mut out = zeros(Shape::new([rows, width]));
@@ -40,6 +49,9 @@ impl Kernels for Flex {
     }
 
     fn column_sum(x: Flat) -> Flat {
+        if portable() {
+            return composed::column_sum::<Self>(x);
+        }
         let x = x.to_contiguous();
         let width = x.shape()[1];
         let bands: Vec<Vec<Vec<f32>>> = values(&x)
@@ -55,10 +67,16 @@ impl Kernels for Flex {
     }
 
     fn exact_gelu(x: Flat) -> Flat {
+        if portable() {
+            return composed::exact_gelu::<Self>(x);
+        }
         by_piece(&x.to_contiguous(), wide::gelu)
     }
 
     fn exact_gelu_backward(x: Flat, grad: Flat) -> Flat {
+        if portable() {
+            return composed::exact_gelu_backward::<Self>(x, grad);
+        }
         let (x, grad) = (x.to_contiguous(), grad.to_contiguous());
         let mut out = like(&x);
         out.storage_mut::<f32>()
@@ -69,6 +87,9 @@ impl Kernels for Flex {
     }
 
     fn affine_norm(x: Flat, scale: Flat, shift: Flat, epsilon: f32) -> Flat {
+        if portable() {
+            return composed::affine_norm::<Self>(x, scale, shift, epsilon);
+        }
         let (x, scale, shift) = (x.to_contiguous(), scale.to_contiguous(), shift.to_contiguous());
         let width = x.shape()[1];
         let mut out = like(&x);
@@ -81,6 +102,9 @@ impl Kernels for Flex {
     }
 
     fn affine_norm_backward(x: Flat, scale: Flat, grad: Flat, epsilon: f32) -> (Flat, Flat, Flat) {
+        if portable() {
+            return composed::affine_norm_backward::<Self>(x, scale, grad, epsilon);
+        }
         let (x, scale, grad) = (x.to_contiguous(), scale.to_contiguous(), grad.to_contiguous());
         let mut out = like(&x);
         let [scale_grad, shift_grad] = with_row_gradients(&x, &scale, &grad, &mut out, |x, scale, grad, out, sums| {
@@ -91,6 +115,9 @@ impl Kernels for Flex {
     }
 
     fn drop_lines(x: Flat, dropout: Arc<DroppedLines>) -> Flat {
+        if portable() {
+            return composed::drop_lines::<Self>(x, Some(&dropout));
+        }
         let mut x = owned(x);
         let width = x.shape()[1];
         x.storage_mut::<f32>().par_chunks_mut(width.max(1)).enumerate().with_min_len(rows(width)).for_each_init(
@@ -104,6 +131,9 @@ impl Kernels for Flex {
     }
 
     fn sum_of(x: Flat, y: Flat) -> Flat {
+        if portable() {
+            return Self::float_add(x, y);
+        }
         let (mut x, y) = (owned(x), y.to_contiguous());
         let values = values(&y);
         x.storage_mut::<f32>().par_chunks_mut(PIECE).zip(values.par_chunks(PIECE)).for_each(|(x, y)| accumulate(x, y));
@@ -118,6 +148,9 @@ impl Kernels for Flex {
         epsilon: f32,
         dropout: Option<Arc<DroppedLines>>,
     ) -> (Flat, Flat) {
+        if portable() {
+            return composed::drop_add_norm::<Self>(x, residual, scale, shift, epsilon, dropout.as_deref());
+        }
         let (mut sum, residual) = (owned(x), residual.to_contiguous());
         let (scale, shift) = (scale.to_contiguous(), shift.to_contiguous());
         let width = sum.shape()[1];
@@ -148,6 +181,9 @@ impl Kernels for Flex {
         epsilon: f32,
         dropout: Option<Arc<DroppedLines>>,
     ) -> (Flat, Flat, Flat, Flat) {
+        if portable() {
+            return composed::drop_add_norm_backward::<Self>(sum, scale, grad, epsilon, dropout.as_deref());
+        }
         let Some(dropout) = dropout else {
             let (residual, scale, shift) = Self::affine_norm_backward(sum, scale, grad, epsilon);
             return (residual.clone(), residual, scale, shift);
@@ -189,6 +225,9 @@ impl Kernels for Flex {
     }
 
     fn root_norm(x: Flat, scale: Flat, epsilon: f32) -> Flat {
+        if portable() {
+            return composed::root_norm::<Self>(x, scale, epsilon);
+        }
         let (x, scale) = (x.to_contiguous(), scale.to_contiguous());
         let width = x.shape()[1];
         let mut out = like(&x);
@@ -201,6 +240,9 @@ impl Kernels for Flex {
     }
 
     fn root_norm_backward(x: Flat, scale: Flat, grad: Flat, epsilon: f32) -> (Flat, Flat) {
+        if portable() {
+            return composed::root_norm_backward::<Self>(x, scale, grad, epsilon);
+        }
         let (x, scale, grad) = (x.to_contiguous(), scale.to_contiguous(), grad.to_contiguous());
         let mut out = like(&x);
         let [scale_grad] = with_row_gradients(&x, &scale, &grad, &mut out, |x, scale, grad, out, sums| {
@@ -210,6 +252,9 @@ impl Kernels for Flex {
     }
 
     fn gated_silu(gate: Flat, up: Flat) -> Flat {
+        if portable() {
+            return composed::gated_silu::<Self>(gate, up);
+        }
         let (gate, up) = (gate.to_contiguous(), up.to_contiguous());
         let mut out = like(&gate);
         out.storage_mut::<f32>()
@@ -220,6 +265,9 @@ impl Kernels for Flex {
     }
 
     fn gated_silu_backward(gate: Flat, up: Flat, grad: Flat) -> (Flat, Flat) {
+        if portable() {
+            return composed::gated_silu_backward::<Self>(gate, up, grad);
+        }
         let (gate, up, grad) = (gate.to_contiguous(), up.to_contiguous(), grad.to_contiguous());
         let (mut gate_grad, mut up_grad) = (like(&gate), like(&up));
         let outs = gate_grad
@@ -235,14 +283,23 @@ impl Kernels for Flex {
     }
 
     fn attend(q: Flat, k: Flat, v: Flat, spans: Arc<Spans>) -> Flat {
+        if portable() {
+            return padded_attention::forward::<Self>(q, k, v, &spans);
+        }
         attention::forward(q, k, v, &spans)
     }
 
     fn attend_backward(q: Flat, k: Flat, v: Flat, grad: Flat, spans: Arc<Spans>) -> (Flat, Flat, Flat) {
+        if portable() {
+            return padded_attention::backward::<Self>(q, k, v, grad, &spans);
+        }
         attention::backward(q, k, v, grad, &spans)
     }
 
     fn turn_pairs(x: Flat, cos: Flat, sin: Flat) -> Flat {
+        if portable() {
+            return composed::turn_pairs::<Self>(x, cos, sin);
+        }
         let (x, cos, sin) = (x.to_contiguous(), cos.to_contiguous(), sin.to_contiguous());
         let [_, seq, heads, width] = x.shape().dims();
         let half = width / 2;

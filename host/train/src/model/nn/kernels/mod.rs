@@ -5,7 +5,8 @@
 //! from twenty, each a serial walk over memory on the CPU. Here each is a
 //! [`operations::Kernels`] operation: [`flex`] has parallel CPU versions, [`autodiff`] the
 //! backward passes, and every other device gets the [`composed`] bodies, which
-//! compute the same. Results do not depend on the number of threads.
+//! compute the same; tests reach them on the CPU through [`Portable`](retune_tensor::device::Portable), which every kernel
+//! of [`flex`] asks first. Results do not depend on the number of threads.
 //!
 //! Passes over memory of BERT's `norm(dropout(x) + residual)`, reads and writes of `[tokens, hidden]`
 //! counted, with a mask, a product, a sum and a norm of their own, and as one kernel:
@@ -22,8 +23,11 @@ mod attention;
 mod autodiff;
 mod block_product;
 mod composed;
+mod composed_projection;
 #[cfg(feature = "cuda")]
 mod cube;
+mod documents;
+mod factors;
 mod flat;
 mod flex;
 mod operations;
@@ -34,6 +38,7 @@ mod projection_flex;
 mod spans;
 mod wide;
 
+pub(in crate::model) use documents::Documents;
 pub(in crate::model) use operations::{
     add, attention, drop_lines, gelu, layer_norm, lookup, residual_layer_norm, rms_norm, rope, swiglu,
 };

@@ -82,8 +82,7 @@ pub trait Kernels: Backend {
         epsilon: f32,
         dropout: Option<Arc<DroppedLines>>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        let sum = Self::float_add(composed::drop_lines::<Self>(x, dropout.as_deref()), residual);
-        (Self::affine_norm(sum.clone(), scale, shift, epsilon), sum)
+        composed::drop_add_norm::<Self>(x, residual, scale, shift, epsilon, dropout.as_deref())
     }
 
     /// Gradients of [`Kernels::drop_add_norm`]'s norm for `x`, `residual`, `scale` and `shift`.
@@ -94,8 +93,7 @@ pub trait Kernels: Backend {
         epsilon: f32,
         dropout: Option<Arc<DroppedLines>>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let (residual, scale, shift) = Self::affine_norm_backward(sum, scale, grad, epsilon);
-        (composed::drop_lines::<Self>(residual.clone(), dropout.as_deref()), residual, scale, shift)
+        composed::drop_add_norm_backward::<Self>(sum, scale, grad, epsilon, dropout.as_deref())
     }
 
     /// Rows to root mean square one, then `scale`.

@@ -17,7 +17,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::tensor::Tensor;
 
-use super::composed;
+use super::composed_projection;
 use super::operations::Kernels;
 use crate::model::shape::Activation;
 
@@ -46,7 +46,7 @@ pub trait Projections: Backend {
 pub trait Parts: Kernels {
     /// `x Wᵀ + b`.
     fn biased(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
-        composed::add_bias::<Self>(composed::project::<Self>(x, weight), bias)
+        composed_projection::biased::<Self>(x, weight, bias)
     }
 
     /// [`Projections::project_activate`], and what it was before the activation.
@@ -56,14 +56,12 @@ pub trait Parts: Kernels {
         bias: FloatTensor<Self>,
         activation: Activation,
     ) -> [FloatTensor<Self>; 2] {
-        let before = Self::biased(x, weight, bias);
-        [composed::activate::<Self>(before.clone(), activation), before]
+        composed_projection::activated::<Self>(x, weight, bias, activation)
     }
 
     /// [`Projections::project_gated`], gate and up.
     fn gated(x: FloatTensor<Self>, gate: FloatTensor<Self>, up: FloatTensor<Self>) -> [FloatTensor<Self>; 3] {
-        let [gate, up] = [gate, up].map(|weight| composed::project::<Self>(x.clone(), weight));
-        [Self::gated_silu(gate.clone(), up.clone()), gate, up]
+        composed_projection::gated::<Self>(x, gate, up)
     }
 
     /// Gradients of `x Wᵀ` for `x`, from the weight, and for the weight, from `x`; of those that are there.
@@ -72,8 +70,7 @@ pub trait Parts: Kernels {
         weight: Option<FloatTensor<Self>>,
         grad: FloatTensor<Self>,
     ) -> [Option<FloatTensor<Self>>; 2] {
-        let x_grad = weight.map(|weight| Self::product(grad.clone(), weight));
-        [x_grad, x.map(|x| Self::product(Self::float_swap_dims(grad, 0, 1), x))]
+        composed_projection::project_gradients::<Self>(x, weight, grad)
     }
 
     /// Gradients before the activation, and their sum over rows.
@@ -82,23 +79,18 @@ pub trait Parts: Kernels {
         grad: FloatTensor<Self>,
         activation: Activation,
     ) -> [FloatTensor<Self>; 2] {
-        let grad = composed::activate_backward::<Self>(before, grad, activation);
-        [grad.clone(), Self::column_sum(grad)]
+        composed_projection::activation_gradients::<Self>(before, grad, activation)
     }
 
     /// Gradients of [`Projections::project_gated`] for `x`, from the weights, and for these, from `x`; of those that are there.
+    /// `parts`: gate and up.
     fn gated_gradients(
         x: Option<FloatTensor<Self>>,
         weights: Option<[FloatTensor<Self>; 2]>,
-        [gate, up]: [FloatTensor<Self>; 2],
+        parts: [FloatTensor<Self>; 2],
         grad: FloatTensor<Self>,
     ) -> [Option<FloatTensor<Self>>; 3] {
-        let (gate, up) = Self::gated_silu_backward(gate, up, grad);
-        let [gate_weight, up_weight] = weights.map_or([None, None], |weights| weights.map(Some));
-        let [by_gate, gate_weight] = Self::project_gradients(x.clone(), gate_weight, gate);
-        let [by_up, up_weight] = Self::project_gradients(x, up_weight, up);
-        let x_grad = by_gate.zip(by_up).map(|(by_gate, by_up)| Self::float_add(by_gate, by_up));
-        [x_grad, gate_weight, up_weight]
+        composed_projection::gated_gradients::<Self>(x, weights, parts, grad)
     }
 }
 

@@ -2,9 +2,11 @@
 
 use burn::backend::{Flex, TensorMetadata};
 use rayon::prelude::*;
+use retune_tensor::device::portable;
 use retune_tensor::product::{Matrix, Panel, product, product_then, together};
 use retune_tensor::wide::accumulate;
 
+use super::composed_projection;
 use super::flat::{BAND, Flat, add_up, filled, matrix, values};
 use super::operations::Kernels;
 use super::projection::Parts;
@@ -13,6 +15,9 @@ use crate::model::shape::Activation;
 
 impl Parts for Flex {
     fn biased(x: Flat, weight: Flat, bias: Flat) -> Flat {
+        if portable() {
+            return composed_projection::biased::<Self>(x, weight, bias);
+        }
         let bias = bias.to_contiguous();
         let sizes = sizes(&x, &weight);
         let out = product_then(sizes, matrix(&x), matrix(&weight).transposed(), |panel| {
@@ -23,6 +28,9 @@ impl Parts for Flex {
     }
 
     fn activated(x: Flat, weight: Flat, bias: Flat, activation: Activation) -> [Flat; 2] {
+        if portable() {
+            return composed_projection::activated::<Self>(x, weight, bias, activation);
+        }
         let bias = bias.to_contiguous();
         let (sizes, left, right) = (sizes(&x, &weight), matrix(&x), matrix(&weight).transposed());
         let work = |[mut out, mut before]: [Panel<'_>; 2]| {
@@ -39,6 +47,9 @@ impl Parts for Flex {
     }
 
     fn gated(x: Flat, gate: Flat, up: Flat) -> [Flat; 3] {
+        if portable() {
+            return composed_projection::gated::<Self>(x, gate, up);
+        }
         let (sizes, left) = (sizes(&x, &gate), matrix(&x));
         let [by_gate, by_up] = [&gate, &up].map(|weight| matrix(weight).transposed());
         let work = |[mut out, mut gate, mut up]: [Panel<'_>; 3]| {
@@ -54,6 +65,9 @@ impl Parts for Flex {
     }
 
     fn project_gradients(x: Option<Flat>, weight: Option<Flat>, grad: Flat) -> [Option<Flat>; 2] {
+        if portable() {
+            return composed_projection::project_gradients::<Self>(x, weight, grad);
+        }
         let [tokens, out] = grad.shape().dims();
         let upstream = matrix(&grad);
         let of_x = || {
@@ -67,6 +81,9 @@ impl Parts for Flex {
     }
 
     fn activation_gradients(before: Flat, grad: Flat, activation: Activation) -> [Flat; 2] {
+        if portable() {
+            return composed_projection::activation_gradients::<Self>(before, grad, activation);
+        }
         let (before, grad) = (before.to_contiguous(), grad.to_contiguous());
         let [rows, width] = before.shape().dims();
         let mut out = vec![0.0f32; rows * width];
@@ -90,6 +107,9 @@ impl Parts for Flex {
         [gate, up]: [Flat; 2],
         grad: Flat,
     ) -> [Option<Flat>; 3] {
+        if portable() {
+            return composed_projection::gated_gradients::<Self>(x, weights, [gate, up], grad);
+        }
         let (gate, up) = Self::gated_silu_backward(gate, up, grad);
         let [tokens, inner] = gate.shape().dims();
         let of_x = || {

@@ -6,7 +6,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::model::mask::{Rate, Site, stream};
+use super::documents::Documents;
+use crate::model::mask::{Rate, Site, place_of, stream};
 
 /// Which keys a query at position `i` of its span sees: `i - before ..= i + after`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +49,14 @@ impl DroppedLines {
     /// The factors of one line.
     #[inline]
     pub(super) fn fill(&self, line: usize, factors: &mut [f32]) {
+        self.rate.fill(self.stream(line), 0, factors);
+    }
+
+    /// The random stream of one line.
+    #[inline]
+    pub(super) fn stream(&self, line: usize) -> u64 {
         let (seed, position) = self.places[line];
-        self.rate.fill(stream(seed, self.site, position), 0, factors);
+        stream(seed, self.site, position)
     }
 }
 
@@ -67,15 +74,24 @@ pub struct Dropped {
 impl Dropped {
     /// The random stream of one query's line of probabilities.
     pub(super) fn stream(&self, span: usize, head: usize, query: usize) -> u64 {
-        stream(self.seeds[span], self.site, (head as u64) << 32 | query as u64)
+        stream(self.seeds[span], self.site, Self::position(head, query))
+    }
+
+    /// What a stream is made of besides the seed.
+    pub(super) fn place(&self, head: usize, query: usize) -> u64 {
+        place_of(self.site, Self::position(head, query))
+    }
+
+    fn position(head: usize, query: usize) -> u64 {
+        (head as u64) << 32 | query as u64
     }
 }
 
 /// One call of attention.
 #[derive(Clone, Debug)]
 pub struct Spans {
-    /// Tokens of each document, disjoint. What lies outside of all gets zeros.
-    pub spans: Arc<[Range<usize>]>,
+    /// Tokens of each document. What lies outside of all gets zeros.
+    pub spans: Documents,
     /// Query heads; a multiple of `kv_heads`.
     pub heads: usize,
     /// Key and value heads. Query head `h` reads key head `h / (heads / kv_heads)`.

@@ -266,6 +266,19 @@ fn dropout_is_a_product_with_its_mask_in_value_and_gradient() {
 }
 
 #[test]
+fn other_devices_draw_the_same_factors_to_the_bit() {
+    // Widths that four divides and does not, seeds and positions with bits everywhere, and rates at both ends.
+    for (width, probability) in [(1, 0.5), (37, 0.2), (64, 0.9), (130, 1.0), (7, 2f64.powi(-16))] {
+        let places = (0..50u64).map(|line| (line.wrapping_mul(0xD134_2543_DE82_EF95), u64::MAX >> line)).collect();
+        let rate = crate::model::mask::Rate::new(probability).unwrap();
+        let dropout = DroppedLines { rate, site: u64::MAX - 2, places };
+        let found = factors::of_lines::<Flex>(&dropout, width, &Default::default());
+        let found = found.into_data().try_into_vec::<f32>().unwrap();
+        assert_eq!(found, list(mask(&dropout, width)), "width {width}, probability {probability}");
+    }
+}
+
+#[test]
 fn dropout_residual_and_norm_in_one_agree_with_the_three_in_value_and_gradient() {
     for dropout in [None, Some(some_dropout(150))] {
         let run = |fused: bool| {
