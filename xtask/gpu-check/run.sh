@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Checks retune on this machine: arithmetic, parity with transformers, a fine-tuning with four sandboxed plugins, a
-# training step beside the same step in PyTorch, memory over a thousand steps.
+# Checks retune on this machine: arithmetic, dropout masks, attention and a step beside the CPU's, parity with transformers, a
+# fine-tuning with four sandboxed plugins, a training step beside the same step in PyTorch, a step of SmolLM2-135M's shape
+# (grouped heads, a head over 49152 tokens), memory over a thousand steps.
 #
 #   ./run.sh            # on the first GPU: needs an NVIDIA driver, CUDA 13 (NVRTC and headers), python3 with torch
 #   ./run.sh cpu        # on the processor
@@ -17,8 +18,8 @@ if [[ ! -x retune ]]; then
   "$python" -c 'import tarfile; tarfile.open("payload.tar.xz").extractall(".")' || exit 1
 fi
 case "$device" in
-  cpu) torch_device=cpu step=step-cpu.json batch=4 seq=128 steps=5 ;;
-  *) torch_device="$device" step=step-gpu.json batch=8 seq=512 steps=20 ;;
+  cpu) torch_device=cpu step=step-cpu.json batch=4 seq=128 steps=5 layers=2 smol_seq=64 ;;
+  *) torch_device="$device" step=step-gpu.json batch=8 seq=512 steps=20 layers=30 smol_seq=512 ;;
 esac
 : > results.jsonl
 : > log.txt
@@ -49,10 +50,20 @@ torch = json.load(open("torch.json", encoding="utf-8"))
 print(json.dumps({"check": "the same step in PyTorch " + torch["torch"], "value": torch["median_seconds"], "unit": "s", "at_most": None, "ok": True}))
 for line in open("results.jsonl", encoding="utf-8"):
     row = json.loads(line)
-    if row["check"].startswith("training step"):
+    if row["check"].startswith("training step of step-"):
         ratio = row["value"] / torch["median_seconds"]
         print(json.dumps({"check": "step time, retune over PyTorch", "value": ratio, "unit": "times", "at_most": None, "ok": True}))
 PY
+}
+
+# On a processor two of its layers: the head is what is large.
+smol_step() {
+  "$python" - $layers <<'PY' &&
+import json, sys
+config = json.load(open("smollm.json", encoding="utf-8")) | {"num_hidden_layers": int(sys.argv[1])}
+json.dump(config, open("smollm-step.json", "w", encoding="utf-8"))
+PY
+    ./retune self-check --device "$device" --json --step-config smollm-step.json --batch 4 --seq $smol_seq --steps 3
 }
 
 fine_tuning() {
@@ -80,6 +91,7 @@ if "$python" -c 'import torch' 2>> log.txt; then
 else
   echo "   no PyTorch in $python: the step stands alone"
 fi
+section "SmolLM2-135M's shape" smol_step
 section "fine-tuning with four plugins" fine_tuning
 section "memory" ./retune self-check --device "$device" --json --memory-config host/recipes/quickstart/config.json --memory-steps 1000
 

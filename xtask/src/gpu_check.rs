@@ -1,8 +1,9 @@
 //! One folder that checks retune on a machine with a GPU but without Rust.
 //!
 //! `target/gpu-check/` holds `run.sh` and `payload.tar.xz`: the release binary with the feature `cuda`, five plugins, the
-//! quickstart, small fixtures of transformers' results, and a PyTorch step to compare with. Copy it over and run
-//! `./run.sh`. The dry run lays out the same files under `target/gpu-check-dry/`, with the development build, and runs
+//! quickstart, small fixtures of transformers' results, the shape of SmolLM2-135M, and a PyTorch step to compare with. Copy
+//! it over and run `./run.sh`. Dropout masks, attention and a step are compared with the CPU's kernels too; on the processor
+//! these are compared with the operations that a GPU runs. The dry run lays out the same files under `target/gpu-check-dry/`, with the development build, and runs
 //! the same script on this machine's processor.
 //!
 //! Needs `python3` here to pack, and `python3` with PyTorch where it runs.
@@ -65,6 +66,7 @@ fn lay_out(workspace: &Workspace, binary: &Path, folder: &Path) -> Result<(), Fa
     copy(binary, &folder.join("retune"))?;
     copy(&workspace.path("tests/reference/step_torch.py"), &folder.join("step_torch.py"))?;
     copy(&workspace.path("xtask/gpu-check/step-gpu.json"), &folder.join("step-gpu.json"))?;
+    copy(&workspace.path("xtask/gpu-check/smollm.json"), &folder.join("smollm.json"))?;
     copy(&workspace.path("host/recipes/pretraining/config.json"), &folder.join("step-cpu.json"))?;
     for plugin in PLUGINS {
         let file = format!("target/plugins/{plugin}.wasm");

@@ -10,7 +10,7 @@ use retune_tensor::device::{self, DeviceChoice};
 
 use crate::stdout;
 use retune_recipe::diagnostic::{Diagnostic, Result};
-use retune_run::self_check::{Finding, arithmetic, parity, training};
+use retune_run::self_check::{Finding, agreement, arithmetic, parity, training};
 
 /// Arguments of `retune self-check`.
 #[derive(Debug, clap::Args)]
@@ -21,7 +21,7 @@ pub struct Args {
     /// Print one JSON object per line instead of a table
     #[arg(long)]
     json: bool,
-    /// Folders with a model and the logits that transformers gave for it
+    /// Folders with a model and the logits that transformers gave for it; a step of each is compared with the CPU's
     #[arg(long)]
     parity: Vec<PathBuf>,
     /// A config.json: time the training step of a Llama with random weights
@@ -44,7 +44,7 @@ pub struct Args {
     memory_steps: u64,
 }
 
-/// Runs the checks that were asked for; arithmetic always.
+/// Runs the checks that were asked for; arithmetic and the agreement of single kernels with the CPU's always.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let choice: DeviceChoice = args.device.parse().map_err(|error| Diagnostic::new(format!("{error}")))?;
     let device = choice.resolve().map_err(|error| Diagnostic::new(error.to_string()))?;
@@ -52,8 +52,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     report.note(&device::describe(&device));
 
     report.all(arithmetic::check(&device)?);
+    report.all(agreement::kernels(&device)?);
     for folder in &args.parity {
         report.all(parity::check(folder, &device)?);
+        report.all(agreement::one_step(folder, &device)?);
     }
     if let Some(config) = &args.step_config {
         report.all(training::step(config, args.batch, args.seq, args.steps, &device)?);

@@ -37,7 +37,7 @@ impl Finding {
     pub fn line(&self) -> String {
         let bound = self.at_most.map_or(String::new(), |bound| format!("at most {}", number(bound)));
         let mark = if self.holds() { "ok" } else { "FAILED" };
-        format!("{:<44} {:>10} {:<10} {bound:<18} {mark}", self.name, number(self.value), self.unit)
+        format!("{:<62} {:>10} {:<10} {bound:<18} {mark}", self.name, number(self.value), self.unit)
     }
 }
 

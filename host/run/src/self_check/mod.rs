@@ -2,6 +2,7 @@
 //!
 //! Each check compares with numbers that were computed elsewhere, or reports a rate.
 
+pub mod agreement;
 pub mod arithmetic;
 pub mod finding;
 pub mod parity;

@@ -22,6 +22,11 @@ use retune_recipe::diagnostic::{Diagnostic, Result, unreadable};
 const CPU_BOUND: f64 = 1e-4;
 const GPU_BOUND: f64 = 2e-2;
 
+/// What sums on this device may differ by from those of another.
+pub(super) fn bound(device: &Device) -> f64 {
+    if *device == Device::flex() { CPU_BOUND } else { GPU_BOUND }
+}
+
 /// Compares one fixture.
 pub fn check(folder: &Path, device: &Device) -> Result<Vec<Finding>> {
     let file = folder.join("expected.safetensors");
@@ -60,7 +65,7 @@ fn compare(model: &Model, expected: &Expected<'_>, folder: &Path) -> Result<Vec<
     let of_rows = |all: &[f32]| if tokens { within(all, &examples) } else { all.to_vec() };
     let expected_logits = expected.floats("logits").unwrap_or_default();
     let expected_loss = expected.floats("loss").unwrap_or_default();
-    let bound = if *model.device() == Device::flex() { CPU_BOUND } else { GPU_BOUND };
+    let bound = bound(model.device());
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     let finding = |what, value| Finding::bounded(format!("{name}: {what}, largest difference"), value, "", bound);
     Ok(vec![

@@ -38,10 +38,11 @@ pub fn step(config: &Path, batch: usize, seq: usize, steps: u64, device: &Device
         (Some(first), Some(last)) => last - first,
         _ => f64::NAN,
     };
+    let name = config.file_stem().unwrap_or_default().to_string_lossy();
     Ok(vec![
-        Finding::rate(format!("training step, {batch} rows of {seq} tokens"), median, "s"),
-        Finding::rate("training throughput", (batch * seq) as f64 / median, "tokens/s"),
-        Finding::bounded("change of the loss on the same rows", fallen, "", 0.0),
+        Finding::rate(format!("training step of {name}, {batch} rows of {seq} tokens"), median, "s"),
+        Finding::rate(format!("throughput of {name}"), (batch * seq) as f64 / median, "tokens/s"),
+        Finding::bounded(format!("change of the loss of {name} on the same rows"), fallen, "", 0.0),
     ])
 }
 
@@ -105,13 +106,29 @@ fn memory_mib(on: &Device) -> Option<f64> {
         let pages: f64 = fs::read_to_string("/proc/self/statm").ok()?.split(' ').nth(1)?.parse().ok()?;
         return Some(pages * 4096.0 / f64::from(1 << 20));
     }
-    let index = device::describe(on).chars().filter(char::is_ascii_digit).collect::<String>();
+    let described = device::describe(on);
     let query = ["--query-gpu=memory.used", "--format=csv,noheader,nounits", "--id"];
-    let output =
-        Command::new("nvidia-smi").args(query).arg(if index.is_empty() { "0" } else { &index }).output().ok()?;
+    let output = Command::new("nvidia-smi").args(query).arg(card(&described)?).output().ok()?;
     String::from_utf8_lossy(&output.stdout).trim().parse().ok()
+}
+
+/// The number of a GPU that is described as `cuda:1 (NVIDIA H200)`.
+fn card(described: &str) -> Option<&str> {
+    described.strip_prefix("cuda:")?.split(' ').next()
 }
 
 fn failed(error: impl std::fmt::Display) -> Diagnostic {
     Diagnostic::new("training failed on this device").because(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_is_asked_for_by_its_number_and_not_by_that_of_its_model() {
+        assert_eq!(card("cuda:1 (NVIDIA H200)"), Some("1"));
+        assert_eq!(card("cuda:0"), Some("0"));
+        assert_eq!(card("cpu (8 threads)"), None);
+    }
 }
