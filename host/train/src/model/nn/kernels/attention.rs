@@ -19,6 +19,7 @@ use retune_tensor::wide::{exp, largest, sum, tanh};
 
 use super::block_product::{LANES, Left, Matrix, Right, multiply, turn};
 use super::flat::{Flat, zeros};
+use super::heads::{Rows, Target};
 use super::spans::Spans;
 
 /// Queries of a block.
@@ -26,55 +27,6 @@ const BLOCK: usize = 32;
 
 /// The score of a key that is not seen: its exponential is zero.
 const HIDDEN: f32 = -1e30;
-
-/// A matrix whose columns are adjacent; rows are `stride` apart.
-struct Rows {
-    tensor: Flat,
-    start: usize,
-    stride: usize,
-}
-
-impl Rows {
-    fn new(tensor: Flat) -> Self {
-        let strides = tensor.layout().strides();
-        let tensor = if strides[1] == 1 && strides[0] > 0 { tensor } else { tensor.to_contiguous() };
-        let (start, stride) = (tensor.layout().start_offset(), tensor.layout().strides()[0] as usize);
-        Self { tensor, start, stride }
-    }
-
-    /// Rows `span` of the columns of one head.
-    fn head(&self, span: &Range<usize>, head: usize, width: usize) -> Matrix<'_> {
-        let start = self.start + span.start * self.stride + head * width;
-        let end = start + (span.len() - 1) * self.stride + width;
-        Matrix { data: &self.tensor.storage::<f32>()[start..end], stride: self.stride }
-    }
-}
-
-/// A result that pieces of work write disjoint parts of.
-struct Target {
-    data: *mut f32,
-    length: usize,
-    stride: usize,
-}
-
-// SAFETY: pieces of work write disjoint spans or heads, see `Target::head`.
-unsafe impl Sync for Target {}
-
-impl Target {
-    fn new(tensor: &mut Flat) -> Self {
-        let stride = tensor.shape()[1];
-        let data = tensor.storage_mut::<f32>();
-        Self { data: data.as_mut_ptr(), length: data.len(), stride }
-    }
-
-    /// From row `row` of a head on.
-    fn head(&self, row: usize, head: usize, width: usize) -> *mut f32 {
-        let start = row * self.stride + head * width;
-        assert!(start + width <= self.length);
-        // SAFETY: within the allocation.
-        unsafe { self.data.add(start) }
-    }
-}
 
 /// Working memory of a thread.
 #[derive(Default)]

@@ -30,6 +30,7 @@ mod documents;
 mod factors;
 mod flat;
 mod flex;
+mod heads;
 mod operations;
 mod padded_attention;
 mod projection;
