@@ -66,6 +66,11 @@ impl<'a> Dropout<'a> {
         Some(DroppedLines { rate, site, places })
     }
 
+    /// What drops out of a line for each token.
+    pub(super) fn of_tokens(&self, probability: f64, site: Site) -> Option<DroppedLines> {
+        self.of_lines(self.layout.tokens(), probability, site)
+    }
+
     /// `x`: `[rows, width]` or `[tokens, width]`.
     pub(super) fn lines(&self, x: Tensor<2>, probability: f64, site: Site) -> Tensor<2> {
         match self.of_lines(x.dims()[0], probability, site) {

@@ -14,7 +14,7 @@ use super::dropout::Dropout;
 use super::inventory::Inventory;
 use super::layout::indices;
 use super::mask::Site;
-use super::nn::{Attention, Documents, Embedding, FeedForward, Linear, Norm, Rope, lookup, residual_sum};
+use super::nn::{Attention, Documents, Embedding, FeedForward, Linear, Norm, Rope, Stream, lookup};
 use super::rotary::Rotary;
 use super::shape::{LanguageHeadShape, NormPlacement, Pooling, Shape};
 use super::{Input, Weights};
@@ -150,16 +150,17 @@ impl Network {
     pub(super) fn forward(&self, weights: &Weights, input: &Input, dropout: &Dropout) -> Output {
         let (layout, device) = (input.layout(), input.device());
         let x = self.embed(weights, input);
-        let mut x = dropout.lines(x, self.embedding_dropout, EMBEDDINGS);
+        let mut stream = Stream::new(dropout.lines(x, self.embedding_dropout, EMBEDDINGS));
 
         let documents: Documents = layout.spans().collect();
         let rope = self.rotary.as_ref().map(|(width, rotary)| Rope::new(layout, *width, rotary, device));
         for block in &self.blocks {
-            x = block.forward(weights, x, &documents, rope.as_ref(), dropout);
+            stream = block.forward(weights, stream, &documents, rope.as_ref(), dropout);
         }
-        if let Some(norm) = &self.last_norm {
-            x = norm.forward(weights, x);
-        }
+        let x = match &self.last_norm {
+            Some(norm) => stream.normed(norm, weights).0,
+            None => stream.states(),
+        };
         match &self.head {
             Head::Language(head) => Output { logits: head.lazy(weights, x.clone(), layout), hidden: x, pooled: None },
             Head::Classifier { pooling, pooler, classifier, dropout: probability } => {
@@ -230,31 +231,30 @@ impl Block {
         }
     }
 
-    /// `x`: `[tokens, hidden]`.
     fn forward(
         &self,
         weights: &Weights,
-        x: Tensor<2>,
+        stream: Stream,
         documents: &Documents,
         rope: Option<&Rope>,
         dropout: &Dropout,
-    ) -> Tensor<2> {
-        let tokens = x.dims()[0];
-        let dropped = |site| dropout.of_lines(tokens, self.dropout, site);
+    ) -> Stream {
+        let dropped = |site| dropout.of_tokens(self.dropout, site);
         let attend = |x| self.attention.forward(weights, x, documents, rope, dropout, self.site);
         let feed = |x| self.feed_forward.forward(weights, x);
         match self.placement {
             NormPlacement::Before => {
-                let attended = attend(self.attention_norm.forward(weights, x.clone()));
-                let x = residual_sum(attended, x, dropped(self.site + 1));
-                let fed = feed(self.feed_forward_norm.forward(weights, x.clone()));
-                residual_sum(fed, x, dropped(self.site + 2))
+                let (normed, stream) = stream.normed(&self.attention_norm, weights);
+                let stream = stream.plus(attend(normed), dropped(self.site + 1));
+                let (normed, stream) = stream.normed(&self.feed_forward_norm, weights);
+                stream.plus(feed(normed), dropped(self.site + 2))
             }
             NormPlacement::After => {
+                let x = stream.states();
                 let attended = attend(x.clone());
-                let x = self.attention_norm.forward_residual(weights, attended, x, dropped(self.site + 1));
+                let x = self.attention_norm.of_sum(weights, attended, x, dropped(self.site + 1));
                 let fed = feed(x.clone());
-                self.feed_forward_norm.forward_residual(weights, fed, x, dropped(self.site + 2))
+                Stream::new(self.feed_forward_norm.of_sum(weights, fed, x, dropped(self.site + 2)))
             }
         }
     }

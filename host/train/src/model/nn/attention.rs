@@ -81,7 +81,7 @@ impl Attention {
             None => (q, k),
         };
         let (q, k) = match rope {
-            Some(rope) => (rope.turn(q, self.queries), rope.turn(k, self.keys)),
+            Some(rope) => (rope.turn(q), rope.turn(k)),
             None => (q, k),
         };
         let spans = Spans {

@@ -44,10 +44,8 @@ impl Rope {
         Self { cos: tensor(cos), sin: tensor(sin) }
     }
 
-    /// `x`: `[tokens, heads * head_dim]`.
-    pub(in crate::model) fn turn(&self, x: Tensor<2>, heads: usize) -> Tensor<2> {
-        let [tokens, width] = x.dims();
-        let x = x.reshape([1, tokens, heads, width / heads]);
-        kernels::rope(x, self.cos.clone(), self.sin.clone()).reshape([tokens, width])
+    /// `x`: `[tokens, heads * head_dim]`; on the CPU in place, when nobody else holds it.
+    pub(in crate::model) fn turn(&self, x: Tensor<2>) -> Tensor<2> {
+        kernels::rope(x, self.cos.clone(), self.sin.clone())
     }
 }

@@ -2,198 +2,119 @@
 //!
 //! Projections have theirs in [`super::projection_autodiff`].
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::autodiff::ops::{Backward, Ops};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, AutodiffBackend, TensorMetadata};
 
 use super::operations::Kernels;
 use super::spans::{DroppedLines, Spans};
+use super::tape::{pass_back, record};
 
 type Kept<B> = FloatTensor<B>;
 
-#[derive(Debug)]
-struct Lookup;
+/// Declares the backward pass of a kernel: `what is kept => the gradients of its inputs`.
+macro_rules! backward {
+    ($name:ident, $inputs:literal, $state:ty, |$grad:ident, $kept:pat_param| $parts:expr) => {
+        #[derive(Debug)]
+        struct $name;
 
-impl<B: Kernels> Backward<B, 1> for Lookup {
-    type State = (IntTensor<B>, usize);
+        impl<B: Kernels> Backward<B, $inputs> for $name {
+            type State = $state;
+
+            fn backward(self, ops: Ops<Self::State, $inputs>, grads: &mut Gradients, _: &mut Checkpointer) {
+                pass_back::<B, _, $inputs>(ops, grads, |$grad, $kept| $parts.map(Some));
+            }
+        }
+    };
+}
+
+backward!(Lookup, 1, (IntTensor<B>, usize), |grad, (ids, rows)| [B::lookup_backward(ids, grad, rows)]);
+
+backward!(Gelu, 1, Kept<B>, |grad, x| [B::exact_gelu_backward(x, grad)]);
+
+backward!(AffineNorm, 3, (Kept<B>, Kept<B>, f32), |grad, (x, scale, epsilon)| {
+    let (x, scale, shift) = B::affine_norm_backward(x, scale, grad, epsilon);
+    [x, scale, shift]
+});
+
+backward!(DropLines, 1, Arc<DroppedLines>, |grad, dropout| [B::drop_lines(grad, dropout)]);
+
+backward!(SumOf, 2, (), |grad, ()| [grad.clone(), grad]);
+
+type DropAddState<B> = (Kept<B>, Kept<B>, f32, Option<Arc<DroppedLines>>);
+
+backward!(DropAddNorm, 4, DropAddState<B>, |grad, (sum, scale, epsilon, dropout)| {
+    let (x, residual, scale, shift) = B::drop_add_norm_backward(sum, scale, grad, epsilon, dropout);
+    [x, residual, scale, shift]
+});
+
+/// Where the gradient of a sum waits for that of its norm.
+type Slot<B> = Arc<Mutex<Option<Kept<B>>>>;
+
+backward!(DropAddRootNorm, 3, (DropAddState<B>, Slot<B>), |grad, ((sum, scale, epsilon, dropout), slot)| {
+    let (x, residual, scale) = match slot.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        Some(sum_grad) => B::drop_add_root_norm_backward(sum, scale, grad, sum_grad, epsilon, dropout),
+        None => {
+            // Nobody read the sum: after the last block.
+            let (residual, scale) = B::root_norm_backward(sum, scale, grad, epsilon);
+            let x = match dropout {
+                Some(dropout) => B::drop_lines(residual.clone(), dropout),
+                None => residual.clone(),
+            };
+            (x, residual, scale)
+        }
+    };
+    [x, residual, scale]
+});
+
+/// The sum of [`Kernels::drop_add_root_norm`], on the tape as if it came from its norm: so its backward pass runs before that of
+/// the norm, which can then add both gradients in the pass that makes one.
+#[derive(Debug)]
+struct SumOfNorm;
+
+impl<B: Kernels> Backward<B, 1> for SumOfNorm {
+    type State = Slot<B>;
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let grad = grads.consume::<B>(&ops.node);
-        let ([table], (ids, rows)) = (ops.parents, ops.state);
-        if let Some(node) = table {
-            grads.register::<B>(node.id, B::lookup_backward(ids, grad, rows));
-        }
+        pass_back::<B, _, 1>(ops, grads, |grad, slot| {
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(grad);
+            [None]
+        });
     }
 }
 
-#[derive(Debug)]
-struct Gelu;
+backward!(RootNorm, 2, (Kept<B>, Kept<B>, f32), |grad, (x, scale, epsilon)| {
+    let (x, scale) = B::root_norm_backward(x, scale, grad, epsilon);
+    [x, scale]
+});
 
-impl<B: Kernels> Backward<B, 1> for Gelu {
-    type State = Kept<B>;
+backward!(GatedSilu, 2, (Kept<B>, Kept<B>), |grad, (gate, up)| {
+    let (gate, up) = B::gated_silu_backward(gate, up, grad);
+    [gate, up]
+});
 
-    fn backward(self, ops: Ops<Kept<B>, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let grad = grads.consume::<B>(&ops.node);
-        let [x] = ops.parents;
-        if let Some(node) = x {
-            grads.register::<B>(node.id, B::exact_gelu_backward(ops.state, grad));
-        }
-    }
-}
+backward!(Attend, 3, ([Kept<B>; 3], Arc<Spans>), |grad, ([q, k, v], spans)| {
+    let (q, k, v) = B::attend_backward(q, k, v, grad, spans);
+    [q, k, v]
+});
 
-#[derive(Debug)]
-struct AffineNorm;
-
-impl<B: Kernels> Backward<B, 3> for AffineNorm {
-    type State = (Kept<B>, Kept<B>, f32);
-
-    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let grad = grads.consume::<B>(&ops.node);
-        let (x, scale, epsilon) = ops.state;
-        let (x, scale, shift) = B::affine_norm_backward(x, scale, grad, epsilon);
-        for (node, grad) in ops.parents.into_iter().zip([x, scale, shift]) {
-            if let Some(node) = node {
-                grads.register::<B>(node.id, grad);
-            }
-        }
-    }
-}
-
-#[derive(Debug)]
-struct DropLines;
-
-impl<B: Kernels> Backward<B, 1> for DropLines {
-    type State = Arc<DroppedLines>;
-
-    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let grad = grads.consume::<B>(&ops.node);
-        let [x] = ops.parents;
-        if let Some(node) = x {
-            grads.register::<B>(node.id, B::drop_lines(grad, ops.state));
-        }
-    }
-}
-
-#[derive(Debug)]
-struct SumOf;
-
-impl<B: Kernels> Backward<B, 2> for SumOf {
-    type State = ();
-
-    fn backward(self, ops: Ops<(), 2>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let grad = grads.consume::<B>(&ops.node);
-        for node in ops.parents.into_iter().flatten() {
-            grads.register::<B>(node.id, grad.clone());
-        }
-    }
-}
-
-#[derive(Debug)]
-struct DropAddNorm;
-
-impl<B: Kernels> Backward<B, 4> for DropAddNorm {
-    type State = (Kept<B>, Kept<B>, f32, Option<Arc<DroppedLines>>);
-
-    fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let grad = grads.consume::<B>(&ops.node);
-        let (sum, scale, epsilon, dropout) = ops.state;
-        let (x, residual, scale, shift) = B::drop_add_norm_backward(sum, scale, grad, epsilon, dropout);
-        for (node, grad) in ops.parents.into_iter().zip([x, residual, scale, shift]) {
-            if let Some(node) = node {
-                grads.register::<B>(node.id, grad);
-            }
-        }
-    }
-}
-
-#[derive(Debug)]
-struct RootNorm;
-
-impl<B: Kernels> Backward<B, 2> for RootNorm {
-    type State = (Kept<B>, Kept<B>, f32);
-
-    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let grad = grads.consume::<B>(&ops.node);
-        let (x, scale, epsilon) = ops.state;
-        let (x, scale) = B::root_norm_backward(x, scale, grad, epsilon);
-        for (node, grad) in ops.parents.into_iter().zip([x, scale]) {
-            if let Some(node) = node {
-                grads.register::<B>(node.id, grad);
-            }
-        }
-    }
-}
-
-#[derive(Debug)]
-struct GatedSilu;
-
-impl<B: Kernels> Backward<B, 2> for GatedSilu {
-    type State = (Kept<B>, Kept<B>);
-
-    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let grad = grads.consume::<B>(&ops.node);
-        let (gate, up) = ops.state;
-        let (gate, up) = B::gated_silu_backward(gate, up, grad);
-        for (node, grad) in ops.parents.into_iter().zip([gate, up]) {
-            if let Some(node) = node {
-                grads.register::<B>(node.id, grad);
-            }
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Attend;
-
-impl<B: Kernels> Backward<B, 3> for Attend {
-    type State = ([Kept<B>; 3], Arc<Spans>);
-
-    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let grad = grads.consume::<B>(&ops.node);
-        let ([q, k, v], spans) = ops.state;
-        let (q, k, v) = B::attend_backward(q, k, v, grad, spans);
-        for (node, grad) in ops.parents.into_iter().zip([q, k, v]) {
-            if let Some(node) = node {
-                grads.register::<B>(node.id, grad);
-            }
-        }
-    }
-}
-
-#[derive(Debug)]
-struct TurnPairs;
-
-impl<B: Kernels> Backward<B, 1> for TurnPairs {
-    type State = (Kept<B>, Kept<B>);
-
-    /// A turn's gradient is the turn back.
-    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let grad = grads.consume::<B>(&ops.node);
-        let ([x], (cos, sin)) = (ops.parents, ops.state);
-        if let Some(node) = x {
-            grads.register::<B>(node.id, B::turn_pairs(grad, cos, B::float_neg(sin)));
-        }
-    }
-}
+// A turn's gradient is the turn back.
+backward!(TurnPairs, 1, (Kept<B>, Kept<B>, bool), |grad, (cos, sin, back)| [B::turn_pairs(grad, cos, sin, !back)]);
 
 impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
     fn lookup(table: FloatTensor<Self>, ids: IntTensor<Self>) -> FloatTensor<Self> {
-        let rows = table.primitive().shape()[0];
-        match Lookup.prepare::<C>([table.node()]).compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared.finish((ids.clone(), rows), B::lookup(table.into_primitive(), ids)),
-            OpsKind::UnTracked(prepared) => prepared.finish(B::lookup(table.into_primitive(), ids)),
-        }
+        let (nodes, rows) = ([table.node()], table.primitive().shape()[0]);
+        let out = B::lookup(table.into_primitive(), ids.clone());
+        record::<B, C, _, 1>(Lookup, nodes, (ids, rows), out)
     }
 
     fn exact_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        match Gelu.prepare::<C>([x.node()]).compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared.finish(x.primitive().clone(), B::exact_gelu(x.into_primitive())),
-            OpsKind::UnTracked(prepared) => prepared.finish(B::exact_gelu(x.into_primitive())),
-        }
+        let (nodes, x) = ([x.node()], x.into_primitive());
+        record::<B, C, _, 1>(Gelu, nodes, x.clone(), B::exact_gelu(x))
     }
 
     fn affine_norm(
@@ -202,27 +123,21 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         shift: FloatTensor<Self>,
         epsilon: f32,
     ) -> FloatTensor<Self> {
-        let prepared = AffineNorm.prepare::<C>([x.node(), scale.node(), shift.node()]).compute_bound().stateful();
+        let nodes = [x.node(), scale.node(), shift.node()];
         let (x, scale, shift) = (x.into_primitive(), scale.into_primitive(), shift.into_primitive());
-        match prepared {
-            OpsKind::Tracked(prepared) => {
-                let kept = (x.clone(), scale.clone(), epsilon);
-                prepared.finish(kept, B::affine_norm(x, scale, shift, epsilon))
-            }
-            OpsKind::UnTracked(prepared) => prepared.finish(B::affine_norm(x, scale, shift, epsilon)),
-        }
+        let out = B::affine_norm(x.clone(), scale.clone(), shift, epsilon);
+        record::<B, C, _, 3>(AffineNorm, nodes, (x, scale, epsilon), out)
     }
 
     fn drop_lines(x: FloatTensor<Self>, dropout: Arc<DroppedLines>) -> FloatTensor<Self> {
-        match DropLines.prepare::<C>([x.node()]).compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared.finish(dropout.clone(), B::drop_lines(x.into_primitive(), dropout)),
-            OpsKind::UnTracked(prepared) => prepared.finish(B::drop_lines(x.into_primitive(), dropout)),
-        }
+        let nodes = [x.node()];
+        let out = B::drop_lines(x.into_primitive(), dropout.clone());
+        record::<B, C, _, 1>(DropLines, nodes, dropout, out)
     }
 
     fn sum_of(x: FloatTensor<Self>, y: FloatTensor<Self>) -> FloatTensor<Self> {
-        let prepared = SumOf.prepare::<C>([x.node(), y.node()]).compute_bound();
-        prepared.stateless(B::sum_of(x.into_primitive(), y.into_primitive()))
+        let nodes = [x.node(), y.node()];
+        record::<B, C, _, 2>(SumOf, nodes, (), B::sum_of(x.into_primitive(), y.into_primitive()))
     }
 
     /// The sum comes back as a constant: nobody differentiates it.
@@ -235,37 +150,46 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         dropout: Option<Arc<DroppedLines>>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let nodes = [x.node(), residual.node(), scale.node(), shift.node()];
-        let prepared = DropAddNorm.prepare::<C>(nodes).compute_bound().stateful();
         let (x, residual) = (x.into_primitive(), residual.into_primitive());
         let (scale, shift) = (scale.into_primitive(), shift.into_primitive());
         let (norm, sum) = B::drop_add_norm(x, residual, scale.clone(), shift, epsilon, dropout.clone());
         let constant = Self::from_inner(sum.clone());
-        let norm = match prepared {
-            OpsKind::Tracked(prepared) => prepared.finish((sum, scale, epsilon, dropout), norm),
-            OpsKind::UnTracked(prepared) => prepared.finish(norm),
+        (record::<B, C, _, 4>(DropAddNorm, nodes, (sum, scale, epsilon, dropout), norm), constant)
+    }
+
+    fn drop_add_root_norm(
+        x: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        epsilon: f32,
+        dropout: Option<Arc<DroppedLines>>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let nodes = [x.node(), residual.node(), scale.node()];
+        let learns_below = x.is_tracked() || residual.is_tracked();
+        let (x, residual, scale) = (x.into_primitive(), residual.into_primitive(), scale.into_primitive());
+        let (norm, sum) = B::drop_add_root_norm(x, residual, scale.clone(), epsilon, dropout.clone());
+        let slot = Slot::<B>::default();
+        let kept = ((sum.clone(), scale, epsilon, dropout), slot.clone());
+        let norm = record::<B, C, _, 3>(DropAddRootNorm, nodes, kept, norm);
+        let sum = match learns_below {
+            true => record::<B, C, _, 1>(SumOfNorm, [norm.node()], slot, sum),
+            false => Self::from_inner(sum),
         };
-        (norm, constant)
+        (norm, sum)
     }
 
     fn root_norm(x: FloatTensor<Self>, scale: FloatTensor<Self>, epsilon: f32) -> FloatTensor<Self> {
-        let prepared = RootNorm.prepare::<C>([x.node(), scale.node()]).compute_bound().stateful();
+        let nodes = [x.node(), scale.node()];
         let (x, scale) = (x.into_primitive(), scale.into_primitive());
-        match prepared {
-            OpsKind::Tracked(prepared) => {
-                let kept = (x.clone(), scale.clone(), epsilon);
-                prepared.finish(kept, B::root_norm(x, scale, epsilon))
-            }
-            OpsKind::UnTracked(prepared) => prepared.finish(B::root_norm(x, scale, epsilon)),
-        }
+        let out = B::root_norm(x.clone(), scale.clone(), epsilon);
+        record::<B, C, _, 2>(RootNorm, nodes, (x, scale, epsilon), out)
     }
 
     fn gated_silu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
-        let prepared = GatedSilu.prepare::<C>([gate.node(), up.node()]).compute_bound().stateful();
+        let nodes = [gate.node(), up.node()];
         let (gate, up) = (gate.into_primitive(), up.into_primitive());
-        match prepared {
-            OpsKind::Tracked(prepared) => prepared.finish((gate.clone(), up.clone()), B::gated_silu(gate, up)),
-            OpsKind::UnTracked(prepared) => prepared.finish(B::gated_silu(gate, up)),
-        }
+        let out = B::gated_silu(gate.clone(), up.clone());
+        record::<B, C, _, 2>(GatedSilu, nodes, (gate, up), out)
     }
 
     fn attend(
@@ -274,26 +198,21 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         v: FloatTensor<Self>,
         spans: Arc<Spans>,
     ) -> FloatTensor<Self> {
-        let prepared = Attend.prepare::<C>([q.node(), k.node(), v.node()]).compute_bound().stateful();
+        let nodes = [q.node(), k.node(), v.node()];
         let (q, k, v) = (q.into_primitive(), k.into_primitive(), v.into_primitive());
-        match prepared {
-            OpsKind::Tracked(prepared) => {
-                let kept = ([q.clone(), k.clone(), v.clone()], spans.clone());
-                prepared.finish(kept, B::attend(q, k, v, spans))
-            }
-            OpsKind::UnTracked(prepared) => prepared.finish(B::attend(q, k, v, spans)),
-        }
+        let out = B::attend(q.clone(), k.clone(), v.clone(), spans.clone());
+        record::<B, C, _, 3>(Attend, nodes, ([q, k, v], spans), out)
     }
 
-    fn turn_pairs(x: FloatTensor<Self>, cos: FloatTensor<Self>, sin: FloatTensor<Self>) -> FloatTensor<Self> {
-        let prepared = TurnPairs.prepare::<C>([x.node()]).compute_bound().stateful();
+    fn turn_pairs(
+        x: FloatTensor<Self>,
+        cos: FloatTensor<Self>,
+        sin: FloatTensor<Self>,
+        back: bool,
+    ) -> FloatTensor<Self> {
+        let nodes = [x.node()];
         let (cos, sin) = (cos.into_primitive(), sin.into_primitive());
-        match prepared {
-            OpsKind::Tracked(prepared) => {
-                let out = B::turn_pairs(x.into_primitive(), cos.clone(), sin.clone());
-                prepared.finish((cos, sin), out)
-            }
-            OpsKind::UnTracked(prepared) => prepared.finish(B::turn_pairs(x.into_primitive(), cos, sin)),
-        }
+        let out = B::turn_pairs(x.into_primitive(), cos.clone(), sin.clone(), back);
+        record::<B, C, _, 1>(TurnPairs, nodes, (cos, sin, back), out)
     }
 }

@@ -167,6 +167,30 @@ pub(super) fn root_norm_backward<B: Backend>(
     (B::float_mul(rest, inverse), scale_grad)
 }
 
+pub(super) fn drop_add_root_norm<B: Backend>(
+    x: FloatTensor<B>,
+    residual: FloatTensor<B>,
+    scale: FloatTensor<B>,
+    epsilon: f32,
+    dropout: Option<&DroppedLines>,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let sum = B::float_add(drop_lines::<B>(x, dropout), residual);
+    (root_norm::<B>(sum.clone(), scale, epsilon), sum)
+}
+
+pub(super) fn drop_add_root_norm_backward<B: Backend>(
+    sum: FloatTensor<B>,
+    scale: FloatTensor<B>,
+    grad: FloatTensor<B>,
+    sum_grad: FloatTensor<B>,
+    epsilon: f32,
+    dropout: Option<&DroppedLines>,
+) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
+    let (residual, scale) = root_norm_backward::<B>(sum, scale, grad, epsilon);
+    let residual = B::float_add(residual, sum_grad);
+    (drop_lines::<B>(residual.clone(), dropout), residual, scale)
+}
+
 pub(super) fn gated_silu<B: Backend>(gate: FloatTensor<B>, up: FloatTensor<B>) -> FloatTensor<B> {
     let silu = B::float_mul(gate.clone(), B::sigmoid(gate));
     B::float_mul(silu, up)
@@ -184,19 +208,25 @@ pub(super) fn gated_silu_backward<B: Backend>(
     (B::float_mul(B::float_mul(grad.clone(), up), slope), B::float_mul(grad, silu))
 }
 
-pub(super) fn turn_pairs<B: Backend>(x: FloatTensor<B>, cos: FloatTensor<B>, sin: FloatTensor<B>) -> FloatTensor<B> {
-    let [batch, seq, heads, width] = x.shape().dims();
-    let half = width / 2;
+pub(super) fn turn_pairs<B: Backend>(
+    x: FloatTensor<B>,
+    cos: FloatTensor<B>,
+    sin: FloatTensor<B>,
+    back: bool,
+) -> FloatTensor<B> {
+    let ([tokens, all], half) = (x.shape().dims(), cos.shape()[1]);
+    let heads = all / (2 * half);
+    let x = B::float_reshape(x, Shape::new([tokens, heads, 2 * half]));
     let part = |from: usize| {
-        let whole = [batch, seq, heads].map(|n| Slice::from(0..n));
-        B::float_slice(x.clone(), &[whole[0], whole[1], whole[2], Slice::from(from..from + half)])
+        let part = [Slice::from(0..tokens), Slice::from(0..heads), Slice::from(from..from + half)];
+        B::float_slice(x.clone(), &part)
     };
     let (low, high) = (part(0), part(half));
-    let angles = |t| B::float_reshape(t, Shape::new([1, seq, 1, half]));
-    let (cos, sin) = (angles(cos), angles(sin));
+    let angles = |t| B::float_reshape(t, Shape::new([tokens, 1, half]));
+    let (cos, sin) = (angles(cos), angles(if back { B::float_neg(sin) } else { sin }));
     let turned_low = B::float_sub(B::float_mul(low.clone(), cos.clone()), B::float_mul(high.clone(), sin.clone()));
     let turned_high = B::float_add(B::float_mul(high, cos), B::float_mul(low, sin));
-    B::float_cat(vec![turned_low, turned_high], 3)
+    B::float_reshape(B::float_cat(vec![turned_low, turned_high], 2), Shape::new([tokens, all]))
 }
 
 /// `[width]` as `[1, width]`.

@@ -84,30 +84,3 @@ pub(super) fn matrix(tensor: &Flat) -> Matrix<'_> {
 pub(super) fn filled(values: Vec<f32>, rows: usize, width: usize) -> Flat {
     Flat::from_data(TensorData::new(values, [rows, width]))
 }
-
-/// Runs `op(x, scale, grad, out, sums)` on every row, writing `out` and summing
-/// `N` gradients of row vectors.
-pub(super) fn with_row_gradients<const N: usize>(
-    x: &Flat,
-    scale: &Flat,
-    grad: &Flat,
-    out: &mut Flat,
-    op: impl Fn(&[f32], &[f32], &[f32], &mut [f32], &mut [Vec<f32>]) + Sync,
-) -> [Flat; N] {
-    let width = x.shape()[1];
-    let (x, scale, grad) = (values(x), values(scale), values(grad));
-    let band = BAND * width;
-    let bands: Vec<Vec<Vec<f32>>> = out
-        .storage_mut::<f32>()
-        .par_chunks_mut(band)
-        .zip(x.par_chunks(band).zip(grad.par_chunks(band)))
-        .map(|(out, (x, grad))| {
-            let mut sums = vec![vec![0.0; width]; N];
-            for (out, (x, grad)) in out.chunks_mut(width).zip(x.chunks(width).zip(grad.chunks(width))) {
-                op(x, scale, grad, out, &mut sums);
-            }
-            sums
-        })
-        .collect();
-    add_up(bands, width)
-}

@@ -11,12 +11,10 @@ use retune_tensor::device::portable;
 use retune_tensor::product::product;
 use retune_tensor::wide::accumulate;
 
-use super::flat::{
-    BAND, Flat, PIECE, add_up, by_piece, filled, like, matrix, owned, rows, values, with_row_gradients, zeros,
-};
+use super::flat::{BAND, Flat, PIECE, add_up, by_piece, filled, like, matrix, owned, rows, values, zeros};
 use super::operations::Kernels;
 use super::spans::{DroppedLines, Spans};
-use super::{attention, composed, padded_attention, wide};
+use super::{attention, composed, padded_attention, residual, wide};
 
 impl Kernels for Flex {
     /// As burn's own, into floats (see [`zeros`]), and in pieces (see [`product`]).
@@ -29,22 +27,30 @@ impl Kernels for Flex {
         filled(product([m, k, n], matrix(&a), matrix(&b)), m, n)
     }
 
-    /// Touches the rows that were read and no others: the rest of a large table stays unwritten zeros.
+    /// Touches the rows that were read and no others: the rest of a large table stays unwritten zeros. A row's sum goes
+    /// in the order of the tokens, on one thread.
     fn lookup_backward(ids: Flat, grad: Flat, rows: usize) -> Flat {
         if portable() {
             return composed::lookup_backward::<Self>(ids, grad, rows);
         }
         let (ids, grad) = (ids.to_contiguous(), grad.to_contiguous());
         let width = grad.shape()[1];
-        let mut out = zeros(Shape::new([rows, width]));
-        let table = out.storage_mut::<f32>();
-        let mut add = |id: usize, row: &[f32]| accumulate(&mut table[id * width..(id + 1) * width], row);
-        let lines = values(&grad).chunks_exact(width.max(1));
-        match (ids.as_slice::<i32>(), ids.as_slice::<i64>()) {
-            (Some(ids), _) => ids.iter().zip(lines).for_each(|(id, row)| add(*id as usize, row)),
-            (_, Some(ids)) => ids.iter().zip(lines).for_each(|(id, row)| add(*id as usize, row)),
+        let mut read: Vec<(usize, usize)> = match (ids.as_slice::<i32>(), ids.as_slice::<i64>()) {
+            (Some(ids), _) => ids.iter().enumerate().map(|(token, id)| (*id as usize, token)).collect(),
+            (_, Some(ids)) => ids.iter().enumerate().map(|(token, id)| (*id as usize, token)).collect(),
             _ => return composed::lookup_backward::<Self>(ids, grad, rows),
-        }
+        };
+        read.sort_unstable();
+        let (read, grad) = (&read, values(&grad));
+        let mut out = zeros(Shape::new([rows, width]));
+        out.storage_mut::<f32>().par_chunks_mut(BAND * width.max(1)).enumerate().for_each(|(band, table)| {
+            let first = band * BAND;
+            let of_band = &read[read.partition_point(|(id, _)| *id < first)..];
+            for (id, token) in of_band.iter().take_while(|(id, _)| *id < first + BAND) {
+                let row = &mut table[(id - first) * width..][..width];
+                accumulate(row, &grad[token * width..][..width]);
+            }
+        });
         out
     }
 
@@ -105,13 +111,8 @@ impl Kernels for Flex {
         if portable() {
             return composed::affine_norm_backward::<Self>(x, scale, grad, epsilon);
         }
-        let (x, scale, grad) = (x.to_contiguous(), scale.to_contiguous(), grad.to_contiguous());
-        let mut out = like(&x);
-        let [scale_grad, shift_grad] = with_row_gradients(&x, &scale, &grad, &mut out, |x, scale, grad, out, sums| {
-            let (first, second) = sums.split_at_mut(1);
-            wide::affine_norm_backward(x, scale, grad, epsilon, out, &mut first[0], &mut second[0]);
-        });
-        (out, scale_grad, shift_grad)
+        let (_, x, scale, shift) = Self::drop_add_norm_backward(x, scale, grad, epsilon, None);
+        (x, scale, shift)
     }
 
     fn drop_lines(x: Flat, dropout: Arc<DroppedLines>) -> Flat {
@@ -151,27 +152,10 @@ impl Kernels for Flex {
         if portable() {
             return composed::drop_add_norm::<Self>(x, residual, scale, shift, epsilon, dropout.as_deref());
         }
-        let (mut sum, residual) = (owned(x), residual.to_contiguous());
         let (scale, shift) = (scale.to_contiguous(), shift.to_contiguous());
-        let width = sum.shape()[1];
-        let mut out = like(&sum);
-        out.storage_mut::<f32>()
-            .par_chunks_mut(width)
-            .zip(sum.storage_mut::<f32>().par_chunks_mut(width).zip(values(&residual).par_chunks(width)))
-            .enumerate()
-            .with_min_len(rows(width))
-            .for_each_init(
-                || vec![0.0; width],
-                |factors, (line, (out, (sum, residual)))| {
-                    if let Some(dropout) = &dropout {
-                        dropout.fill(line, factors);
-                        wide::scale(sum, factors);
-                    }
-                    accumulate(sum, residual);
-                    wide::affine_norm(sum, values(&scale), values(&shift), epsilon, out);
-                },
-            );
-        (out, sum)
+        residual::forward(x, residual, dropout.as_deref(), |sum, out| {
+            wide::affine_norm(sum, values(&scale), values(&shift), epsilon, out);
+        })
     }
 
     fn drop_add_norm_backward(
@@ -184,44 +168,54 @@ impl Kernels for Flex {
         if portable() {
             return composed::drop_add_norm_backward::<Self>(sum, scale, grad, epsilon, dropout.as_deref());
         }
-        let Some(dropout) = dropout else {
-            let (residual, scale, shift) = Self::affine_norm_backward(sum, scale, grad, epsilon);
-            return (residual.clone(), residual, scale, shift);
-        };
-        let (sum, scale, grad) = (sum.to_contiguous(), scale.to_contiguous(), grad.to_contiguous());
-        let (mut x_grad, mut residual_grad) = (like(&sum), like(&sum));
-        let width = sum.shape()[1];
-        let (sum, scale, grad) = (values(&sum), values(&scale), values(&grad));
-        let band = BAND * width;
-        let outs = residual_grad
-            .storage_mut::<f32>()
-            .par_chunks_mut(band)
-            .zip(x_grad.storage_mut::<f32>().par_chunks_mut(band));
-        let bands: Vec<Vec<Vec<f32>>> = outs
-            .zip(sum.par_chunks(band).zip(grad.par_chunks(band)))
-            .enumerate()
-            .map(|(index, ((residual_grad, x_grad), (sum, grad)))| {
-                let (mut scale_grad, mut shift_grad) = (vec![0.0; width], vec![0.0; width]);
-                let outs = residual_grad.chunks_mut(width).zip(x_grad.chunks_mut(width));
-                let lines = outs.zip(sum.chunks(width).zip(grad.chunks(width)));
-                for (line, ((residual_grad, x_grad), (sum, grad))) in lines.enumerate() {
-                    wide::affine_norm_backward(
-                        sum,
-                        scale,
-                        grad,
-                        epsilon,
-                        residual_grad,
-                        &mut scale_grad,
-                        &mut shift_grad,
-                    );
-                    dropout.fill(index * BAND + line, x_grad);
-                    wide::scale(x_grad, residual_grad);
-                }
-                vec![scale_grad, shift_grad]
-            })
-            .collect();
-        let [scale_grad, shift_grad] = add_up(bands, width);
-        (x_grad, residual_grad, scale_grad, shift_grad)
+        let scale = scale.to_contiguous();
+        let (x, residual, [scale, shift]) =
+            residual::backward(sum, grad, None, dropout.as_deref(), |sum, grad, out, [scale_grad, shift_grad]| {
+                wide::affine_norm_backward(sum, values(&scale), grad, epsilon, out, scale_grad, shift_grad);
+            });
+        (x, residual, scale, shift)
+    }
+
+    fn drop_add_root_norm(
+        x: Flat,
+        residual: Flat,
+        scale: Flat,
+        epsilon: f32,
+        dropout: Option<Arc<DroppedLines>>,
+    ) -> (Flat, Flat) {
+        if portable() {
+            return composed::drop_add_root_norm::<Self>(x, residual, scale, epsilon, dropout.as_deref());
+        }
+        let scale = scale.to_contiguous();
+        residual::forward(x, residual, dropout.as_deref(), |sum, out| {
+            wide::root_norm(sum, values(&scale), epsilon, out);
+        })
+    }
+
+    fn drop_add_root_norm_backward(
+        sum: Flat,
+        scale: Flat,
+        grad: Flat,
+        sum_grad: Flat,
+        epsilon: f32,
+        dropout: Option<Arc<DroppedLines>>,
+    ) -> (Flat, Flat, Flat) {
+        if portable() {
+            return composed::drop_add_root_norm_backward::<Self>(
+                sum,
+                scale,
+                grad,
+                sum_grad,
+                epsilon,
+                dropout.as_deref(),
+            );
+        }
+        let scale = scale.to_contiguous();
+        let (x, residual, [scale]) =
+            residual::backward(sum, grad, Some(sum_grad), dropout.as_deref(), |sum, grad, out, [scale_grad]| {
+                wide::root_norm_backward(sum, values(&scale), grad, epsilon, out, scale_grad);
+            });
+        (x, residual, scale)
     }
 
     fn root_norm(x: Flat, scale: Flat, epsilon: f32) -> Flat {
@@ -243,12 +237,11 @@ impl Kernels for Flex {
         if portable() {
             return composed::root_norm_backward::<Self>(x, scale, grad, epsilon);
         }
-        let (x, scale, grad) = (x.to_contiguous(), scale.to_contiguous(), grad.to_contiguous());
-        let mut out = like(&x);
-        let [scale_grad] = with_row_gradients(&x, &scale, &grad, &mut out, |x, scale, grad, out, sums| {
-            wide::root_norm_backward(x, scale, grad, epsilon, out, &mut sums[0]);
+        let scale = scale.to_contiguous();
+        let (_, x, [scale]) = residual::backward(x, grad, None, None, |x, grad, out, [scale_grad]| {
+            wide::root_norm_backward(x, values(&scale), grad, epsilon, out, scale_grad);
         });
-        (out, scale_grad)
+        (x, scale)
     }
 
     fn gated_silu(gate: Flat, up: Flat) -> Flat {
@@ -296,24 +289,19 @@ impl Kernels for Flex {
         attention::backward(q, k, v, grad, &spans)
     }
 
-    fn turn_pairs(x: Flat, cos: Flat, sin: Flat) -> Flat {
+    /// In the memory of `x`, when nobody else holds it.
+    fn turn_pairs(x: Flat, cos: Flat, sin: Flat, back: bool) -> Flat {
         if portable() {
-            return composed::turn_pairs::<Self>(x, cos, sin);
+            return composed::turn_pairs::<Self>(x, cos, sin, back);
         }
-        let (x, cos, sin) = (x.to_contiguous(), cos.to_contiguous(), sin.to_contiguous());
-        let [_, seq, heads, width] = x.shape().dims();
-        let half = width / 2;
-        let mut out = like(&x);
+        let (mut x, cos, sin) = (owned(x), cos.to_contiguous(), sin.to_contiguous());
+        let (all, half) = (x.shape()[1], cos.shape()[1]);
         let (cos, sin) = (values(&cos), values(&sin));
-        out.storage_mut::<f32>()
-            .par_chunks_mut(width)
-            .zip(values(&x).par_chunks(width))
-            .enumerate()
-            .with_min_len(rows(width))
-            .for_each(|(row, (out, x))| {
-                let position = row / heads % seq * half;
-                wide::turn_pairs(x, &cos[position..position + half], &sin[position..position + half], out);
-            });
-        out
+        let sign = if back { -1.0 } else { 1.0 };
+        let angles = cos.par_chunks(half).zip(sin.par_chunks(half));
+        x.storage_mut::<f32>().par_chunks_mut(all).zip(angles).with_min_len(rows(all)).for_each(|(x, (cos, sin))| {
+            x.chunks_exact_mut(2 * half).for_each(|head| wide::turn_pairs(head, cos, sin, sign));
+        });
+        x
     }
 }

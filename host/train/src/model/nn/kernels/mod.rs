@@ -17,6 +17,13 @@
 //! | backward | 3 norm + 3 dropout + 1 sum's second gradient = 7 | 4 |
 //! | kept for the backward pass | mask, sum | sum |
 //!
+//! Of Llama's `sum = x + residual` and `norm(sum)`, where the sum is read again further on:
+//!
+//! | | apart | one |
+//! |---|---|---|
+//! | forward | 3 sum + 2 norm = 5 | 4 |
+//! | backward | 3 norm + 3 sum of both gradients = 6 | 4 |
+//!
 //! The functions below are what the rest of the model calls.
 
 mod attention;
@@ -36,17 +43,24 @@ mod padded_attention;
 mod projection;
 mod projection_autodiff;
 mod projection_flex;
+mod residual;
 mod spans;
+mod tape;
 mod wide;
 
 pub(in crate::model) use documents::Documents;
 pub(in crate::model) use operations::{
-    add, attention, drop_lines, gelu, layer_norm, lookup, residual_layer_norm, rms_norm, rope, swiglu,
+    add, attention, drop_lines, gelu, layer_norm, lookup, residual_layer_norm, residual_rms_norm, rms_norm, rope,
+    swiglu,
 };
 pub(in crate::model) use projection::{project, project_activate, project_bias, project_gated};
 pub(in crate::model) use spans::{Dropped, DroppedLines, Pattern, Spans};
 
 #[cfg(test)]
 mod attention_tests;
+#[cfg(test)]
+mod projection_tests;
+#[cfg(test)]
+mod residual_tests;
 #[cfg(test)]
 mod tests;

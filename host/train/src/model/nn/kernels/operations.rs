@@ -96,6 +96,31 @@ pub trait Kernels: Backend {
         composed::drop_add_norm_backward::<Self>(sum, scale, grad, epsilon, dropout.as_deref())
     }
 
+    /// [`Kernels::root_norm`] of `x`, with dropout when there is one, plus `residual`; the sum as well. A loss that
+    /// depends on the sum has to depend on the norm too, whose backward pass is that of both.
+    fn drop_add_root_norm(
+        x: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        epsilon: f32,
+        dropout: Option<Arc<DroppedLines>>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        composed::drop_add_root_norm::<Self>(x, residual, scale, epsilon, dropout.as_deref())
+    }
+
+    /// Gradients of [`Kernels::drop_add_root_norm`] for `x`, `residual` and `scale`, from those of the norm and of the
+    /// sum.
+    fn drop_add_root_norm_backward(
+        sum: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        sum_grad: FloatTensor<Self>,
+        epsilon: f32,
+        dropout: Option<Arc<DroppedLines>>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        composed::drop_add_root_norm_backward::<Self>(sum, scale, grad, sum_grad, epsilon, dropout.as_deref())
+    }
+
     /// Rows to root mean square one, then `scale`.
     fn root_norm(x: FloatTensor<Self>, scale: FloatTensor<Self>, epsilon: f32) -> FloatTensor<Self> {
         composed::root_norm::<Self>(x, scale, epsilon)
@@ -147,10 +172,15 @@ pub trait Kernels: Backend {
         padded_attention::backward::<Self>(q, k, v, grad, &spans)
     }
 
-    /// Turns the pair `(i, i + width / 2)` of `x` `[batch, seq, heads, width]` by
-    /// the angle whose `cos` and `sin` are `[seq, width / 2]`.
-    fn turn_pairs(x: FloatTensor<Self>, cos: FloatTensor<Self>, sin: FloatTensor<Self>) -> FloatTensor<Self> {
-        composed::turn_pairs::<Self>(x, cos, sin)
+    /// Turns the pair `(i, i + width / 2)` of each head of `x` `[tokens, heads * width]` by the angle whose `cos` and
+    /// `sin` are `[tokens, width / 2]`, or `back` by it.
+    fn turn_pairs(
+        x: FloatTensor<Self>,
+        cos: FloatTensor<Self>,
+        sin: FloatTensor<Self>,
+        back: bool,
+    ) -> FloatTensor<Self> {
+        composed::turn_pairs::<Self>(x, cos, sin, back)
     }
 }
 
@@ -203,6 +233,24 @@ pub(in crate::model) fn residual_layer_norm(
     Tensor::from_dispatch(norm)
 }
 
+/// [`Kernels::drop_add_root_norm`], typed: the norm and the sum.
+pub(in crate::model) fn residual_rms_norm(
+    x: Tensor<2>,
+    residual: Tensor<2>,
+    scale: Tensor<1>,
+    epsilon: f32,
+    dropout: Option<DroppedLines>,
+) -> [Tensor<2>; 2] {
+    let (norm, sum) = Dispatch::drop_add_root_norm(
+        x.into_dispatch(),
+        residual.into_dispatch(),
+        scale.into_dispatch(),
+        epsilon,
+        dropout.map(Arc::new),
+    );
+    [norm, sum].map(Tensor::from_dispatch)
+}
+
 /// [`Kernels::root_norm`], typed.
 pub(in crate::model) fn rms_norm(x: Tensor<2>, scale: Tensor<1>, epsilon: f32) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::root_norm(x.into_dispatch(), scale.into_dispatch(), epsilon))
@@ -219,6 +267,6 @@ pub(in crate::model) fn attention(q: Tensor<2>, k: Tensor<2>, v: Tensor<2>, span
 }
 
 /// [`Kernels::turn_pairs`], typed.
-pub(in crate::model) fn rope(x: Tensor<4>, cos: Tensor<2>, sin: Tensor<2>) -> Tensor<4> {
-    Tensor::from_dispatch(Dispatch::turn_pairs(x.into_dispatch(), cos.into_dispatch(), sin.into_dispatch()))
+pub(in crate::model) fn rope(x: Tensor<2>, cos: Tensor<2>, sin: Tensor<2>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::turn_pairs(x.into_dispatch(), cos.into_dispatch(), sin.into_dispatch(), false))
 }

@@ -194,15 +194,15 @@ retune_tensor::wide! {
         }
     }
 
-    /// One head's pairs, turned.
-    pub(super) fn turn_pairs(x: &[f32], cos: &[f32], sin: &[f32], out: &mut [f32]) {
+    /// One head's pairs, turned where they are; `back` when `sign` is -1.
+    pub(super) fn turn_pairs(x: &mut [f32], cos: &[f32], sin: &[f32], sign: f32) {
         let half = cos.len();
-        let (low, high) = x.split_at(half);
-        let (out_low, out_high) = out.split_at_mut(half);
-        let (high, sin, out_high) = (&high[..half], &sin[..half], &mut out_high[..half]);
+        let (low, high) = x.split_at_mut(half);
+        let (high, sin) = (&mut high[..half], &sin[..half]);
         for i in 0..half {
-            out_low[i] = low[i] * cos[i] - high[i] * sin[i];
-            out_high[i] = high[i] * cos[i] + low[i] * sin[i];
+            let (a, b, sin) = (low[i], high[i], sign * sin[i]);
+            low[i] = a * cos[i] - b * sin;
+            high[i] = b * cos[i] + a * sin;
         }
     }
 }
