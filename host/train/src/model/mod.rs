@@ -67,6 +67,6 @@ pub use input::Input;
 pub use keys::Keys;
 pub use layout::Layout;
 pub use model::{Base, Forward, LoadReport, Model, task_of_checkpoint};
-pub use parameters::{Parameter, Parameters, StoredDtype};
+pub use parameters::{Origin, Parameter, Parameters, StoredDtype};
 pub use retune_roles::Task;
 pub use weights::Weights;

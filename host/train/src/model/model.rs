@@ -15,7 +15,9 @@ use super::inventory::{Entry, Inventory};
 use super::network::Network;
 use super::pattern::Patterns;
 use super::tensor_files::TensorFiles;
-use super::{DropoutSeeds, Input, Layout, ModelConfig, ModelError, Parameter, Parameters, StoredDtype, Weights};
+use super::{
+    DropoutSeeds, Input, Layout, ModelConfig, ModelError, Origin, Parameter, Parameters, StoredDtype, Weights,
+};
 
 /// The task that a checkpoint was made for, when its `config.json` says.
 ///
@@ -98,7 +100,6 @@ pub struct Model {
     network: Network,
     device: Device,
     pub(super) origin: Option<PathBuf>,
-    fresh: Vec<bool>,
     seed: u64,
 }
 
@@ -152,7 +153,6 @@ impl Model {
             network,
             device: device.clone(),
             origin: None,
-            fresh: Vec::new(),
             seed,
         };
         let report = match (base, files) {
@@ -168,45 +168,50 @@ impl Model {
     fn read_values(&mut self, directory: &Path, files: &TensorFiles) -> Result<LoadReport, ModelError> {
         let plan = files.plan(&self.entries, &self.config, &self.task)?;
         files.refuse_lost(&plan.unused, &self.config)?;
-        let mut report = LoadReport { unused: plan.unused, replaced: plan.replaced, ..LoadReport::default() };
         let mut list = Vec::with_capacity(self.entries.len());
         for (entry, source) in self.entries.iter().zip(&plan.sources) {
-            let (values, stored) = match source {
+            list.push(match source {
                 Some(name) => {
-                    report.loaded += 1;
-                    files.read(name)?
+                    let (values, stored) = files.read(name)?;
+                    self.parameter(entry, values, stored, Origin::Base)?
                 }
-                None => {
-                    report.new.push(entry.name.clone());
-                    (initial::start(entry, self.config.shape.initializer_range, self.seed), StoredDtype::Float32)
-                }
-            };
-            self.fresh.push(source.is_none());
-            list.push(self.parameter(entry, values, stored)?);
+                None => self.new_parameter(entry)?,
+            });
         }
         self.parameters = Parameters::new(list);
         self.origin = Some(directory.to_owned());
-        Ok(report)
+        Ok(LoadReport { unused: plan.unused, replaced: plan.replaced, ..self.report() })
     }
 
     fn new_values(&mut self) -> Result<LoadReport, ModelError> {
-        let list = self
-            .entries
-            .iter()
-            .map(|entry| {
-                self.parameter(
-                    entry,
-                    initial::start(entry, self.config.shape.initializer_range, self.seed),
-                    StoredDtype::Float32,
-                )
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        self.fresh = vec![true; list.len()];
+        let list = self.entries.iter().map(|entry| self.new_parameter(entry)).collect::<Result<_, _>>()?;
         self.parameters = Parameters::new(list);
-        Ok(LoadReport { new: self.entries.iter().map(|e| e.name.clone()).collect(), ..LoadReport::default() })
+        Ok(self.report())
     }
 
-    fn parameter(&self, entry: &Entry, values: Vec<f32>, stored: StoredDtype) -> Result<Parameter, ModelError> {
+    /// Which parameters were read, and which are new.
+    fn report(&self) -> LoadReport {
+        let new: Vec<String> =
+            self.parameters.iter().filter(|p| p.origin == Origin::New).map(|p| p.name.clone()).collect();
+        LoadReport { loaded: self.parameters.len() - new.len(), new, ..LoadReport::default() }
+    }
+
+    fn new_parameter(&self, entry: &Entry) -> Result<Parameter, ModelError> {
+        self.parameter(entry, self.start(entry), StoredDtype::Float32, Origin::New)
+    }
+
+    /// What a new model has there.
+    fn start(&self, entry: &Entry) -> Vec<f32> {
+        initial::start(entry, self.config.shape.initializer_range, self.seed)
+    }
+
+    fn parameter(
+        &self,
+        entry: &Entry,
+        values: Vec<f32>,
+        stored: StoredDtype,
+        origin: Origin,
+    ) -> Result<Parameter, ModelError> {
         Ok(Parameter {
             name: entry.name.clone(),
             layer: entry.layer,
@@ -215,6 +220,7 @@ impl Model {
             may_learn: true,
             decay: entry.shape.len() > 1,
             stored,
+            origin,
             shape: entry.shape.clone(),
         })
     }
@@ -329,16 +335,17 @@ impl Model {
             .entries
             .get(index)
             .ok_or_else(|| ModelError::request(format!("there is no parameter {index}; the model has {count}")))?;
+        let from_base = self.parameters.at(index).is_some_and(|parameter| parameter.origin == Origin::Base);
         let values = match (scheme, &self.origin) {
-            (InitScheme::Pretrained, Some(directory)) if !self.fresh[index] => {
+            (InitScheme::Pretrained, Some(directory)) if from_base => {
                 let files = TensorFiles::open(directory)?;
                 let plan = files.plan(std::slice::from_ref(entry), &self.config, &self.task)?;
                 match &plan.sources[0] {
                     Some(name) => files.read(name)?.0,
-                    None => initial::start(entry, self.config.shape.initializer_range, self.seed),
+                    None => self.start(entry),
                 }
             }
-            (InitScheme::Pretrained, _) => initial::start(entry, self.config.shape.initializer_range, self.seed),
+            (InitScheme::Pretrained, _) => self.start(entry),
             (scheme, _) => initial::scheme(entry, scheme, seed),
         };
         let value = from_float32(values, &entry.shape, &self.device)?;

@@ -24,6 +24,15 @@ pub enum StoredDtype {
     Bfloat16,
 }
 
+/// Where a parameter's first value came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The checkpoint of the base model.
+    Base,
+    /// The seed: a head that the checkpoint lacks or has for other labels, or any parameter of a model without one.
+    New,
+}
+
 /// One named tensor of a model.
 #[derive(Clone, Debug)]
 pub struct Parameter {
@@ -39,6 +48,8 @@ pub struct Parameter {
     pub may_learn: bool,
     /// Whether weight decay applies: to matrices, not to biases and norms.
     pub decay: bool,
+    /// Where its first value came from; `InitScheme::Pretrained` goes back there.
+    pub origin: Origin,
     pub(super) stored: StoredDtype,
     pub(super) shape: Vec<usize>,
 }
