@@ -15,19 +15,19 @@ use retune_train::model::shape::{
     Activation, AttentionShape, ClassifierShape, EmbeddingsShape, FeedForwardShape, LanguageHeadShape, NormPlacement,
     NormShape, Pooling, Shape,
 };
-use retune_train::model::{Keys, ModelError};
+use retune_train::model::{Keys, ModelError, Sizes};
 use serde_json::json;
 
 static TOY: Family =
     Family { model_type: "toy", class: "Toy", prefix: "model.", aliases: &[], pad_token_id: None, shape };
 
 fn shape(keys: &Keys) -> Result<Shape, ModelError> {
-    let (blocks, positions) = (keys.size("num_hidden_layers")?, keys.size("max_position_embeddings")?);
+    let (sizes, positions) = (Sizes::read_grouped(keys)?, keys.size("max_position_embeddings")?);
     let window = keys.optional_size("sliding_window")?;
     Ok(Shape {
-        vocab_size: keys.size("vocab_size")?,
-        hidden_size: keys.size("hidden_size")?,
-        num_hidden_layers: blocks,
+        vocab_size: sizes.vocab_size,
+        hidden_size: sizes.hidden_size,
+        num_hidden_layers: sizes.num_hidden_layers,
         max_position_embeddings: positions,
         embeddings: EmbeddingsShape {
             layer: "embed_tokens",
@@ -46,15 +46,15 @@ fn shape(keys: &Keys) -> Result<Shape, ModelError> {
             output: "self_attn.o_proj",
             norm: "input_layernorm",
             head_norms: Some(["self_attn.q_norm", "self_attn.k_norm"]),
-            num_attention_heads: keys.size("num_attention_heads")?,
-            num_key_value_heads: keys.size("num_key_value_heads")?,
-            head_dim: keys.size("head_dim")?,
+            num_attention_heads: sizes.num_attention_heads,
+            num_key_value_heads: sizes.num_key_value_heads,
+            head_dim: sizes.head_dim,
             bias: false,
             output_bias: false,
             causal: true,
             rotary: Some(Rotary::read(keys, positions)?),
             // Every other block, beginning with the first.
-            windows: (0..blocks).map(|i| window.filter(|_| i % 2 == 0)).collect(),
+            windows: (0..sizes.num_hidden_layers).map(|i| window.filter(|_| i % 2 == 0)).collect(),
             dropout: 0.0,
         },
         feed_forward: FeedForwardShape {
@@ -63,7 +63,7 @@ fn shape(keys: &Keys) -> Result<Shape, ModelError> {
             up: "mlp.up_proj",
             down: "mlp.down_proj",
             norm: "post_attention_layernorm",
-            intermediate_size: keys.size("intermediate_size")?,
+            intermediate_size: sizes.intermediate_size,
             bias: false,
             activation: Activation::GeluTanh,
         },
@@ -71,7 +71,7 @@ fn shape(keys: &Keys) -> Result<Shape, ModelError> {
         last_norm: Some("norm"),
         classifier: ClassifierShape { name: "score", bias: false, pooling: Pooling::LastToken, dropout: 0.0 },
         language_head: Some(LanguageHeadShape { name: "lm_head", tied: false }),
-        initializer_range: 0.02,
+        initializer_range: sizes.initializer_range,
     })
 }
 

@@ -5,12 +5,12 @@
 //! `output`); `bert.pooler` and `classifier`, the head, share the greatest depth.
 
 use super::Family;
-use crate::model::ModelError;
 use crate::model::keys::Keys;
 use crate::model::shape::{
     Activation, AttentionShape, ClassifierShape, EmbeddingsShape, FeedForwardShape, NormPlacement, NormShape, Pooling,
     Shape,
 };
+use crate::model::{ModelError, Sizes};
 
 pub(super) static BERT: Family = Family {
     model_type: "bert",
@@ -23,11 +23,7 @@ pub(super) static BERT: Family = Family {
 };
 
 fn shape(keys: &Keys) -> Result<Shape, ModelError> {
-    let hidden_size = keys.size("hidden_size")?;
-    let heads = keys.size("num_attention_heads")?;
-    if heads == 0 || hidden_size % heads != 0 {
-        return Err(keys.wrong("num_attention_heads", format!("{heads} heads do not divide hidden_size {hidden_size}")));
-    }
+    let sizes = Sizes::read(keys)?;
     keys.only("position_embedding_type", &["absolute"])?;
     keys.must_be_off("is_decoder")?;
     keys.must_be_off("add_cross_attention")?;
@@ -41,9 +37,9 @@ fn shape(keys: &Keys) -> Result<Shape, ModelError> {
     ];
     let dropout = keys.probability("hidden_dropout_prob")?.unwrap_or(0.1);
     Ok(Shape {
-        vocab_size: keys.size("vocab_size")?,
-        hidden_size,
-        num_hidden_layers: keys.size("num_hidden_layers")?,
+        vocab_size: sizes.vocab_size,
+        hidden_size: sizes.hidden_size,
+        num_hidden_layers: sizes.num_hidden_layers,
         max_position_embeddings: keys.size("max_position_embeddings")?,
         embeddings: EmbeddingsShape {
             layer: "embeddings",
@@ -62,9 +58,9 @@ fn shape(keys: &Keys) -> Result<Shape, ModelError> {
             output: "attention.output.dense",
             norm: "attention.output.LayerNorm",
             head_norms: None,
-            num_attention_heads: heads,
-            num_key_value_heads: heads,
-            head_dim: hidden_size / heads,
+            num_attention_heads: sizes.num_attention_heads,
+            num_key_value_heads: sizes.num_key_value_heads,
+            head_dim: sizes.head_dim,
             bias: true,
             output_bias: true,
             causal: false,
@@ -78,7 +74,7 @@ fn shape(keys: &Keys) -> Result<Shape, ModelError> {
             up: "intermediate.dense",
             down: "output.dense",
             norm: "output.LayerNorm",
-            intermediate_size: keys.size("intermediate_size")?,
+            intermediate_size: sizes.intermediate_size,
             bias: true,
             activation: keys.one_of("hidden_act", &activations)?.unwrap_or(Activation::Gelu),
         },
@@ -91,6 +87,6 @@ fn shape(keys: &Keys) -> Result<Shape, ModelError> {
             dropout: keys.probability("classifier_dropout")?.unwrap_or(dropout),
         },
         language_head: None,
-        initializer_range: keys.positive("initializer_range")?.unwrap_or(0.02),
+        initializer_range: sizes.initializer_range,
     })
 }

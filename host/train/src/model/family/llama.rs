@@ -5,45 +5,29 @@
 //! `lm_head` or `score`. With tied embeddings the head is the token table and there is no `lm_head` layer.
 
 use super::Family;
-use crate::model::ModelError;
 use crate::model::keys::Keys;
 use crate::model::rotary::Rotary;
 use crate::model::shape::{
     Activation, AttentionShape, ClassifierShape, EmbeddingsShape, FeedForwardShape, LanguageHeadShape, NormPlacement,
     NormShape, Pooling, Shape,
 };
+use crate::model::{ModelError, Sizes};
 
 pub(super) static LLAMA: Family =
     Family { model_type: "llama", class: "Llama", prefix: "model.", aliases: &[], pad_token_id: None, shape };
 
 fn shape(keys: &Keys) -> Result<Shape, ModelError> {
-    let hidden_size = keys.size("hidden_size")?;
-    let heads = keys.size("num_attention_heads")?;
-    let kv_heads = keys.optional_size("num_key_value_heads")?.unwrap_or(heads);
-    if heads == 0 || kv_heads == 0 || heads % kv_heads != 0 {
-        return Err(
-            keys.wrong("num_key_value_heads", format!("{kv_heads} does not divide num_attention_heads {heads}"))
-        );
-    }
-    let head_dim = match keys.optional_size("head_dim")? {
-        Some(width) => width,
-        None if hidden_size % heads == 0 => hidden_size / heads,
-        None => {
-            return Err(
-                keys.wrong("num_attention_heads", format!("{heads} heads do not divide hidden_size {hidden_size}"))
-            );
-        }
-    };
-    if head_dim % 2 != 0 {
-        return Err(keys.wrong("head_dim", format!("{head_dim} is odd; rotary positions turn pairs")));
+    let sizes = Sizes::read_grouped(keys)?;
+    if sizes.head_dim % 2 != 0 {
+        return Err(keys.wrong("head_dim", format!("{} is odd; rotary positions turn pairs", sizes.head_dim)));
     }
     keys.only("hidden_act", &["silu", "swish"])?;
     let positions = keys.optional_size("max_position_embeddings")?.unwrap_or(2048);
     let bias = keys.flag("attention_bias")?.unwrap_or(false);
     Ok(Shape {
-        vocab_size: keys.size("vocab_size")?,
-        hidden_size,
-        num_hidden_layers: keys.size("num_hidden_layers")?,
+        vocab_size: sizes.vocab_size,
+        hidden_size: sizes.hidden_size,
+        num_hidden_layers: sizes.num_hidden_layers,
         max_position_embeddings: positions,
         embeddings: EmbeddingsShape {
             layer: "embed_tokens",
@@ -62,9 +46,9 @@ fn shape(keys: &Keys) -> Result<Shape, ModelError> {
             output: "self_attn.o_proj",
             norm: "input_layernorm",
             head_norms: None,
-            num_attention_heads: heads,
-            num_key_value_heads: kv_heads,
-            head_dim,
+            num_attention_heads: sizes.num_attention_heads,
+            num_key_value_heads: sizes.num_key_value_heads,
+            head_dim: sizes.head_dim,
             bias,
             output_bias: bias,
             causal: true,
@@ -78,7 +62,7 @@ fn shape(keys: &Keys) -> Result<Shape, ModelError> {
             up: "mlp.up_proj",
             down: "mlp.down_proj",
             norm: "post_attention_layernorm",
-            intermediate_size: keys.size("intermediate_size")?,
+            intermediate_size: sizes.intermediate_size,
             bias: keys.flag("mlp_bias")?.unwrap_or(false),
             activation: Activation::Silu,
         },
@@ -89,6 +73,6 @@ fn shape(keys: &Keys) -> Result<Shape, ModelError> {
             name: "lm_head",
             tied: keys.flag("tie_word_embeddings")?.unwrap_or(false),
         }),
-        initializer_range: keys.positive("initializer_range")?.unwrap_or(0.02),
+        initializer_range: sizes.initializer_range,
     })
 }
