@@ -1,21 +1,20 @@
 //! The tokenizer of a Hugging Face directory, as `transformers` would load it.
 //!
-//! `tokenizer.json` says how text is cut; `tokenizer_config.json` and
-//! `special_tokens_map.json` say which tokens start, end and pad. Padding and truncation saved
+//! `tokenizer.json` says how text is cut; [`SpecialTokens`] which tokens start, end and pad. Padding and truncation saved
 //! in `tokenizer.json` are switched off: they describe the run that saved it, and would
 //! pad every text to its length. What the tokenizer's class makes of the file is
 //! [`TokenizerClass`](crate::tokenizer_class).
 
 use std::path::{Path, PathBuf};
 
-use retune_roles::{Encoding, ErrorKind, Message, Refusal};
+use retune_roles::{Encoding, ErrorKind, Message, Refusal, SpecialTokens};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokenizers::utils::truncation::{TruncationDirection, TruncationParams};
 use tokenizers::{PostProcessor, Tokenizer};
 
 use crate::error::plain_io;
-use crate::tokenizer_class::TokenizerClass;
+use crate::tokenizer_class::{TokenizerClass, model_type};
 use crate::{DataError, Result};
 
 /// A tokenizer and what it calls its special tokens.
@@ -52,6 +51,7 @@ impl Tokenization {
         };
         let mut tokenizer = Tokenizer::from_bytes(&bytes)
             .map_err(|e| DataError::TokenizerBroken { path: path.clone(), reason: e.to_string() })?;
+        let padding = tokenizer.get_padding().map(|padding| padding.pad_token.clone());
         tokenizer.with_padding(None);
         let unusable = |reason: String| DataError::TokenizerBroken { path: path.clone(), reason };
         tokenizer.with_truncation(None).map_err(|e| unusable(e.to_string()))?;
@@ -76,14 +76,16 @@ impl Tokenization {
         let config = read("tokenizer_config.json")?;
         let map = read("special_tokens_map.json")?;
         // The model's config.json decides the class where the tokenizer's own does not say it.
-        let class = TokenizerClass::new(&config, &map, directory);
+        let model_type = model_type(directory);
+        let tokens = SpecialTokens::new(&config, &map, model_type.as_deref(), padding.as_deref());
+        let class = TokenizerClass::new(&config, tokens);
         hash_part(&mut hash, "class", class.name.as_bytes());
         let digest = retune_roles::digest::hex(&hash.finalize());
 
         let mut warnings = class.complete(&mut tokenizer)?;
         let mut special = |role: &str| -> Option<u32> {
             let text = class.special_token(role)?;
-            let id = tokenizer.token_to_id(&text);
+            let id = tokenizer.token_to_id(text);
             if id.is_none() {
                 warnings.push(format!(
                     "the tokenizer's {role} is `{text}`, which is not in its vocabulary; it is left out"

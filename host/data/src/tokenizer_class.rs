@@ -8,6 +8,8 @@
 
 use std::path::Path;
 
+use retune_roles::SpecialTokens;
+use retune_roles::special_tokens::content;
 use serde_json::Value;
 use tokenizers::decoders::wordpiece::WordPiece as WordPieceDecoder;
 use tokenizers::models::wordpiece::WordPiece;
@@ -18,17 +20,6 @@ use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::{AddedToken, NormalizedString, Normalizer as _, NormalizerWrapper, PreTokenizerWrapper, Tokenizer};
 
 use crate::{DataError, Result};
-
-/// Classes that are BERT's under another name.
-const BERT: [&str; 7] = [
-    "BertTokenizer",
-    "ConvBertTokenizer",
-    "DistilBertTokenizer",
-    "DPRContextEncoderTokenizer",
-    "DPRQuestionEncoderTokenizer",
-    "ElectraTokenizer",
-    "MobileBertTokenizer",
-];
 
 /// Classes that take `tokenizer.json` as it is, whatever their options say.
 const AS_IT_IS: [&str; 4] = ["PreTrainedTokenizer", "TokenizersBackend", "LlamaTokenizer", "GPT2Tokenizer"];
@@ -59,57 +50,25 @@ const OWN_TEMPLATE: [&str; 22] = [
     "XLNetTokenizer",
 ];
 
-/// The class and the files that say what its special tokens are.
+/// The class and its options.
 pub(crate) struct TokenizerClass<'a> {
     /// Without `Fast`, as configured, or by the kind of model.
-    pub name: String,
+    pub name: &'a str,
     /// `tokenizer_config.json`, or null.
     pub config: &'a Value,
-    /// `special_tokens_map.json`, or null.
-    map: &'a Value,
+    /// What its special tokens are.
+    pub tokens: SpecialTokens<'a>,
 }
 
 impl<'a> TokenizerClass<'a> {
-    /// Reads the class from `tokenizer_config.json`, else from the `config.json` in `directory`.
-    pub fn new(config: &'a Value, map: &'a Value, directory: &Path) -> Self {
-        // A config with `added_tokens_decoder` stands alone; without, the special tokens map goes before the config.
-        let map = if config.get("added_tokens_decoder").is_some() { &Value::Null } else { map };
-        Self { name: name(config, directory), config, map }
+    /// The class of a tokenizer with this `tokenizer_config.json`.
+    pub fn new(config: &'a Value, tokens: SpecialTokens<'a>) -> Self {
+        Self { name: tokens.class(), config, tokens }
     }
 
-    /// The text of a special token, from wherever `transformers` would take it.
-    pub fn special_token(&self, role: &str) -> Option<String> {
-        let text = |value: &Value| match value {
-            Value::String(text) => Some(text.clone()),
-            Value::Object(token) => token.get("content").and_then(Value::as_str).map(str::to_owned),
-            _ => None,
-        };
-        if let Some(value) = self.map.get(role).or_else(|| self.config.get(role)) {
-            // Present and null means: there is none.
-            return text(value);
-        }
-        self.default_token(role).map(str::to_owned)
-    }
-
-    fn is_bert(&self) -> bool {
-        BERT.contains(&self.name.as_str())
-    }
-
-    fn default_token(&self, role: &str) -> Option<&'static str> {
-        Some(match (self.name.as_str(), role) {
-            (_, "unk_token") if self.is_bert() => "[UNK]",
-            (_, "sep_token") if self.is_bert() => "[SEP]",
-            (_, "pad_token") if self.is_bert() => "[PAD]",
-            (_, "cls_token") if self.is_bert() => "[CLS]",
-            (_, "mask_token") if self.is_bert() => "[MASK]",
-            ("GPT2Tokenizer", "bos_token" | "eos_token") => "<|endoftext|>",
-            ("LlamaTokenizer" | "RobertaTokenizer", "bos_token") => "<s>",
-            ("LlamaTokenizer" | "RobertaTokenizer", "eos_token") => "</s>",
-            ("RobertaTokenizer", "cls_token") => "<s>",
-            ("RobertaTokenizer", "sep_token") => "</s>",
-            ("RobertaTokenizer", "pad_token") => "<pad>",
-            _ => return None,
-        })
+    /// The text of a special token.
+    pub fn special_token(&self, role: &str) -> Option<&'a str> {
+        self.tokens.text(role)
     }
 
     /// Makes of the tokenizer in `tokenizer.json` what the class makes of it; returns what somebody should know.
@@ -118,7 +77,7 @@ impl<'a> TokenizerClass<'a> {
     /// A token that the class needs is missing, or an option cannot be honoured.
     pub fn complete(&self, tokenizer: &mut Tokenizer) -> Result<Vec<String>> {
         let mut said = Vec::new();
-        if self.is_bert() {
+        if self.tokens.is_bert() {
             said.extend(self.rebuild_bert(tokenizer)?);
         } else {
             if tokenizer.get_post_processor().is_none() {
@@ -162,7 +121,7 @@ impl<'a> TokenizerClass<'a> {
             lower.unwrap_or(true),
         );
         let model = serde_json::json!({
-            "type": "WordPiece", "unk_token": self.special_token("unk_token").unwrap_or_else(|| "[UNK]".to_owned()),
+            "type": "WordPiece", "unk_token": self.special_token("unk_token").unwrap_or("[UNK]"),
             "continuing_subword_prefix": "##", "max_input_chars_per_word": 100, "vocab": tokenizer.get_vocab(false),
         });
         // By way of text: the crate reads a model from nothing else without a second hash map type.
@@ -192,8 +151,8 @@ impl<'a> TokenizerClass<'a> {
                 .trim_offsets(self.flag("trim_offsets").unwrap_or(true))
                 .add_prefix_space(space);
             tokenizer.with_post_processor(Some(template));
-        } else if OWN_TEMPLATE.contains(&self.name.as_str()) {
-            return Err(DataError::TokenizerWithoutTemplate { class: self.name.clone() });
+        } else if OWN_TEMPLATE.contains(&self.name) {
+            return Err(DataError::TokenizerWithoutTemplate { class: self.name.to_owned() });
         }
         Ok(())
     }
@@ -201,11 +160,12 @@ impl<'a> TokenizerClass<'a> {
     /// A special token without which the class cannot work, and its id.
     fn needed(&self, role: &str, tokenizer: &Tokenizer) -> Result<(String, u32)> {
         let token = self.special_token(role);
-        let known = token.as_deref().and_then(|text| tokenizer.token_to_id(text));
+        let known = token.and_then(|text| tokenizer.token_to_id(text));
+        let token = token.map(str::to_owned);
         match (token, known) {
             (Some(token), Some(id)) => Ok((token, id)),
             (token, _) => {
-                Err(DataError::TokenizerLacksToken { class: self.name.clone(), role: role.to_owned(), token })
+                Err(DataError::TokenizerLacksToken { class: self.name.to_owned(), role: role.to_owned(), token })
             }
         }
     }
@@ -216,7 +176,7 @@ impl<'a> TokenizerClass<'a> {
         if does(tokenizer, option) == wanted {
             return Ok(None);
         }
-        if AS_IT_IS.contains(&self.name.as_str()) {
+        if AS_IT_IS.contains(&self.name) {
             return Ok(Some(self.ignored(option, wanted)));
         }
         let Some(NormalizerWrapper::BertNormalizer(own)) = tokenizer.get_normalizer() else {
@@ -262,13 +222,13 @@ impl<'a> TokenizerClass<'a> {
     }
 
     fn reads_prefix_space(&self) -> bool {
-        self.name == "GPT2Tokenizer" || !AS_IT_IS.contains(&self.name.as_str())
+        self.name == "GPT2Tokenizer" || !AS_IT_IS.contains(&self.name)
     }
 
     /// `transformers` 5 leaves these two options to tokenizer.json.
     fn check_added(&self, tokenizer: &Tokenizer, option: &str, role: &str) -> Option<String> {
         let wanted = self.flag(option)?;
-        let token = tokenizer.token_to_id(&self.special_token(role)?)?;
+        let token = tokenizer.token_to_id(self.special_token(role)?)?;
         let encoding = tokenizer.encode_fast("a", true).ok()?;
         let found = encoding.get_ids().iter().zip(encoding.get_special_tokens_mask());
         let adds = found.into_iter().any(|(&id, &special)| id == token && special == 1);
@@ -322,7 +282,7 @@ impl<'a> TokenizerClass<'a> {
     }
 
     fn refused(&self, option: &str, value: bool) -> DataError {
-        DataError::TokenizerOption { class: self.name.clone(), option: option.to_owned(), value: value.to_string() }
+        DataError::TokenizerOption { class: self.name.to_owned(), option: option.to_owned(), value: value.to_string() }
     }
 
     fn broken(&self, reason: &str) -> DataError {
@@ -330,27 +290,11 @@ impl<'a> TokenizerClass<'a> {
     }
 }
 
-/// The class without `Fast`: as configured, or by the kind of model.
-fn name(config: &Value, directory: &Path) -> String {
-    if let Some(class) = config.get("tokenizer_class").and_then(Value::as_str) {
-        return class.trim_end_matches("Fast").to_owned();
-    }
-    let model: Value = std::fs::read(directory.join("config.json"))
-        .ok()
-        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-        .unwrap_or_default();
-    match model.get("model_type").and_then(Value::as_str) {
-        Some("bert" | "distilbert" | "electra" | "mobilebert") => "BertTokenizer",
-        Some("gpt2") => "GPT2Tokenizer",
-        Some("llama") => "LlamaTokenizer",
-        Some("roberta") => "RobertaTokenizer",
-        _ => "PreTrainedTokenizer",
-    }
-    .to_owned()
-}
-
-fn content(token: &Value) -> Option<&str> {
-    token.as_str().or_else(|| token.get("content")?.as_str())
+/// The `model_type` in the `config.json` of a directory, when there is one.
+pub(crate) fn model_type(directory: &Path) -> Option<String> {
+    let bytes = std::fs::read(directory.join("config.json")).ok()?;
+    let config: Value = serde_json::from_slice(&bytes).ok()?;
+    Some(config.get("model_type")?.as_str()?.to_owned())
 }
 
 /// Whether the normalizer does what an option asks for, seen by what it makes of a text that shows it.

@@ -25,6 +25,7 @@ pub mod preprocessor;
 pub mod progress;
 pub mod role;
 pub mod rows;
+pub mod special_tokens;
 pub mod task;
 pub mod text;
 pub mod tokenizer;
@@ -40,6 +41,7 @@ pub use preprocessor::{BatchResult, Output, Preprocessor, PreprocessorContract, 
 pub use progress::Progress;
 pub use role::Role;
 pub use rows::Rows;
+pub use special_tokens::SpecialTokens;
 pub use task::{Task, TaskInfo, TaskKind};
 pub use tokenizer::{Encoding, Message, Tokenizer};
 

@@ -207,3 +207,7 @@ impl Wants {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "assembly_tests.rs"]
+mod tests;

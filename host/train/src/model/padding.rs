@@ -13,6 +13,8 @@
 
 use std::path::Path;
 
+use retune_roles::SpecialTokens;
+use retune_roles::special_tokens::content;
 use serde_json::Value;
 
 use super::shape::Pooling;
@@ -51,26 +53,22 @@ impl Model {
 /// The padding token of a tokenizer, else its end token, else the end token of `config.json`; one that the
 /// model has no embedding for is none.
 fn of(tokenizer: &Path, config: &ModelConfig) -> Result<Option<u32>, ModelError> {
-    let [settings, map, vocabulary] =
-        ["tokenizer_config.json", "special_tokens_map.json", "tokenizer.json"].map(|name| json(&tokenizer.join(name)));
-    let (settings, map, vocabulary) = (settings?, map?, vocabulary?);
-    // As transformers 5 does: settings with `added_tokens_decoder` stand alone, else the map goes before them.
-    let map = if settings.get("added_tokens_decoder").is_some() { &Value::Null } else { &map };
-    let named = |role: &str| map.get(role).or_else(|| settings.get(role));
-    let padding = named("pad_token").or_else(|| vocabulary.pointer("/padding/pad_token"));
-    let id = |token: &Value| {
-        let text = token.as_str().or_else(|| token.get("content")?.as_str())?;
-        id_of(text, &settings, &vocabulary)
-    };
+    let names = ["tokenizer_config.json", "special_tokens_map.json", "tokenizer.json", "config.json"];
+    let [settings, map, vocabulary, model] = names.map(|name| json(&tokenizer.join(name)));
+    let (settings, map, vocabulary, model) = (settings?, map?, vocabulary?, model?);
+    let model_type = model.get("model_type").and_then(Value::as_str);
+    let padding = vocabulary.pointer("/padding/pad_token").and_then(Value::as_str);
+    let tokens = SpecialTokens::new(&settings, &map, model_type, padding);
+    let id = |role: &str| id_of(tokens.text(role)?, &settings, &vocabulary);
     let end = config.raw.get("eos_token_id").and_then(|end| end.get(0).unwrap_or(end).as_u64());
-    let candidates = [padding.and_then(id), named("eos_token").and_then(id), end];
+    let candidates = [id("pad_token"), id("eos_token"), end];
     let known = candidates.into_iter().flatten().find(|id| (*id as usize) < config.shape.vocab_size);
     Ok(known.and_then(|id| u32::try_from(id).ok()))
 }
 
 /// The id of a token, from whichever file lists it.
 fn id_of(token: &str, settings: &Value, vocabulary: &Value) -> Option<u64> {
-    let is_it = |entry: &Value| entry.get("content").and_then(Value::as_str) == Some(token);
+    let is_it = |entry: &Value| content(entry) == Some(token);
     let added = vocabulary.get("added_tokens").and_then(Value::as_array);
     let added = added.and_then(|list| list.iter().find(|entry| is_it(entry))?.get("id")?.as_u64());
     let decoded = || {
