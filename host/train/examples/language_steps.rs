@@ -62,7 +62,7 @@ fn main() {
         let input = model.input(&batch).unwrap();
         let weights = model.weights(true);
         let forward = model.forward(&weights, &input, None).unwrap();
-        let scores = fused::token_log_probs(&forward.logits, input.labels().unwrap(), -100).unwrap();
+        let scores = fused::token_log_probs(&forward.logits, input.labels().unwrap().unwrap(), -100).unwrap();
         drop(forward);
         let loss = scores.sum(&[], false).unwrap().mul_scalar(-1.0).unwrap();
         let mut gradients = Gradients::none(model.parameters().len());

@@ -70,8 +70,10 @@ fn main() {
         let weights = model.weights(true);
         let seeds = DropoutSeeds::new((0..rows as u64).map(|r| step * 100 + r).collect());
         let forward = model.forward(&weights, &input, Some(&seeds)).unwrap();
-        let loss =
-            fused::token_log_probs(&forward.logits, input.labels().unwrap(), -100).unwrap().sum(&[], false).unwrap();
+        let loss = fused::token_log_probs(&forward.logits, input.labels().unwrap().unwrap(), -100)
+            .unwrap()
+            .sum(&[], false)
+            .unwrap();
         drop(forward);
         forwards.push(start.elapsed().as_secs_f64() * 1e3);
         let mut gradients = Gradients::none(model.parameters().len());

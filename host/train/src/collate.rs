@@ -2,7 +2,8 @@
 //!
 //! Wants are checked once, before training: a required tensor that the run cannot
 //! supply is an error that names the nearest one it can. After that a batch holds
-//! what somebody asked for and nothing else.
+//! what somebody asked for and nothing else, and a tensor that has to be padded is padded
+//! here, when it is put into the batch: `[batch, seq, …]` of what no role wants is never made.
 
 use std::collections::BTreeSet;
 
@@ -63,9 +64,9 @@ impl Collation {
         for name in &self.wanted {
             let tensor = match name.as_str() {
                 "logits" => Some(forward.logits.clone()),
-                "labels" => input.labels().cloned(),
-                "weights" => Some(input.weights()?),
-                "hidden" => Some(forward.hidden()),
+                "labels" => input.labels()?.cloned(),
+                "weights" => Some(input.weights()?.clone()),
+                "hidden" => Some(forward.hidden().clone()),
                 "pooled" => forward.pooled.clone(),
                 column => Some(self.column(column, examples, device)?),
             };
@@ -123,5 +124,78 @@ mod tests {
     fn token_tasks_have_nothing_pooled() {
         let mut tokens = Collation::new(&Task::CausalLm, &[]);
         assert!(tokens.want(RoleKind::Metric, "m", &[InputSpec::required("pooled")]).is_err());
+    }
+
+    const ALL: [&str; 4] = ["logits", "labels", "weights", "hidden"];
+
+    fn model(config: &str, task: &Task) -> crate::model::Model {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("config.json");
+        let sizes = r#""vocab_size": 40, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
+            "intermediate_size": 12, "max_position_embeddings": 32"#;
+        std::fs::write(&path, format!("{{{sizes}, {config}}}")).unwrap();
+        crate::model::Model::load(&crate::model::Base::Config(path), task, 5, &Device::flex()).unwrap().0
+    }
+
+    fn rows(target: &retune_roles::Target) -> Vec<Example> {
+        let row = |length: u32| {
+            let mut sequence = retune_roles::Sequence::of((0..length).map(|i| 1 + (7 * i + length) % 39).collect());
+            sequence.learnt = std::iter::once(1..length).collect();
+            Example::new(format!("row of {length}"), sequence, target.clone())
+        };
+        [5, 2, 9].map(row).into()
+    }
+
+    /// What `wants` gets, and the padded tensors that were made for it.
+    fn batch(model: &crate::model::Model, rows: &[Example], wants: &[&str]) -> (Batch, Vec<&'static str>) {
+        let mut collation = Collation::new(model.task(), &[]);
+        let wants: Vec<InputSpec> = wants.iter().map(|name| InputSpec::required(*name)).collect();
+        collation.want(RoleKind::Loss, "some", &wants).unwrap();
+        let rows: Vec<&Example> = rows.iter().collect();
+        let input = model.input(&rows).unwrap();
+        let forward = model.forward(&model.weights(true), &input, None).unwrap();
+        let batch = collation.batch(&forward, &input, &rows, model.device()).unwrap();
+        let mut made = input.asked_for();
+        made.extend(forward.is_padded().then_some("hidden"));
+        (batch, made)
+    }
+
+    #[test]
+    fn a_padded_tensor_is_made_for_the_role_that_wants_it_and_for_no_other() {
+        let classes = Task::SequenceClassification { labels: vec!["no".into(), "yes".into()] };
+        let bert = model(r#""model_type": "bert""#, &classes);
+        let llama = model(r#""model_type": "llama", "num_key_value_heads": 1"#, &Task::CausalLm);
+        let of = [(bert, rows(&retune_roles::Target::Class(1))), (llama, rows(&retune_roles::Target::None))];
+        for (model, rows) in &of {
+            assert!(batch(model, rows, &["logits"]).1.is_empty());
+            assert!(batch(model, rows, &[]).1.is_empty());
+            for name in ["labels", "weights", "hidden"] {
+                assert_eq!(batch(model, rows, &["logits", name]).1, [name]);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_padded_on_request_has_a_rows_values_in_its_place_and_nothing_beside_them() {
+        let llama = model(r#""model_type": "llama", "num_key_value_heads": 1"#, &Task::CausalLm);
+        let rows = rows(&retune_roles::Target::None);
+        let (batch, _) = batch(&llama, &rows, &ALL);
+        let shape = |name| batch.get(name).unwrap().shape();
+        assert_eq!([shape("labels"), shape("weights")], [[3, 9], [3, 9]]);
+        assert_eq!([shape("hidden"), shape("logits")], [[3, 9, 8], [3, 9, 40]]);
+        let labels = batch.get("labels").unwrap().to_int64().unwrap();
+        let [weights, hidden] = ["weights", "hidden"].map(|name| batch.get(name).unwrap().to_float32().unwrap());
+        for (row, example) in rows.iter().enumerate() {
+            let length = example.sequences[0].len();
+            let mut expected = example.sequences[0].next_token_labels();
+            expected.resize(9, -100);
+            assert_eq!(labels[9 * row..9 * (row + 1)], expected);
+            for place in 0..9 {
+                let real = place < length;
+                assert_eq!(weights[9 * row + place], f32::from(u8::from(real)));
+                let states = &hidden[8 * (9 * row + place)..][..8];
+                assert_eq!(states.iter().any(|x| *x != 0.0), real, "row {row}, place {place}");
+            }
+        }
     }
 }

@@ -14,10 +14,12 @@ use std::{
     },
 };
 
-use retune_roles::{Example, Rows, Sequence, Target};
+use retune_roles::{
+    Batch, Example, InputSpec, Loss, LossOutput, Progress, Rows, Sequence, Target, builtin::CrossEntropy,
+};
 use retune_tensor::Device;
 use retune_train::{
-    Best, EvaluationSpec, Strategy, TrainEvent, TrainSpec, Trainer,
+    Best, EvaluationSpec, Roles, Strategy, TrainEvent, TrainSpec, Trainer,
     model::{Base, Model, Task},
 };
 use support::*;
@@ -28,6 +30,10 @@ struct Counting;
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
 static MOST: AtomicUsize = AtomicUsize::new(0);
 static ALL: AtomicUsize = AtomicUsize::new(0);
+
+/// Allocations of exactly [`WATCHED`] bytes.
+static SEEN: AtomicUsize = AtomicUsize::new(0);
+static WATCHED: AtomicUsize = AtomicUsize::new(usize::MAX);
 
 /// One test at a time is counted.
 fn turn() -> MutexGuard<'static, ()> {
@@ -41,6 +47,7 @@ unsafe impl GlobalAlloc for Counting {
         let taken = TAKEN.fetch_add(layout.size(), Relaxed) + layout.size();
         MOST.fetch_max(taken, Relaxed);
         ALL.fetch_add(layout.size(), Relaxed);
+        SEEN.fetch_add(usize::from(layout.size() == WATCHED.load(Relaxed)), Relaxed);
         // SAFETY: the caller keeps the contract.
         unsafe { System.alloc(layout) }
     }
@@ -173,4 +180,46 @@ fn training_and_evaluation_hold_the_rows_of_a_batch_and_no_others() {
     });
     assert_eq!(outcome.steps, 2);
     assert!(most < all / 4, "{most} bytes at once; the rows take {all}");
+}
+
+/// Cross-entropy that asks for hidden states as well.
+struct Reading(CrossEntropy, [InputSpec; 3]);
+
+impl Loss for Reading {
+    fn name(&self) -> &str {
+        "reading"
+    }
+    fn wants(&self) -> &[InputSpec] {
+        &self.1
+    }
+    fn compute(&mut self, batch: &Batch, at: &Progress) -> retune_roles::Result<LossOutput> {
+        assert_eq!(batch.get("hidden").unwrap().shape(), [3, 13, 16]);
+        self.0.compute(batch, at)
+    }
+}
+
+#[test]
+fn a_run_pads_hidden_states_for_a_role_that_wants_them_and_for_no_other() {
+    let _turn = turn();
+    let ids = |length: u32| (0..length).map(|token| 3 + token % 57).collect();
+    let row = |length| Example::new(format!("row of {length}"), Sequence::of(ids(length)), Target::Class(length % 3));
+    let data: Vec<Example> = [13, 4, 7].map(row).into();
+    // As many bytes as no other tensor of this model and these rows has.
+    let padded = 3 * 13 * 16 * 4;
+    let run = |loss: Box<dyn Loss>| {
+        let directory = tempfile::tempdir().unwrap();
+        let spec = TrainSpec { max_steps: Some(1), ..spec(directory.path()) };
+        let trainer = Trainer::new(bert(0.0), spec, Roles { loss, ..roles() }, &data, &data).unwrap();
+        WATCHED.store(padded, Relaxed);
+        let before = SEEN.load(Relaxed);
+        let outcome = trainer.run(&mut |_: &TrainEvent| ControlFlow::Continue(())).unwrap();
+        WATCHED.store(usize::MAX, Relaxed);
+        (SEEN.load(Relaxed) - before, bytes(&outcome.model))
+    };
+    let (none, plain) = run(Box::new(CrossEntropy::for_sequences()));
+    let wants = ["logits", "labels", "hidden"].map(InputSpec::required);
+    let (some, reading) = run(Box::new(Reading(CrossEntropy::for_sequences(), wants)));
+    assert!(some > 0, "the size is not that of the padded tensor any more");
+    assert_eq!(none, 0, "padded for nobody");
+    assert!(plain == reading, "what is asked for and not used changes no weight");
 }

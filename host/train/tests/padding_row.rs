@@ -39,7 +39,7 @@ fn the_row_of_an_end_token_that_pads_learns_as_in_transformers() {
         let input = model.input(&[&example]).unwrap();
         let weights = model.weights(true);
         let forward = model.forward(&weights, &input, None).unwrap();
-        let log_probs = fused::token_log_probs(&forward.logits, input.labels().unwrap(), -100).unwrap();
+        let log_probs = fused::token_log_probs(&forward.logits, input.labels().unwrap().unwrap(), -100).unwrap();
         let loss = log_probs.sum(&[], false).unwrap().mul_scalar(-1.0 / 5.0).unwrap();
         let gradients = weights.backward(&loss).unwrap();
         let table = gradients[0].as_ref().unwrap().to_float32().unwrap();

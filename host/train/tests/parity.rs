@@ -80,7 +80,7 @@ fn input(model: &Model, examples: &[Example]) -> Input {
 
 /// Mean negative log-likelihood, as transformers computes it without arguments.
 fn mean_loss(forward: &Forward, input: &Input) -> AnyTensor {
-    let labels = input.labels().unwrap();
+    let labels = input.labels().unwrap().unwrap();
     let counted = labels.to_int64().unwrap().iter().filter(|l| **l != -100).count();
     let log_probs = fused::token_log_probs(&forward.logits, labels, -100).unwrap();
     log_probs.sum(&[], false).unwrap().mul_scalar(-1.0 / counted as f64).unwrap()

@@ -1,9 +1,11 @@
 //! Rows to tensors: one micro-batch.
 //!
 //! Token ids and segments are flat lists of real tokens; the [`Layout`] says which row each
-//! belongs to, and a row's results do not depend on its neighbours. `labels` of a language model
-//! and `weights` are padded on the right to the longest row, as the roles read them; padding
-//! carries no label and no weight.
+//! belongs to, and a row's results do not depend on its neighbours. `labels` and `weights` are tensors as the roles
+//! read them, and made when they are first asked for: those of tokens are padded on the right to the longest row;
+//! padding carries no label and no weight.
+
+use std::sync::{Arc, OnceLock};
 
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 use retune_roles::{Example, IGNORE_INDEX, Sequence, Target, TaskKind};
@@ -18,16 +20,27 @@ pub struct Input {
     keys: Vec<String>,
     lengths: Vec<usize>,
     seq_len: usize,
-    pub(super) layout: Layout,
+    pub(super) layout: Arc<Layout>,
     /// `[tokens]`.
     pub(super) input_ids: Tensor<1, Int>,
     /// `[tokens]`; absent when every token is in segment 0.
     pub(super) token_type_ids: Option<Tensor<1, Int>>,
-    /// `[tokens]`: where the padding token stands, when it does; its embedding learns nothing there.
-    pub(super) padding: Option<Tensor<1, Bool>>,
+    /// For each token whether it is the padding token; empty when none is.
+    padding: Vec<bool>,
     device: Device,
-    labels: Option<AnyTensor>,
+    targets: Option<Targets>,
+    labels: OnceLock<AnyTensor>,
+    weights: OnceLock<AnyTensor>,
     last_tokens: Vec<usize>,
+}
+
+/// What is to be learnt, without padding.
+#[derive(Clone, Debug)]
+enum Targets {
+    /// One for each row.
+    Classes(Vec<i64>),
+    /// One for each token, -100 where there is none.
+    Tokens(Vec<i64>),
 }
 
 impl Input {
@@ -58,7 +71,7 @@ impl Input {
         }
         let sequences = examples.iter().map(|e| only_sequence(e)).collect::<Result<Vec<&Sequence>, _>>()?;
         let lengths: Vec<usize> = sequences.iter().map(|s| s.len()).collect();
-        let (rows, seq_len) = (examples.len(), lengths.iter().copied().max().unwrap_or(0));
+        let seq_len = lengths.iter().copied().max().unwrap_or(0);
         let layout = Layout::new(lengths.iter().copied());
         let ids = sequences.iter().flat_map(|s| s.ids.iter().map(|id| i64::from(*id))).collect();
         let segmented = config.shape.embeddings.segments.is_some()
@@ -71,23 +84,19 @@ impl Input {
             });
             indices(segments.collect(), device)
         });
-        let pads: Vec<bool> =
+        let mut padding: Vec<bool> =
             sequences.iter().flat_map(|s| s.ids.iter().map(|id| Some(*id) == config.pad_token_id)).collect();
-        let padding = pads.contains(&true).then(|| {
-            let tokens = pads.len();
-            transfer::sent::<bool>(tokens);
-            Tensor::from_data(TensorData::new(pads, [tokens]), device)
-        });
-
-        let labels = match (task, &first.target) {
+        if !padding.contains(&true) {
+            padding.clear();
+        }
+        let targets = match (task, &first.target) {
             (TaskKind::SequenceClassification, Target::Class(_)) => {
                 let classes =
                     examples.iter().map(|e| if let Target::Class(c) = e.target { i64::from(c) } else { IGNORE_INDEX });
-                Some(from_int64(classes.collect(), &[rows], device)?)
+                Some(Targets::Classes(classes.collect()))
             }
             (TaskKind::CausalLm, _) => {
-                let labels = padded(&sequences, seq_len, IGNORE_INDEX, |s| s.next_token_labels());
-                Some(from_int64(labels, &[rows, seq_len], device)?)
+                Some(Targets::Tokens(sequences.iter().flat_map(|s| s.next_token_labels()).collect()))
             }
             _ => None,
         };
@@ -96,11 +105,13 @@ impl Input {
             keys: examples.iter().map(|e| e.key.clone()).collect(),
             seq_len,
             input_ids: indices(ids, device),
-            layout,
+            layout: Arc::new(layout),
             token_type_ids,
             padding,
             device: device.clone(),
-            labels,
+            targets,
+            labels: OnceLock::new(),
+            weights: OnceLock::new(),
             last_tokens: sequences.iter().map(|s| last_token(s, config.pad_token_id)).collect(),
             lengths,
         })
@@ -132,17 +143,50 @@ impl Input {
     }
 
     /// Int64 `[batch]` (classes) or `[batch, seq]` (tokens, -100 for none).
-    pub fn labels(&self) -> Option<&AnyTensor> {
-        self.labels.as_ref()
-    }
-
-    /// Float32 `[batch, seq]`: one on tokens, zero on padding. Made when asked for.
     ///
     /// # Errors
-    /// When it would be too large.
-    pub fn weights(&self) -> Result<AnyTensor, ModelError> {
-        let weights = self.layout.pad_values(&vec![1.0; self.layout.tokens()], 0.0);
-        Ok(from_float32(weights, &[self.batch_size(), self.seq_len], &self.device)?)
+    /// When the device has no room for them.
+    pub fn labels(&self) -> Result<Option<&AnyTensor>, ModelError> {
+        let Some(targets) = &self.targets else { return Ok(None) };
+        made(&self.labels, || match targets {
+            Targets::Classes(classes) => Ok(from_int64(classes.clone(), &[classes.len()], &self.device)?),
+            Targets::Tokens(labels) => {
+                Ok(from_int64(self.layout.pad_values(labels, IGNORE_INDEX), &self.padded(), &self.device)?)
+            }
+        })
+        .map(Some)
+    }
+
+    /// Float32 `[batch, seq]`: one on tokens, zero on padding.
+    ///
+    /// # Errors
+    /// When the device has no room for them.
+    pub fn weights(&self) -> Result<&AnyTensor, ModelError> {
+        made(&self.weights, || {
+            let ones = vec![1.0; self.layout.tokens()];
+            Ok(from_float32(self.layout.pad_values(&ones, 0.0), &self.padded(), &self.device)?)
+        })
+    }
+
+    /// `[batch, seq]`.
+    fn padded(&self) -> [usize; 2] {
+        [self.layout.len(), self.layout.longest()]
+    }
+
+    /// `[tokens]`: where the padding token stands, when it does; its embedding learns nothing there.
+    pub(super) fn padding(&self) -> Option<Tensor<1, Bool>> {
+        let (pads, tokens) = (&self.padding, self.padding.len());
+        (tokens > 0).then(|| {
+            transfer::sent::<bool>(tokens);
+            Tensor::from_data(TensorData::new(pads.clone(), [tokens]), &self.device)
+        })
+    }
+
+    /// The padded tensors that somebody has asked for.
+    #[cfg(test)]
+    pub(crate) fn asked_for(&self) -> Vec<&'static str> {
+        let each = [("labels", &self.labels), ("weights", &self.weights)];
+        each.into_iter().filter(|(_, made)| made.get().is_some()).map(|(name, _)| name).collect()
     }
 
     /// Where its tokens lie, without padding.
@@ -214,12 +258,14 @@ fn only_sequence(example: &Example) -> Result<&Sequence, ModelError> {
     }
 }
 
-fn padded<T: Clone>(sequences: &[&Sequence], seq_len: usize, padding: T, row: impl Fn(&Sequence) -> Vec<T>) -> Vec<T> {
-    let mut all = Vec::with_capacity(sequences.len() * seq_len);
-    for sequence in sequences {
-        all.extend(row(sequence));
-        let missing = all.len().next_multiple_of(seq_len).max(seq_len) - all.len();
-        all.extend(std::iter::repeat_n(padding.clone(), missing));
+/// What is in `slot`, or what `make` gives, kept there.
+fn made(
+    slot: &OnceLock<AnyTensor>,
+    make: impl FnOnce() -> Result<AnyTensor, ModelError>,
+) -> Result<&AnyTensor, ModelError> {
+    if let Some(made) = slot.get() {
+        return Ok(made);
     }
-    all
+    let made = make()?;
+    Ok(slot.get_or_init(|| made))
 }

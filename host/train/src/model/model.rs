@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Tensor;
 use retune_roles::{Example, InitScheme, Layer, Task, TaskKind};
 use retune_tensor::device::is_host;
-use retune_tensor::{AnyTensor, Device, from_float32};
+use retune_tensor::{Device, from_float32};
 
 use super::check::purpose;
 use super::dropout::Dropout;
@@ -16,7 +15,7 @@ use super::network::Network;
 use super::pattern::Patterns;
 use super::tensor_files::TensorFiles;
 use super::{
-    DropoutSeeds, Input, Layout, ModelConfig, ModelError, Origin, Parameter, Parameters, StoredDtype, Weights,
+    DropoutSeeds, Forward, Input, ModelConfig, ModelError, Origin, Parameter, Parameters, StoredDtype, Weights,
 };
 
 /// The task that a checkpoint was made for, when its `config.json` says.
@@ -68,25 +67,6 @@ pub struct LoadReport {
     /// `config.json` says that the head is the token table, but the checkpoint has another one: it is read, as
     /// transformers does, and the export says that they are not tied.
     pub untied: bool,
-}
-
-/// What one forward pass gives.
-#[derive(Clone, Debug)]
-pub struct Forward {
-    /// `[batch, classes]`, or `[batch, seq, vocab]` for causal language models.
-    pub logits: AnyTensor,
-    /// What the classifier reads, before its dropout: `[batch, hidden]`.
-    pub pooled: Option<AnyTensor>,
-    /// `[tokens, hidden]`.
-    states: Tensor<2>,
-    layout: Layout,
-}
-
-impl Forward {
-    /// The last hidden states, `[batch, seq, hidden]`, zero on padding; padded when asked for.
-    pub fn hidden(&self) -> AnyTensor {
-        self.layout.pad(self.states.clone()).into()
-    }
 }
 
 /// A model on a device.
@@ -319,8 +299,7 @@ impl Model {
         // On a thread of the pool, where going parallel wakes nobody who is awake. A GPU is asked from one thread
         // always: each has a stream of its own there, with memory that other streams do not use.
         let output = if is_host(&self.device) { rayon::scope(|_| run()) } else { run() };
-        let pooled = output.pooled.map(AnyTensor::from);
-        Ok(Forward { logits: output.logits, pooled, states: output.hidden, layout: input.layout().clone() })
+        Ok(Forward::new(output, input.layout.clone()))
     }
 
     /// Gives a parameter new values. `Normal`, `KaimingUniform` and

@@ -187,10 +187,12 @@ impl Network {
     /// `[tokens, hidden]`: the sum of the tables, and its norm.
     fn embed(&self, weights: &Weights, input: &Input) -> Tensor<2> {
         let mut x = self.tokens.forward(weights, input.input_ids.clone());
-        if let Some(padding) = &input.padding {
+        if weights.learns(self.tokens.table())
+            && let Some(padding) = input.padding()
+        {
             // As `padding_idx` of torch: the row learns nothing from where it is read, whatever else the token means.
             let shape = x.dims();
-            x = x.clone().mask_where(padding.clone().unsqueeze_dim::<2>(1).expand(shape), x.detach());
+            x = x.clone().mask_where(padding.unsqueeze_dim::<2>(1).expand(shape), x.detach());
         }
         // transformers adds segments before positions; the order matters to the last bit.
         if let Some(segments) = &self.segments {

@@ -109,7 +109,7 @@ fn rows_packed_into_one_sequence_give_what_they_give_in_two() {
             let seeds = dropout.then_some(&SEEDS[..]);
             let mut input = model.input(&rows.iter().collect::<Vec<_>>()).unwrap();
             let apart = pass(&model, &input, seeds, 0);
-            input.layout = Layout::packed([vec![5, 1], vec![9, 3]]);
+            input.layout = Layout::packed([vec![5, 1], vec![9, 3]]).into();
             let packed = pass(&model, &input, seeds, 0);
             close("logits", &packed.0, &apart.0);
             for (parameter, (found, expected)) in model.parameters().iter().zip(packed.1.iter().zip(&apart.1)) {

@@ -58,6 +58,11 @@ impl Weights {
         self.leaves.iter().any(|(_, leaf)| *leaf)
     }
 
+    /// Whether the parameter at `index` records gradients.
+    pub(super) fn learns(&self, index: usize) -> bool {
+        self.leaves[index].1
+    }
+
     /// The bias or norm at `index`, `[features]`.
     pub(super) fn vector(&self, index: usize) -> Tensor<1> {
         match &self.leaves[index].0 {
