@@ -12,14 +12,13 @@ use retune_train::model::family::Family;
 use retune_train::model::pattern::Patterns;
 use retune_train::model::rotary::Rotary;
 use retune_train::model::shape::{
-    Activation, AttentionShape, ClassifierShape, EmbeddingsShape, FeedForwardShape, LanguageHeadShape, NormPlacement,
-    NormShape, Pooling, Shape,
+    Activation, AttentionShape, ClassifierShape, EmbeddingsShape, FeedForwardShape, Gate, LanguageHeadShape,
+    NormPlacement, NormShape, Pooling, Projections, QueryKeyNorms, Shape,
 };
 use retune_train::model::{Keys, ModelError, Sizes};
 use serde_json::json;
 
-static TOY: Family =
-    Family { model_type: "toy", class: "Toy", prefix: "model.", aliases: &[], pad_token_id: None, shape };
+static TOY: Family = Family::new("toy", "Toy", "model.", shape);
 
 fn shape(keys: &Keys) -> Result<Shape, ModelError> {
     let (sizes, positions) = (Sizes::read_grouped(keys)?, keys.size("max_position_embeddings")?);
@@ -32,7 +31,9 @@ fn shape(keys: &Keys) -> Result<Shape, ModelError> {
         embeddings: EmbeddingsShape {
             layer: "embed_tokens",
             tokens: "embed_tokens",
+            scale: None,
             positions: None,
+            positions_after: None,
             segments: None,
             norm: None,
             dropout: 0.0,
@@ -40,37 +41,49 @@ fn shape(keys: &Keys) -> Result<Shape, ModelError> {
         blocks: "layers",
         norm: NormShape::Rms { epsilon: 1e-6 },
         placement: NormPlacement::Before,
+        first_unnormed: false,
+        transposed: false,
         attention: AttentionShape {
             layer: "self_attn",
-            projections: ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
+            projections: Projections::Apart(["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
             output: "self_attn.o_proj",
             norm: "input_layernorm",
-            head_norms: Some(["self_attn.q_norm", "self_attn.k_norm"]),
+            query_key_norms: Some(QueryKeyNorms::Heads(["self_attn.q_norm", "self_attn.k_norm"])),
             num_attention_heads: sizes.num_attention_heads,
             num_key_value_heads: sizes.num_key_value_heads,
             head_dim: sizes.head_dim,
             bias: false,
             output_bias: false,
             causal: true,
-            rotary: Some(Rotary::read(keys, positions)?),
+            rotary: vec![Some(Rotary::read(keys)?); sizes.num_hidden_layers],
+            scale: None,
+            scale_by_depth: false,
+            soft_cap: None,
             // Every other block, beginning with the first.
             windows: (0..sizes.num_hidden_layers).map(|i| window.filter(|_| i % 2 == 0)).collect(),
             dropout: 0.0,
         },
         feed_forward: FeedForwardShape {
             layer: "mlp",
-            gate: Some("mlp.gate_proj"),
+            gate: Gate::Apart("mlp.gate_proj"),
             up: "mlp.up_proj",
             down: "mlp.down_proj",
             norm: "post_attention_layernorm",
             intermediate_size: sizes.intermediate_size,
             bias: false,
             activation: Activation::GeluTanh,
+            dropout: 0.0,
         },
-        dropout: 0.0,
+        dropout: [0.0; 2],
         last_norm: Some("norm"),
-        classifier: ClassifierShape { name: "score", bias: false, pooling: Pooling::LastToken, dropout: 0.0 },
-        language_head: Some(LanguageHeadShape { name: "lm_head", tied: false }),
+        classifier: ClassifierShape {
+            name: "score",
+            bias: false,
+            pooling: Pooling::LastToken,
+            pooler: None,
+            dropout: 0.0,
+        },
+        language_head: Some(LanguageHeadShape { name: "lm_head", tied: false, soft_cap: None }),
         initializer_range: sizes.initializer_range,
     })
 }

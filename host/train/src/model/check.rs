@@ -45,7 +45,8 @@ pub(super) fn purpose(config: &ModelConfig, task: &Task) -> Result<Purpose, Mode
             path: config.path.clone(),
             key: "model_type".into(),
             reason: format!(
-                "a {} model sees both sides of a token, so it cannot do causal language modelling; use a Llama model",
+                "a {} model sees both sides of a token, so it cannot do causal language modelling; use a model that \
+                 predicts the next token, such as one of `llama`, `qwen3` and `gemma3_text`",
                 config.family.class
             ),
         }),

@@ -55,8 +55,9 @@ impl ModelConfig {
     }
 
     fn from_json(families: &[&'static Family], raw: Map<String, Value>, path: PathBuf) -> Result<Self, ModelError> {
-        let keys = Keys { map: &raw, path: &path, within: "" };
-        let family = family(families, &keys)?;
+        let family = family(families, &Keys { map: &raw, path: &path, within: "" })?;
+        let filled = family.filled(&raw);
+        let keys = Keys { map: &filled, path: &path, within: "" };
         let shape = (family.shape)(&keys)?;
         if raw.get("quantization_config").is_some_and(|v| !v.is_null()) {
             return Err(keys.wrong(
@@ -76,8 +77,12 @@ impl ModelConfig {
         if let Some((key, _)) = sizes.iter().find(|(_, size)| *size == 0) {
             return Err(keys.wrong(key, "it must be positive"));
         }
-        let silent = !raw.contains_key("pad_token_id");
-        let pad_token_id = keys.token("pad_token_id")?.or(family.pad_token_id.filter(|_| silent));
+        let rotaries = shape.attention.rotary.iter().flatten();
+        if let Some(reason) = rotaries.filter_map(|rotary| rotary.misfit(shape.attention.head_dim)).next() {
+            let key = if filled.contains_key("rope_parameters") { "rope_parameters" } else { "rope_scaling" };
+            return Err(keys.wrong(key, reason));
+        }
+        let pad_token_id = keys.token("pad_token_id")?;
         if let Some(id) = pad_token_id.filter(|id| *id as usize >= shape.vocab_size) {
             let size = shape.vocab_size;
             return Err(keys.wrong("pad_token_id", format!("{id} is outside the vocabulary of {size}")));
@@ -91,18 +96,27 @@ impl ModelConfig {
     }
 }
 
-/// The family that `model_type` names.
-fn family(families: &[&'static Family], keys: &Keys) -> Result<&'static Family, ModelError> {
-    let names: Vec<String> = families.iter().map(|family| format!("`{}`", family.model_type)).collect();
-    let known = match names.as_slice() {
+/// Names in a sentence, quoted.
+pub(super) fn in_words<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+    match names.as_slice() {
         [names @ .., last] if !names.is_empty() => format!("{} and {last}", names.join(", ")),
         names => names.concat(),
-    };
+    }
+}
+
+/// The family that `model_type` names.
+fn family(families: &[&'static Family], keys: &Keys) -> Result<&'static Family, ModelError> {
+    let known = in_words(families.iter().map(|family| family.model_type));
     match keys.string("model_type")? {
-        Some(name) => {
-            let found = families.iter().find(|family| family.model_type == name).copied();
-            found.ok_or_else(|| keys.wrong("model_type", format!("`{name}` is not supported; supported are {known}")))
-        }
+        Some(name) => families.iter().find(|family| family.model_type == name).copied().ok_or_else(|| {
+            let likeness = |family: &&Family| strsim::normalized_damerau_levenshtein(family.model_type, &name);
+            let nearest = families.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+            let nearest = nearest.filter(|family| likeness(family) > 0.4);
+            let nearest =
+                nearest.map_or_else(String::new, |family| format!("; the nearest is `{}`", family.model_type));
+            keys.wrong("model_type", format!("`{name}` is not supported{nearest}; supported are {known}"))
+        }),
         None => Err(keys.wrong("model_type", format!("it is missing; supported are {known}"))),
     }
 }

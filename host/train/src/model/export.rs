@@ -130,9 +130,8 @@ impl Model {
                 config.shift_remove("num_labels");
             }
             Task::CausalLm => {
-                if self.config.shape.language_head.is_some_and(|head| !head.tied)
-                    && config.get("tie_word_embeddings") == Some(&json!(true))
-                {
+                let says = self.config.family.filled(&config).get("tie_word_embeddings") == Some(&json!(true));
+                if self.config.shape.language_head.is_some_and(|head| !head.tied) && says {
                     config.insert("tie_word_embeddings".into(), json!(false));
                 }
             }

@@ -9,7 +9,7 @@ use burn::tensor::Tensor;
 use retune_tensor::AnyTensor;
 
 use super::Layout;
-use super::network::Output;
+use super::head::Output;
 
 /// What one forward pass gives.
 #[derive(Clone, Debug)]

@@ -12,7 +12,7 @@ use super::inventory::{Entry, Start};
 /// The values a new model has there, as Hugging Face initialises it; `deviation` is the config's `initializer_range`.
 pub(super) fn start(entry: &Entry, deviation: f64, seed: u64) -> Vec<f32> {
     match entry.start {
-        Start::Normal => normal(entry, deviation, seed),
+        Start::Normal | Start::NormalTransposed => normal(entry, deviation, seed),
         Start::Embedding { padding } => {
             let mut values = normal(entry, deviation, seed);
             let width = entry.shape[1];
@@ -29,6 +29,7 @@ pub(super) fn start(entry: &Entry, deviation: f64, seed: u64) -> Vec<f32> {
 /// New values on request. Vectors are not drawn: biases start at zero, norms at one.
 pub(super) fn scheme(entry: &Entry, scheme: InitScheme, seed: u64) -> Vec<f32> {
     let (out, input) = match entry.shape[..] {
+        [input, out] if entry.start == Start::NormalTransposed => (out as f64, input as f64),
         [out, input] => (out as f64, input as f64),
         _ => (0.0, 0.0),
     };

@@ -182,6 +182,21 @@ impl Input {
         })
     }
 
+    /// `[tokens]`: positions of a model in which they count the tokens that are not padding, from behind its id on.
+    pub(super) fn positions_after(&self, padding: u32) -> Vec<i64> {
+        let first = i64::from(padding) + 1;
+        let mut places = Vec::with_capacity(self.layout.tokens());
+        for span in self.layout.spans() {
+            let mut next = first;
+            for token in span {
+                let pads = self.padding.get(token).copied().unwrap_or(false);
+                places.push(if pads { first - 1 } else { next });
+                next += i64::from(!pads);
+            }
+        }
+        places
+    }
+
     /// The padded tensors that somebody has asked for.
     #[cfg(test)]
     pub(crate) fn asked_for(&self) -> Vec<&'static str> {

@@ -17,7 +17,9 @@ pub(super) enum Start {
         /// The row that stays zero.
         padding: Option<u32>,
     },
-    /// Biases.
+    /// The same of a matrix that is stored `[in, out]`.
+    NormalTransposed,
+    /// Biases, and scales that are added to one.
     Zeros,
     /// Norms.
     Ones,
@@ -60,6 +62,11 @@ impl Inventory {
         self.add(name.into(), vec![out, input], Start::Normal)
     }
 
+    /// `[in, out]`, normal.
+    pub(super) fn transposed_matrix(&mut self, name: impl Into<String>, out: usize, input: usize) -> usize {
+        self.add(name.into(), vec![input, out], Start::NormalTransposed)
+    }
+
     /// `[rows, width]`, normal but for the padding row.
     pub(super) fn table(&mut self, name: impl Into<String>, rows: usize, width: usize, padding: Option<u32>) -> usize {
         self.add(name.into(), vec![rows, width], Start::Embedding { padding })
@@ -67,6 +74,11 @@ impl Inventory {
 
     /// `[width]`, zeros.
     pub(super) fn bias(&mut self, name: impl Into<String>, width: usize) -> usize {
+        self.add(name.into(), vec![width], Start::Zeros)
+    }
+
+    /// `[width]`, zeros: a scale less one.
+    pub(super) fn added_scale(&mut self, name: impl Into<String>, width: usize) -> usize {
         self.add(name.into(), vec![width], Start::Zeros)
     }
 

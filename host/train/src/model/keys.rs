@@ -92,6 +92,56 @@ impl Keys<'_> {
         Ok(id.and_then(|n| u32::try_from(n).ok()))
     }
 
+    /// Texts.
+    ///
+    /// # Errors
+    /// When it is of another kind.
+    pub fn texts(&self, key: &str) -> Result<Option<Vec<String>>, ModelError> {
+        let text = |v: &Value| v.as_str().map(str::to_owned);
+        self.typed(key, "a list of texts", |v| v.as_array()?.iter().map(text).collect())
+    }
+
+    /// Whole numbers.
+    ///
+    /// # Errors
+    /// When it is of another kind.
+    pub fn sizes(&self, key: &str) -> Result<Option<Vec<usize>>, ModelError> {
+        let size = |v: &Value| v.as_u64().and_then(|n| usize::try_from(n).ok());
+        self.typed(key, "a list of whole numbers", |v| v.as_array()?.iter().map(size).collect())
+    }
+
+    /// Finite numbers.
+    ///
+    /// # Errors
+    /// When it is of another kind.
+    pub fn numbers(&self, key: &str) -> Result<Option<Vec<f64>>, ModelError> {
+        let number = |v: &Value| v.as_f64().filter(|x| x.is_finite());
+        self.typed(key, "a list of numbers", |v| v.as_array()?.iter().map(number).collect())
+    }
+
+    /// An object's own keys, which stand `within` it in messages.
+    ///
+    /// # Errors
+    /// When it is of another kind.
+    pub fn object(&self, key: &str, within: &'static str) -> Result<Option<Self>, ModelError> {
+        match self.map.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Object(map)) => Ok(Some(Self { map, path: self.path, within })),
+            Some(other) => Err(self.wrong(key, format!("expected an object, found {other}"))),
+        }
+    }
+
+    /// The width of each of the heads that share the hidden width; both with the key that says it.
+    ///
+    /// # Errors
+    /// When they do not divide it.
+    pub fn head_width(&self, heads: (&str, usize), hidden: (&str, usize)) -> Result<usize, ModelError> {
+        if heads.1 > 0 && hidden.1.is_multiple_of(heads.1) {
+            return Ok(hidden.1 / heads.1);
+        }
+        Err(self.wrong(heads.0, format!("{} heads do not divide {} {}", heads.1, hidden.0, hidden.1)))
+    }
+
     /// What the text stands for in `table`.
     ///
     /// # Errors

@@ -40,6 +40,7 @@ mod export;
 pub mod family;
 mod fingerprint;
 mod forward;
+mod head;
 mod initial;
 mod input;
 mod inventory;

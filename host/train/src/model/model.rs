@@ -27,7 +27,7 @@ pub fn task_of_checkpoint(directory: &Path) -> Result<Task, ModelError> {
     let architecture = config.architectures.first().map_or("", String::as_str);
     let refuse =
         |key: &str, reason: String| Err(ModelError::Config { path: config.path.clone(), key: key.into(), reason });
-    let Some(kind) = TaskKind::of_class(architecture) else {
+    let Some(kind) = config.family.task_of(architecture) else {
         let known: Vec<String> = TaskKind::ALL.iter().map(|kind| format!("…{}", kind.info().class_suffix)).collect();
         let known = known.join(" or ");
         return refuse("architectures", format!("`{architecture}` is not a task model; expected {known}"));

@@ -8,20 +8,19 @@
 
 use burn::tensor::Tensor;
 use retune_roles::LayerKind;
-use retune_tensor::AnyTensor;
 
 use super::dropout::Dropout;
+use super::head::{Head, Output};
 use super::inventory::Inventory;
 use super::layout::indices;
 use super::mask::Site;
-use super::nn::{Attention, Documents, Embedding, FeedForward, Linear, Norm, Rope, Stream, lookup};
+use super::nn::{Attention, Documents, Embedding, FeedForward, Norm, Rope, Stream};
 use super::rotary::Rotary;
-use super::shape::{LanguageHeadShape, NormPlacement, Pooling, Shape};
+use super::shape::{LanguageHeadShape, NormPlacement, Shape};
 use super::{Input, Weights};
 
-/// Dropout sites: embeddings and classifier first, then three in each block.
+/// Dropout sites: embeddings and heads first, then four in each block.
 const EMBEDDINGS: Site = 0;
-const CLASSIFIER: Site = 1;
 const PER_BLOCK: Site = 4;
 
 /// What a network is for.
@@ -33,51 +32,45 @@ pub(super) enum Purpose {
     Language(LanguageHeadShape),
 }
 
-/// What a network computes.
-pub(super) struct Output {
-    /// `[documents, classes]`, or `[sequences, longest, vocab]`.
-    pub(super) logits: AnyTensor,
-    /// `[tokens, hidden]`.
-    pub(super) hidden: Tensor<2>,
-    /// `[documents, hidden]`: what the classifier reads, before its dropout.
-    pub(super) pooled: Option<Tensor<2>>,
-}
-
 /// The parts of a model, each with the indices of its parameters.
 #[derive(Clone, Debug)]
 pub(super) struct Network {
     tokens: Embedding,
+    embedding_scale: Option<f64>,
     positions: Option<Embedding>,
+    /// Of a model whose positions begin behind it.
+    positions_after: Option<u32>,
     segments: Option<Embedding>,
     embedding_norm: Option<Norm>,
     embedding_dropout: f64,
-    rotary: Option<(usize, Rotary)>,
+    head_dim: usize,
+    /// Different ones; a block knows which is its.
+    rotaries: Vec<Rotary>,
     blocks: Vec<Block>,
     last_norm: Option<Norm>,
     head: Head,
 }
 
 #[derive(Clone, Debug)]
-enum Head {
-    Language(Linear),
-    Classifier {
-        pooling: Pooling,
-        /// Before the classifier, with tanh.
-        pooler: Option<Linear>,
-        classifier: Linear,
-        dropout: f64,
-    },
-}
-
-#[derive(Clone, Debug)]
 struct Block {
     attention: Attention,
-    attention_norm: Norm,
+    attention_norm: Option<Norm>,
     feed_forward: FeedForward,
     feed_forward_norm: Norm,
-    placement: NormPlacement,
-    dropout: f64,
+    norms: BlockNorms,
+    /// Of those of the network.
+    rotary: Option<usize>,
+    dropout: [f64; 2],
     site: Site,
+}
+
+/// [`NormPlacement`] with the norms that it names.
+#[derive(Clone, Debug)]
+enum BlockNorms {
+    Before,
+    After,
+    OfOutput,
+    Around([Norm; 2]),
 }
 
 impl Network {
@@ -99,8 +92,17 @@ impl Network {
         let positions = embeddings.positions.map(|called| table(called, shape.max_position_embeddings));
         let segments = embeddings.segments.map(|(called, count)| table(called, count));
         let embedding_norm = embeddings.norm.map(|called| Norm::describe(inventory, &name(called), hidden, shape.norm));
+        let mut rotaries: Vec<Rotary> = Vec::new();
         let blocks = (0..shape.num_hidden_layers)
-            .map(|i| Block::describe(shape, &format!("{prefix}{}.{i}", shape.blocks), i, inventory))
+            .map(|i| {
+                let rotary = shape.attention.rotary.get(i).and_then(Option::as_ref).map(|rotary| {
+                    rotaries.iter().position(|known| known == rotary).unwrap_or_else(|| {
+                        rotaries.push(rotary.clone());
+                        rotaries.len() - 1
+                    })
+                });
+                Block::describe(shape, &format!("{prefix}{}.{i}", shape.blocks), (i, rotary), inventory)
+            })
             .collect();
 
         let mut depth = shape.num_hidden_layers + 1;
@@ -110,36 +112,19 @@ impl Network {
             Norm::describe(inventory, &name(called), hidden, shape.norm)
         });
         let head = match purpose {
-            Purpose::Language(head) if head.tied => Head::Language(Linear::tied(tokens.table())),
-            Purpose::Language(head) => {
-                inventory.layer(head.name, depth, LayerKind::Head);
-                Head::Language(Linear::describe(inventory, head.name, hidden, shape.vocab_size, false))
-            }
-            Purpose::Classify(classes) => {
-                let pooler = match shape.classifier.pooling {
-                    Pooling::FirstToken { layer, projection } => {
-                        inventory.layer(name(layer), depth, LayerKind::Head);
-                        Some(Linear::describe(inventory, &name(projection), hidden, hidden, true))
-                    }
-                    Pooling::LastToken => None,
-                };
-                let classifier = shape.classifier;
-                inventory.layer(classifier.name, depth, LayerKind::Head);
-                Head::Classifier {
-                    pooling: classifier.pooling,
-                    pooler,
-                    classifier: Linear::describe(inventory, classifier.name, hidden, classes, classifier.bias),
-                    dropout: classifier.dropout,
-                }
-            }
+            Purpose::Language(head) => Head::language(head, shape, &tokens, depth, inventory),
+            Purpose::Classify(classes) => Head::classifier(classes, shape, prefix, depth, inventory),
         };
         Self {
             tokens,
+            embedding_scale: embeddings.scale,
             positions,
+            positions_after: embeddings.positions_after,
             segments,
             embedding_norm,
             embedding_dropout: embeddings.dropout,
-            rotary: shape.attention.rotary.clone().map(|rotary| (shape.attention.head_dim, rotary)),
+            head_dim: shape.attention.head_dim,
+            rotaries,
             blocks,
             last_norm,
             head,
@@ -153,46 +138,35 @@ impl Network {
         let mut stream = Stream::new(dropout.lines(x, self.embedding_dropout, EMBEDDINGS));
 
         let documents: Documents = layout.spans().collect();
-        let rope = self.rotary.as_ref().map(|(width, rotary)| Rope::new(layout, *width, rotary, device));
+        let ropes: Vec<Rope> =
+            self.rotaries.iter().map(|rotary| Rope::new(layout, self.head_dim, rotary, device)).collect();
         for block in &self.blocks {
-            stream = block.forward(weights, stream, &documents, rope.as_ref(), dropout);
+            let rope = block.rotary.map(|index| &ropes[index]);
+            stream = block.forward(weights, stream, &documents, rope, dropout);
         }
         let x = match &self.last_norm {
             Some(norm) => stream.normed(norm, weights).0,
             None => stream.states(),
         };
-        match &self.head {
-            Head::Language(head) => Output { logits: head.lazy(weights, x.clone(), layout), hidden: x, pooled: None },
-            Head::Classifier { pooling, pooler, classifier, dropout: probability } => {
-                let starts = layout.spans().map(|span| span.start);
-                let places = match pooling {
-                    Pooling::FirstToken { .. } => starts.map(|start| start as i64).collect(),
-                    Pooling::LastToken => {
-                        let last = layout.rows().iter().map(|row| input.last_tokens()[*row]);
-                        starts.zip(last).map(|(start, last)| (start + last) as i64).collect()
-                    }
-                };
-                let read = lookup(x.clone(), indices(places, device));
-                let pooled = match pooler {
-                    Some(pooler) => pooler.forward(weights, read).tanh(),
-                    None => read,
-                };
-                let kept = dropout.lines(pooled.clone(), *probability, CLASSIFIER);
-                let logits = AnyTensor::from(classifier.forward(weights, kept));
-                Output { logits, hidden: x, pooled: Some(pooled) }
-            }
-        }
+        self.head.forward(weights, x, input, dropout)
     }
 
     /// `[tokens, hidden]`: the sum of the tables, and its norm.
     fn embed(&self, weights: &Weights, input: &Input) -> Tensor<2> {
-        let mut x = self.tokens.forward(weights, input.input_ids.clone());
-        if weights.learns(self.tokens.table())
-            && let Some(padding) = input.padding()
-        {
-            // As `padding_idx` of torch: the row learns nothing from where it is read, whatever else the token means.
-            let shape = x.dims();
-            x = x.clone().mask_where(padding.unsqueeze_dim::<2>(1).expand(shape), x.detach());
+        // As `padding_idx` of torch: the row learns nothing from where it is read, whatever else the token means.
+        let read = |table: &Embedding, ids| {
+            let x = table.forward(weights, ids);
+            match input.padding().filter(|_| weights.learns(table.table())) {
+                Some(padding) => {
+                    let shape = x.dims();
+                    x.clone().mask_where(padding.unsqueeze_dim::<2>(1).expand(shape), x.detach())
+                }
+                None => x,
+            }
+        };
+        let mut x = read(&self.tokens, input.input_ids.clone());
+        if let Some(scale) = self.embedding_scale {
+            x = x * scale;
         }
         // transformers adds segments before positions; the order matters to the last bit.
         if let Some(segments) = &self.segments {
@@ -202,8 +176,13 @@ impl Network {
             };
         }
         if let Some(positions) = &self.positions {
-            let places = input.layout().positions().iter().map(|position| i64::from(*position)).collect();
-            x = x + positions.forward(weights, indices(places, input.device()));
+            x = x + match self.positions_after {
+                Some(padding) => read(positions, indices(input.positions_after(padding), input.device())),
+                None => {
+                    let places = input.layout().positions().iter().map(|position| i64::from(*position)).collect();
+                    positions.forward(weights, indices(places, input.device()))
+                }
+            };
         }
         match &self.embedding_norm {
             Some(norm) => norm.forward(weights, x),
@@ -213,21 +192,34 @@ impl Network {
 }
 
 impl Block {
-    fn describe(shape: &Shape, name: &str, index: usize, inventory: &mut Inventory) -> Self {
-        let hidden = shape.hidden_size;
-        inventory.layer(format!("{name}.{}", shape.attention.layer), index + 1, LayerKind::Attention);
-        let attention = Attention::describe(inventory, (name, index), hidden, &shape.attention, shape.norm);
+    fn describe(shape: &Shape, name: &str, (index, rotary): (usize, Option<usize>), inventory: &mut Inventory) -> Self {
         let norm = |inventory: &mut Inventory, called: &str| {
-            Norm::describe(inventory, &format!("{name}.{called}"), hidden, shape.norm)
+            Norm::describe(inventory, &format!("{name}.{called}"), shape.hidden_size, shape.norm)
         };
-        let attention_norm = norm(inventory, shape.attention.norm);
+        inventory.layer(format!("{name}.{}", shape.attention.layer), index + 1, LayerKind::Attention);
+        let attention = Attention::describe(inventory, (name, index), shape);
+        let unnormed = shape.first_unnormed && index == 0;
+        let attention_norm = (!unnormed).then(|| norm(inventory, shape.attention.norm));
+        let around = match shape.placement {
+            NormPlacement::Around { attention, feed_forward } => Some((norm(inventory, attention), feed_forward)),
+            _ => None,
+        };
         inventory.layer(format!("{name}.{}", shape.feed_forward.layer), index + 1, LayerKind::Mlp);
+        let feed_forward = FeedForward::describe(inventory, name, shape);
+        let feed_forward_norm = norm(inventory, shape.feed_forward.norm);
+        let norms = match (around, shape.placement) {
+            (Some((attention, called)), _) => BlockNorms::Around([attention, norm(inventory, called)]),
+            (None, NormPlacement::After) => BlockNorms::After,
+            (None, NormPlacement::OfOutput) => BlockNorms::OfOutput,
+            (None, _) => BlockNorms::Before,
+        };
         Self {
             attention,
             attention_norm,
-            feed_forward: FeedForward::describe(inventory, name, hidden, &shape.feed_forward),
-            feed_forward_norm: norm(inventory, shape.feed_forward.norm),
-            placement: shape.placement,
+            feed_forward,
+            feed_forward_norm,
+            norms,
+            rotary,
             dropout: shape.dropout,
             site: PER_BLOCK * (index as Site + 1),
         }
@@ -241,22 +233,46 @@ impl Block {
         rope: Option<&Rope>,
         dropout: &Dropout,
     ) -> Stream {
-        let dropped = |site| dropout.of_tokens(self.dropout, site);
+        let attended = || dropout.of_tokens(self.dropout[0], self.site + 1);
+        let fed = || dropout.of_tokens(self.dropout[1], self.site + 2);
         let attend = |x| self.attention.forward(weights, x, documents, rope, dropout, self.site);
-        let feed = |x| self.feed_forward.forward(weights, x);
-        match self.placement {
-            NormPlacement::Before => {
-                let (normed, stream) = stream.normed(&self.attention_norm, weights);
-                let stream = stream.plus(attend(normed), dropped(self.site + 1));
-                let (normed, stream) = stream.normed(&self.feed_forward_norm, weights);
-                stream.plus(feed(normed), dropped(self.site + 2))
+        let feed = |x| self.feed_forward.forward(weights, x, dropout, self.site + 3);
+        let normed = |norm: &Option<Norm>, stream: Stream| match norm {
+            Some(norm) => stream.normed(norm, weights),
+            None => stream.read(),
+        };
+        let of = |norm: &Option<Norm>, x| match norm {
+            Some(norm) => norm.forward(weights, x),
+            None => x,
+        };
+        match &self.norms {
+            BlockNorms::Before => {
+                let (x, stream) = normed(&self.attention_norm, stream);
+                let stream = stream.plus(attend(x), attended());
+                let (x, stream) = stream.normed(&self.feed_forward_norm, weights);
+                stream.plus(feed(x), fed())
             }
-            NormPlacement::After => {
+            BlockNorms::After => {
                 let x = stream.states();
-                let attended = attend(x.clone());
-                let x = self.attention_norm.of_sum(weights, attended, x, dropped(self.site + 1));
-                let fed = feed(x.clone());
-                Stream::new(self.feed_forward_norm.of_sum(weights, fed, x, dropped(self.site + 2)))
+                let added = attend(x.clone());
+                let x = match &self.attention_norm {
+                    Some(norm) => norm.of_sum(weights, added, x, attended()),
+                    None => Stream::new(x).plus(added, attended()).states(),
+                };
+                let added = feed(x.clone());
+                Stream::new(self.feed_forward_norm.of_sum(weights, added, x, fed()))
+            }
+            BlockNorms::OfOutput => {
+                let (x, stream) = stream.read();
+                let stream = stream.plus(of(&self.attention_norm, attend(x)), attended());
+                let (x, stream) = stream.read();
+                stream.plus(self.feed_forward_norm.forward(weights, feed(x)), fed())
+            }
+            BlockNorms::Around([second_attention, second_feed_forward]) => {
+                let (x, stream) = normed(&self.attention_norm, stream);
+                let stream = stream.plus(second_attention.forward(weights, attend(x)), attended());
+                let (x, stream) = stream.normed(&self.feed_forward_norm, weights);
+                stream.plus(second_feed_forward.forward(weights, feed(x)), fed())
             }
         }
     }

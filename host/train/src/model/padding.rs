@@ -44,7 +44,9 @@ impl Model {
     }
 
     fn lacks_padding(&self) -> bool {
-        let named = self.config.raw.get("pad_token_id").and_then(Value::as_u64);
+        // What transformers takes where the config is silent is as good as named.
+        let filled = self.config.family.filled(&self.config.raw);
+        let named = filled.get("pad_token_id").and_then(Value::as_u64);
         let classifies = matches!(self.task, Task::SequenceClassification { .. });
         classifies && self.config.shape.classifier.pooling == Pooling::LastToken && named.is_none()
     }

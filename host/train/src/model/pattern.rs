@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 use globset::{GlobBuilder, GlobMatcher};
 
 /// What base models are called inside task models.
-const BASE_PREFIXES: [&str; 2] = ["bert.", "model."];
+const BASE_PREFIXES: [&str; 5] = ["bert.", "distilbert.", "model.", "roberta.", "transformer."];
 
 /// The most numbers a `{a..b}` may stand for.
 const LONGEST_RANGE: u64 = 10_000;

@@ -3,8 +3,8 @@
 //! Pair `i` of a head turns by `position * frequency(i)`; unscaled, the frequency is `theta^(-2i / head_dim)`.
 //! The formulas are those of `ROPE_INIT_FUNCTIONS` in transformers, computed in float64 and rounded once.
 //!
-//! `dynamic` depends on a length. transformers takes the longest row of the batch; here every document has its
-//! own, so that a row's result does not depend on the rows beside it. A row alone gets the same numbers in both.
+//! `dynamic` and `longrope` depend on a length. transformers takes the longest row of the batch; here every document has
+//! its own, so that a row's result does not depend on the rows beside it. A row alone gets the same numbers in both.
 
 use std::f64::consts::TAU;
 
@@ -20,6 +20,8 @@ pub struct Rotary {
     pub theta: f64,
     /// How they are scaled.
     pub scaling: RopeScaling,
+    /// The share of a head that turns, from its beginning; the rest has no positions (Phi-4-mini).
+    pub share: f64,
 }
 
 /// How frequencies are scaled: `rope_type` and its settings.
@@ -65,13 +67,26 @@ pub enum RopeScaling {
         /// Positions that the model was trained with.
         trained: usize,
     },
+    /// Each pair divided by a factor of its own, of one list within the trained positions and of another one in longer
+    /// documents (Ding et al. 2024).
+    LongRope {
+        /// Factors within the trained positions.
+        short: Vec<f64>,
+        /// Factors of longer documents.
+        long: Vec<f64>,
+        /// What cosines and sines are multiplied by.
+        attention_factor: f64,
+        /// Positions that the model was trained with.
+        trained: usize,
+    },
 }
 
-/// The inverse frequencies of the pairs, `[head_dim / 2]`, in radians per position, and what cosines and sines are
-/// multiplied by; `longest` is the length of the document in tokens, which only `dynamic` reads.
-pub fn frequencies(head_dim: usize, theta: f64, scaling: &RopeScaling, longest: usize) -> (Vec<f32>, f32) {
-    let dim = head_dim as f64;
-    let plain = |theta: f64| (0..head_dim / 2).map(move |i| 1.0 / theta.powf(2.0 * i as f64 / dim));
+/// The inverse frequencies of the pairs of `width` components that turn, `[width / 2]`, in radians per position, and what
+/// cosines and sines are multiplied by; `longest` is the length of the document in tokens, which only `dynamic` and
+/// `longrope` read.
+pub fn frequencies(width: usize, theta: f64, scaling: &RopeScaling, longest: usize) -> (Vec<f32>, f32) {
+    let dim = width as f64;
+    let plain = |theta: f64| (0..width.div_ceil(2)).map(move |i| 1.0 / theta.powf(2.0 * i as f64 / dim));
     let (scaled, attention): (Vec<f64>, f64) = match *scaling {
         RopeScaling::Default => (plain(theta).collect(), 1.0),
         RopeScaling::Linear { factor } => (plain(theta).map(|frequency| frequency / factor).collect(), 1.0),
@@ -101,14 +116,23 @@ pub fn frequencies(head_dim: usize, theta: f64, scaling: &RopeScaling, longest: 
             });
             (smoothed.collect(), 1.0)
         }
+        RopeScaling::LongRope { ref short, ref long, attention_factor, trained } => {
+            let factors = if longest > trained { long } else { short };
+            (plain(theta).zip(factors).map(|(frequency, factor)| frequency / factor).collect(), attention_factor)
+        }
     };
     (scaled.into_iter().map(|frequency| frequency as f32).collect(), attention as f32)
 }
 
 impl Rotary {
+    /// Components that turn of a head of this width.
+    pub fn width(&self, head_dim: usize) -> usize {
+        (head_dim as f64 * self.share) as usize
+    }
+
     /// Whether frequencies are those of a document and not of the model.
     pub(super) fn depends_on_length(&self) -> bool {
-        matches!(self.scaling, RopeScaling::Dynamic { .. })
+        matches!(self.scaling, RopeScaling::Dynamic { .. } | RopeScaling::LongRope { .. })
     }
 
     /// The longest row where it is not the model's `max_position_embeddings`: `dynamic` is for rows that are longer.
@@ -119,46 +143,116 @@ impl Rotary {
         }
     }
 
-    /// Of `rope_theta` and `rope_scaling` (transformers 4), or `rope_parameters` with both inside (transformers 5);
-    /// `positions` is the config's `max_position_embeddings`.
+    /// Why it cannot turn heads of this width, when it cannot.
+    pub(super) fn misfit(&self, head_dim: usize) -> Option<String> {
+        let pairs = self.width(head_dim).div_ceil(2);
+        if pairs == 0 || 2 * pairs > head_dim {
+            return Some(format!("{} of a head of {head_dim} is not a number of pairs within it", self.share));
+        }
+        let RopeScaling::LongRope { short, long, .. } = &self.scaling else { return None };
+        let lists = [("short_factor", short), ("long_factor", long)];
+        let (name, list) = lists.into_iter().find(|(_, list)| list.len() != pairs)?;
+        Some(format!("{name} has {} factors, but {pairs} pairs of a head of {head_dim} turn", list.len()))
+    }
+
+    /// Of `rope_theta` and `rope_scaling` (transformers 4), or `rope_parameters` with both inside (transformers 5).
     ///
     /// # Errors
     /// Names a `rope_type` that is not supported, and a setting that is missing or of another kind.
-    pub fn read(keys: &Keys, positions: usize) -> Result<Self, ModelError> {
-        let mut rotary =
-            Self { theta: keys.positive("rope_theta")?.unwrap_or(10_000.0), scaling: RopeScaling::Default };
-        let whole = |keys: &Keys| match keys.positive("partial_rotary_factor")? {
-            Some(factor) if factor != 1.0 => Err(keys.wrong("partial_rotary_factor", "only 1 is supported")),
-            _ => Ok(()),
-        };
-        whole(keys)?;
-        // Here, and not inside, is where some configs name the length before scaling.
-        let outside = keys.optional_size("original_max_position_embeddings")?;
-        for block in ["rope_scaling", "rope_parameters"] {
-            let inside = match keys.map.get(block) {
-                None | Some(Value::Null) => continue,
-                Some(Value::Object(inside)) => inside,
-                Some(other) => return Err(keys.wrong(block, format!("expected an object, found {other}"))),
-            };
-            if let Some((name, _)) = inside.iter().find(|(_, value)| value.is_object()) {
-                return Err(keys.wrong(block, format!("settings of its own for `{name}` are not supported")));
-            }
-            let within = Keys { map: inside, path: keys.path, within: block };
-            whole(&within)?;
-            rotary.theta = within.positive("rope_theta")?.unwrap_or(rotary.theta);
-            let trained = outside.or(within.optional_size("original_max_position_embeddings")?).unwrap_or(positions);
-            if trained == 0 {
-                return Err(within.wrong("original_max_position_embeddings", "it must be positive"));
-            }
-            rotary.scaling = scaling(&within, positions, trained)?.unwrap_or(rotary.scaling);
+    pub fn read(keys: &Keys) -> Result<Self, ModelError> {
+        let rotary = Self::read_partial(keys)?;
+        if rotary.share != 1.0 {
+            return Err(keys.wrong("partial_rotary_factor", "only 1 is supported"));
         }
         Ok(rotary)
+    }
+
+    /// The same with a `partial_rotary_factor`.
+    ///
+    /// # Errors
+    /// Those of [`Rotary::read`].
+    pub fn read_partial(keys: &Keys) -> Result<Self, ModelError> {
+        let mut rotary = Self::plain(keys.positive("rope_theta")?.unwrap_or(10_000.0));
+        rotary.share = share(keys)?.unwrap_or(1.0);
+        for block in ["rope_scaling", "rope_parameters"] {
+            let Some(inside) = keys.object(block, block)? else { continue };
+            if let Some((name, _)) = inside.map.iter().find(|(_, value)| value.is_object()) {
+                return Err(keys.wrong(block, format!("settings of its own for `{name}` are not supported")));
+            }
+            rotary.take(keys, &inside)?;
+        }
+        Ok(rotary)
+    }
+
+    /// Of the blocks of one kind, `full_attention` or `sliding_attention`: of `rope_parameters` with an object for each kind
+    /// (transformers 5), or of the key for their base and, when they are `scaled` by it, `rope_scaling` (transformers 4).
+    ///
+    /// # Errors
+    /// Those of [`Rotary::read`].
+    pub fn read_kind(
+        keys: &Keys,
+        kind: &'static str,
+        (theta_key, theta): (&str, f64),
+        scaled: bool,
+    ) -> Result<Self, ModelError> {
+        const KINDS: [(&str, &str); 2] = [
+            ("full_attention", "rope_parameters.full_attention"),
+            ("sliding_attention", "rope_parameters.sliding_attention"),
+        ];
+        let mut rotary = Self::plain(keys.positive(theta_key)?.unwrap_or(theta));
+        if let Some(all) = keys.object("rope_parameters", "rope_parameters")? {
+            if let Some(name) = all.map.keys().find(|name| KINDS.iter().all(|(kind, _)| kind != name)) {
+                let reason = "it is not a kind of blocks; expected full_attention or sliding_attention";
+                return Err(all.wrong(name, reason));
+            }
+            let within = KINDS.iter().find(|(known, _)| *known == kind).map_or(kind, |(_, within)| within);
+            if let Some(inside) = all.object(kind, within)? {
+                rotary.take(keys, &inside)?;
+            }
+        }
+        if let Some(inside) = keys.object("rope_scaling", "rope_scaling")?.filter(|_| scaled) {
+            rotary.take(keys, &inside)?;
+        }
+        if rotary.share != 1.0 {
+            return Err(keys.wrong("partial_rotary_factor", "only 1 is supported"));
+        }
+        Ok(rotary)
+    }
+
+    /// Unscaled, of whole heads.
+    fn plain(theta: f64) -> Self {
+        Self { theta, scaling: RopeScaling::Default, share: 1.0 }
+    }
+
+    /// Changes what one object of settings speaks of; `keys` is the `config.json` it stands in.
+    fn take(&mut self, keys: &Keys, inside: &Keys) -> Result<(), ModelError> {
+        let positions = keys.size("max_position_embeddings")?;
+        // Here, and not inside, is where some configs name the length before scaling.
+        let outside = keys.optional_size("original_max_position_embeddings")?;
+        self.share = share(inside)?.unwrap_or(self.share);
+        self.theta = inside.positive("rope_theta")?.unwrap_or(self.theta);
+        let trained = outside.or(inside.optional_size("original_max_position_embeddings")?).unwrap_or(positions);
+        if trained == 0 {
+            return Err(inside.wrong("original_max_position_embeddings", "it must be positive"));
+        }
+        self.scaling = scaling(inside, positions, trained)?.unwrap_or(self.scaling.clone());
+        Ok(())
+    }
+}
+
+/// The share of a head that turns.
+fn share(keys: &Keys) -> Result<Option<f64>, ModelError> {
+    match keys.positive("partial_rotary_factor")? {
+        Some(share) if share > 1.0 => {
+            Err(keys.wrong("partial_rotary_factor", format!("expected at most 1, found {share}")))
+        }
+        share => Ok(share),
     }
 }
 
 /// What one object of settings says; `None` without a type.
 fn scaling(keys: &Keys, positions: usize, trained: usize) -> Result<Option<RopeScaling>, ModelError> {
-    const TYPES: [&str; 5] = ["default", "linear", "dynamic", "yarn", "llama3"];
+    const TYPES: [&str; 7] = ["default", "linear", "dynamic", "yarn", "llama3", "longrope", "su"];
     let key = if keys.string("rope_type")?.is_some() { "rope_type" } else { "type" };
     keys.only(key, &TYPES)?;
     let needed =
@@ -197,6 +291,25 @@ fn scaling(keys: &Keys, positions: usize, trained: usize) -> Result<Option<RopeS
                 return Err(keys.wrong("high_freq_factor", reason));
             }
             RopeScaling::Llama3 { factor: factor()?, low_freq_factor, high_freq_factor, trained }
+        }
+        // The second is what it was called at first.
+        Some("longrope" | "su") => {
+            let list = |key: &str| match keys.numbers(key)? {
+                Some(list) if list.iter().all(|factor| *factor > 0.0) => Ok(list),
+                Some(_) => Err(keys.wrong(key, "expected positive numbers")),
+                None => Err(keys.wrong(key, "it is missing; this `rope_type` needs it")),
+            };
+            if trained < 2 {
+                return Err(keys.wrong("original_max_position_embeddings", "expected at least 2"));
+            }
+            let factor = keys.positive("factor")?.unwrap_or(positions as f64 / trained as f64);
+            let implied = if factor <= 1.0 { 1.0 } else { (1.0 + factor.ln() / (trained as f64).ln()).sqrt() };
+            RopeScaling::LongRope {
+                short: list("short_factor")?,
+                long: list("long_factor")?,
+                attention_factor: keys.positive("attention_factor")?.unwrap_or(implied),
+                trained,
+            }
         }
         Some(_) => RopeScaling::Default,
     }))

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use super::*;
 
 fn read(config: &Value, positions: usize) -> Rotary {
-    let map = config.as_object().unwrap();
-    Rotary::read(&Keys { map, path: Path::new("config.json"), within: "" }, positions).unwrap()
+    let mut map = config.as_object().unwrap().clone();
+    map.insert("max_position_embeddings".into(), positions.into());
+    Rotary::read(&Keys { map: &map, path: Path::new("config.json"), within: "" }).unwrap()
 }
 
 #[track_caller]

@@ -29,20 +29,39 @@ pub enum NormShape {
         /// Added to the variance.
         epsilon: f64,
     },
+    /// The same without the shift (ModernBERT).
+    Unshifted {
+        /// Added to the variance.
+        epsilon: f64,
+    },
     /// Root mean square one, then scale (Zhang and Sennrich 2019).
     Rms {
         /// Added to the mean square.
         epsilon: f64,
     },
+    /// The same with a scale of one plus the parameter, which starts at zero (Gemma).
+    RmsPlusOne {
+        /// Added to the mean square.
+        epsilon: f64,
+    },
 }
 
-/// Where a block's two norms stand.
+/// Where a block's norms stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NormPlacement {
     /// `x + f(norm(x))`: before attention and before the feed-forward half (Llama).
     Before,
     /// `norm(x + f(x))`: after each (BERT).
     After,
+    /// `x + norm(f(x))`: of what each adds (OLMo 2).
+    OfOutput,
+    /// `x + second(f(norm(x)))`: before each, and of what it adds (Gemma 2).
+    Around {
+        /// The norm of what attention adds.
+        attention: &'static str,
+        /// The norm of what the feed-forward half adds.
+        feed_forward: &'static str,
+    },
 }
 
 /// A model without its weights.
@@ -64,12 +83,16 @@ pub struct Shape {
     pub norm: NormShape,
     /// Where a block's norms stand.
     pub placement: NormPlacement,
+    /// The first block has no norm before its attention, because the embeddings have one (ModernBERT).
+    pub first_unnormed: bool,
+    /// Matrices of the blocks are stored `[in, out]`, the other way round than elsewhere (GPT-2).
+    pub transposed: bool,
     /// The first half of a block.
     pub attention: AttentionShape,
     /// The second half of a block.
     pub feed_forward: FeedForwardShape,
-    /// Dropout of what both halves add to the residual stream.
-    pub dropout: f64,
+    /// Dropout of what attention and the feed-forward half add to the residual stream.
+    pub dropout: [f64; 2],
     /// A norm after the last block, where there is one.
     pub last_norm: Option<&'static str>,
     /// How a row is classified.
@@ -83,8 +106,9 @@ pub struct Shape {
 impl Shape {
     /// The longest row that the model takes, in tokens.
     pub fn longest_row(&self) -> usize {
-        let rotary = self.attention.rotary.as_ref();
-        rotary.and_then(Rotary::longest_row).unwrap_or(self.max_position_embeddings)
+        let scaled = self.attention.rotary.iter().flatten().filter_map(Rotary::longest_row).max();
+        let unused = self.embeddings.positions_after.map_or(0, |padding| padding as usize + 1);
+        scaled.unwrap_or(self.max_position_embeddings).saturating_sub(unused)
     }
 }
 
@@ -95,8 +119,13 @@ pub struct EmbeddingsShape {
     pub layer: &'static str,
     /// The token table.
     pub tokens: &'static str,
+    /// What rows of the token table are multiplied by, where it is not one.
+    pub scale: Option<f64>,
     /// A table of learned positions, [`Shape::max_position_embeddings`] of them.
     pub positions: Option<&'static str>,
+    /// Positions count the tokens that are not this padding token, and begin behind its id; its own is its id, and
+    /// learns nothing (RoBERTa).
+    pub positions_after: Option<u32>,
     /// A table of segments, and how many it has.
     pub segments: Option<(&'static str, usize)>,
     /// A norm of the sum.
@@ -111,13 +140,13 @@ pub struct AttentionShape {
     /// The layer's name.
     pub layer: &'static str,
     /// Query, key and value projection.
-    pub projections: [&'static str; 3],
+    pub projections: Projections,
     /// The projection back to the residual stream.
     pub output: &'static str,
     /// The norm that belongs to it.
     pub norm: &'static str,
-    /// Norms of each query head and each key head, before positions turn them (Qwen 3).
-    pub head_norms: Option<[&'static str; 2]>,
+    /// Norms of queries and keys, before positions turn them.
+    pub query_key_norms: Option<QueryKeyNorms>,
     /// Query heads.
     pub num_attention_heads: usize,
     /// Key and value heads; divides the query heads.
@@ -130,12 +159,48 @@ pub struct AttentionShape {
     pub output_bias: bool,
     /// Whether a token sees only what is before it.
     pub causal: bool,
-    /// Positions by rotation, where they are not learned.
-    pub rotary: Option<Rotary>,
+    /// For each block its positions by rotation; `None`, or a list that ends before it: without.
+    pub rotary: Vec<Option<Rotary>>,
+    /// What scores are multiplied by; `None`: one over the root of the head's width.
+    pub scale: Option<f64>,
+    /// Scores of block `i` are divided by `i + 1` as well (a setting of GPT-2).
+    pub scale_by_depth: bool,
+    /// Scores become `cap tanh(score / cap)` (Gemma 2).
+    pub soft_cap: Option<f64>,
     /// For each block the tokens that one sees, itself included; `None`, or a list that ends before it: all.
     pub windows: Vec<Option<usize>>,
     /// Dropout of the probabilities.
     pub dropout: f64,
+}
+
+/// Query, key and value projection of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Projections {
+    /// One each.
+    Apart([&'static str; 3]),
+    /// One for all: queries, then keys, then values (Phi-3).
+    Fused(&'static str),
+}
+
+/// Norms of queries and of keys, and what each goes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueryKeyNorms {
+    /// Each head by itself (Qwen 3).
+    Heads([&'static str; 2]),
+    /// All heads together (OLMo 2).
+    Together([&'static str; 2]),
+}
+
+/// A second projection of the feed-forward half, through the non-linearity and multiplied with the other
+/// (Shazeer 2020).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    /// There is none: the projection itself goes through the non-linearity.
+    None,
+    /// A projection of this name.
+    Apart(&'static str),
+    /// The first half of what `up` gives (Phi-3).
+    Fused,
 }
 
 /// The feed-forward half of a block.
@@ -143,9 +208,8 @@ pub struct AttentionShape {
 pub struct FeedForwardShape {
     /// The layer's name.
     pub layer: &'static str,
-    /// A second projection, through the non-linearity and multiplied with `up` (Shazeer 2020); without one, `up`
-    /// itself goes through it.
-    pub gate: Option<&'static str>,
+    /// The second projection.
+    pub gate: Gate,
     /// The projection to the inner width.
     pub up: &'static str,
     /// The projection back.
@@ -158,20 +222,38 @@ pub struct FeedForwardShape {
     pub bias: bool,
     /// The non-linearity.
     pub activation: Activation,
+    /// Dropout of what goes back.
+    pub dropout: f64,
 }
 
-/// Which token a row is classified by.
+/// What of a row is classified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pooling {
-    /// The first, through a projection and tanh.
-    FirstToken {
-        /// The layer's name.
-        layer: &'static str,
-        /// The projection.
-        projection: &'static str,
-    },
+    /// The first token.
+    FirstToken,
     /// The last that is not the padding token.
     LastToken,
+    /// The mean of all tokens.
+    Mean,
+}
+
+/// A projection of what is classified, as wide as the residual stream.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PoolerShape {
+    /// The layer's name.
+    pub layer: &'static str,
+    /// The projection.
+    pub projection: &'static str,
+    /// Both stand under the prefix of the base model.
+    pub in_base: bool,
+    /// Whether the projection has a bias.
+    pub bias: bool,
+    /// The non-linearity; `None`: tanh.
+    pub activation: Option<Activation>,
+    /// A norm of the result.
+    pub norm: Option<&'static str>,
+    /// The classifier's dropout falls on what the projection reads too (RoBERTa).
+    pub dropout: bool,
 }
 
 /// A head over classes.
@@ -183,15 +265,19 @@ pub struct ClassifierShape {
     pub bias: bool,
     /// What it reads.
     pub pooling: Pooling,
+    /// What is done to that before.
+    pub pooler: Option<PoolerShape>,
     /// Dropout of what it reads.
     pub dropout: f64,
 }
 
 /// A head over the vocabulary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LanguageHeadShape {
     /// The projection, without any prefix.
     pub name: &'static str,
     /// It is the token table.
     pub tied: bool,
+    /// Logits become `cap tanh(logit / cap)` (Gemma 2).
+    pub soft_cap: Option<f64>,
 }

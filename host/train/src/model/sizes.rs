@@ -52,11 +52,7 @@ impl Sizes {
         let hidden_size = keys.size("hidden_size")?;
         let head_dim = match width {
             Some(width) => width,
-            None if heads > 0 && hidden_size % heads == 0 => hidden_size / heads,
-            None => {
-                let reason = format!("{heads} heads do not divide hidden_size {hidden_size}");
-                return Err(keys.wrong("num_attention_heads", reason));
-            }
+            None => keys.head_width(("num_attention_heads", heads), ("hidden_size", hidden_size))?,
         };
         Ok(Self {
             vocab_size: keys.size("vocab_size")?,

@@ -101,8 +101,9 @@ impl TensorFiles {
                 continue;
             };
             used.insert(name);
+            // Not a projection before it, which says nothing of single classes.
             if entry.head
-                && !entry.name.starts_with(prefix)
+                && entry.name.strip_prefix(config.shape.classifier.name).is_some_and(|rest| rest.starts_with('.'))
                 && let Some(reason) = head_is_for_another_task(place, entry, config, task)
             {
                 plan.replaced.push((entry.name.clone(), reason));
@@ -120,8 +121,12 @@ impl TensorFiles {
             stored(place, name)?;
             plan.sources.push(Some(name.to_owned()));
         }
-        plan.unused =
-            self.places.keys().filter(|name| !used.contains(name.as_str()) && !derived(name)).cloned().collect();
+        plan.unused = self
+            .places
+            .keys()
+            .filter(|name| !used.contains(name.as_str()) && !derived(name, config))
+            .cloned()
+            .collect();
         Ok(plan)
     }
 
@@ -251,8 +256,9 @@ fn not_finite(place: &Place, name: &str, values: &[f32], first: usize) -> ModelE
 }
 
 /// Buffers that some versions of transformers save and every version recomputes.
-fn derived(name: &str) -> bool {
-    name.ends_with("embeddings.position_ids") || name.ends_with("rotary_emb.inv_freq")
+fn derived(name: &str, config: &ModelConfig) -> bool {
+    let general = ["embeddings.position_ids", "rotary_emb.inv_freq"];
+    general.iter().chain(config.family.buffers).any(|ending| name.ends_with(ending))
 }
 
 /// A classifier's rows mean its own labels: another set, or another order, needs another head.

@@ -5,36 +5,46 @@
 //! `output`); `bert.pooler` and `classifier`, the head, share the greatest depth.
 
 use super::Family;
+use super::decoder::ACTIVATIONS;
+use super::family::DefaultValue::Size;
 use crate::model::keys::Keys;
 use crate::model::shape::{
-    Activation, AttentionShape, ClassifierShape, EmbeddingsShape, FeedForwardShape, NormPlacement, NormShape, Pooling,
-    Shape,
+    Activation, AttentionShape, ClassifierShape, EmbeddingsShape, FeedForwardShape, Gate, NormPlacement, NormShape,
+    PoolerShape, Pooling, Projections, Shape,
 };
 use crate::model::{ModelError, Sizes};
 
+/// The names of BERT's first release, for TensorFlow.
+pub(super) const TENSORFLOW: &[(&str, &str)] =
+    &[("LayerNorm.weight", "LayerNorm.gamma"), ("LayerNorm.bias", "LayerNorm.beta")];
+
 pub(super) static BERT: Family = Family {
-    model_type: "bert",
-    class: "Bert",
-    prefix: "bert.",
-    // The names of the first release, for TensorFlow.
-    aliases: &[("LayerNorm.weight", "LayerNorm.gamma"), ("LayerNorm.bias", "LayerNorm.beta")],
-    pad_token_id: Some(0),
-    shape,
+    aliases: TENSORFLOW,
+    defaults: &[("pad_token_id", Size(0))],
+    ..Family::new("bert", "Bert", "bert.", shape)
 };
 
 fn shape(keys: &Keys) -> Result<Shape, ModelError> {
+    encoder(
+        keys,
+        PoolerShape {
+            layer: "pooler",
+            projection: "pooler.dense",
+            in_base: true,
+            bias: true,
+            activation: None,
+            norm: None,
+            dropout: false,
+        },
+    )
+}
+
+/// A BERT of these keys that classifies its first token by way of `pooler`.
+pub(super) fn encoder(keys: &Keys, pooler: PoolerShape) -> Result<Shape, ModelError> {
     let sizes = Sizes::read(keys)?;
     keys.only("position_embedding_type", &["absolute"])?;
     keys.must_be_off("is_decoder")?;
     keys.must_be_off("add_cross_attention")?;
-    let activations = [
-        ("gelu", Activation::Gelu),
-        ("gelu_new", Activation::GeluTanh),
-        ("gelu_pytorch_tanh", Activation::GeluTanh),
-        ("relu", Activation::Relu),
-        ("silu", Activation::Silu),
-        ("swish", Activation::Silu),
-    ];
     let dropout = keys.probability("hidden_dropout_prob")?.unwrap_or(0.1);
     Ok(Shape {
         vocab_size: sizes.vocab_size,
@@ -44,7 +54,9 @@ fn shape(keys: &Keys) -> Result<Shape, ModelError> {
         embeddings: EmbeddingsShape {
             layer: "embeddings",
             tokens: "embeddings.word_embeddings",
+            scale: None,
             positions: Some("embeddings.position_embeddings"),
+            positions_after: None,
             segments: Some(("embeddings.token_type_embeddings", keys.optional_size("type_vocab_size")?.unwrap_or(2))),
             norm: Some("embeddings.LayerNorm"),
             dropout,
@@ -52,38 +64,45 @@ fn shape(keys: &Keys) -> Result<Shape, ModelError> {
         blocks: "encoder.layer",
         norm: NormShape::Layer { epsilon: keys.positive("layer_norm_eps")?.unwrap_or(1e-12) },
         placement: NormPlacement::After,
+        first_unnormed: false,
+        transposed: false,
         attention: AttentionShape {
             layer: "attention",
-            projections: ["attention.self.query", "attention.self.key", "attention.self.value"],
+            projections: Projections::Apart(["attention.self.query", "attention.self.key", "attention.self.value"]),
             output: "attention.output.dense",
             norm: "attention.output.LayerNorm",
-            head_norms: None,
+            query_key_norms: None,
             num_attention_heads: sizes.num_attention_heads,
             num_key_value_heads: sizes.num_key_value_heads,
             head_dim: sizes.head_dim,
             bias: true,
             output_bias: true,
             causal: false,
-            rotary: None,
+            rotary: Vec::new(),
+            scale: None,
+            scale_by_depth: false,
+            soft_cap: None,
             windows: Vec::new(),
             dropout: keys.probability("attention_probs_dropout_prob")?.unwrap_or(0.1),
         },
         feed_forward: FeedForwardShape {
             layer: "mlp",
-            gate: None,
+            gate: Gate::None,
             up: "intermediate.dense",
             down: "output.dense",
             norm: "output.LayerNorm",
             intermediate_size: sizes.intermediate_size,
             bias: true,
-            activation: keys.one_of("hidden_act", &activations)?.unwrap_or(Activation::Gelu),
+            activation: keys.one_of("hidden_act", &ACTIVATIONS)?.unwrap_or(Activation::Gelu),
+            dropout: 0.0,
         },
-        dropout,
+        dropout: [dropout; 2],
         last_norm: None,
         classifier: ClassifierShape {
             name: "classifier",
             bias: true,
-            pooling: Pooling::FirstToken { layer: "pooler", projection: "pooler.dense" },
+            pooling: Pooling::FirstToken,
+            pooler: Some(pooler),
             dropout: keys.probability("classifier_dropout")?.unwrap_or(dropout),
         },
         language_head: None,

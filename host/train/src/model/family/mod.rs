@@ -2,14 +2,43 @@
 //!
 //! A file says which `model_type` it answers to, how its parameters are called and how `config.json` is read into
 //! a [`Shape`](super::shape::Shape). A family that needs a part which does not exist yet adds it to the shape and to the
-//! network, and every other family keeps its numbers.
+//! network, and every other family keeps its numbers. [`decoder`] is what the descendants of Llama share.
 
 mod bert;
+mod decoder;
 #[allow(clippy::module_inception, reason = "what a family is, beside the families")]
 mod family;
 mod llama;
 
-pub use family::Family;
+pub use family::{DefaultValue, Family};
 
 /// The families that retune knows.
-pub static FAMILIES: &[&Family] = &[&bert::BERT, &llama::LLAMA];
+pub static FAMILIES: &[&Family] = &[
+    &bert::BERT,
+    &llama::LLAMA,
+];
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::model::pattern::Patterns;
+
+    #[test]
+    fn patterns_may_leave_out_the_prefix_of_every_family() {
+        let pattern = Patterns::new(&["block.0".to_owned()]).unwrap();
+        for family in FAMILIES {
+            let name = format!("{}block.0.weight", family.prefix);
+            assert_eq!(pattern.select([name.as_str()]).unwrap(), [0], "{}", family.model_type);
+        }
+    }
+
+    #[test]
+    fn classes_and_tasks_name_each_other() {
+        for family in FAMILIES {
+            for task in retune_roles::TaskKind::ALL {
+                assert_eq!(family.task_of(&family.class_for(task)), Some(task), "{}", family.model_type);
+            }
+        }
+    }
+}

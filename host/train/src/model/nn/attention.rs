@@ -9,47 +9,63 @@ use crate::model::Weights;
 use crate::model::dropout::Dropout;
 use crate::model::inventory::Inventory;
 use crate::model::mask::Site;
-use crate::model::shape::{AttentionShape, NormShape};
+use crate::model::shape::{Projections, QueryKeyNorms, Shape};
 
 /// Three projections in and one out, with what is between.
 #[derive(Clone, Debug)]
 pub(in crate::model) struct Attention {
-    query: Linear,
-    key: Linear,
-    value: Linear,
+    projections: Inward,
     output: Linear,
-    /// Of each query head and of each key head.
-    head_norms: Option<[Norm; 2]>,
+    /// Of queries and of keys, over so many components each.
+    norms: Option<([Norm; 2], [usize; 2])>,
     queries: usize,
     keys: usize,
     width: usize,
     pattern: Pattern,
+    scale: f32,
+    soft_cap: Option<f32>,
     dropout: f64,
 }
 
+/// To queries, keys and values.
+#[derive(Clone, Debug)]
+enum Inward {
+    Apart([Linear; 3]),
+    Fused(Linear),
+}
+
 impl Attention {
-    /// The projections of block number `index`, which is called `block`, with `hidden` features in and out.
+    /// What block number `index`, which is called `block`, has of it.
     pub(in crate::model) fn describe(
         inventory: &mut Inventory,
         (block, index): (&str, usize),
-        hidden: usize,
-        shape: &AttentionShape,
-        norm: NormShape,
+        Shape { hidden_size: hidden, norm, transposed, attention: shape, .. }: &Shape,
     ) -> Self {
         let (queries, keys, width) = (shape.num_attention_heads, shape.num_key_value_heads, shape.head_dim);
-        let mut linear = |name: &str, input, output, bias| {
-            Linear::describe(inventory, &format!("{block}.{name}"), input, output, bias)
+        let (hidden, [query, key]) = (*hidden, [queries, keys].map(|heads| heads * width));
+        let describe = if *transposed { Linear::describe_transposed } else { Linear::describe };
+        let mut linear =
+            |name: &str, input, output, bias| describe(inventory, &format!("{block}.{name}"), input, output, bias);
+        let projections = match shape.projections {
+            Projections::Apart([q, k, v]) => {
+                Inward::Apart([(q, query), (k, key), (v, key)].map(|(name, out)| linear(name, hidden, out, shape.bias)))
+            }
+            Projections::Fused(name) => Inward::Fused(linear(name, hidden, query + 2 * key, shape.bias)),
         };
-        let [query, key, value] = shape.projections;
+        let output = linear(shape.output, query, hidden, shape.output_bias);
+        let mut norms = |names: [&str; 2], widths: [usize; 2]| {
+            let each = |i: usize| (format!("{block}.{}", names[i]), widths[i]);
+            ([0, 1].map(each).map(|(name, width)| Norm::describe(inventory, &name, width, *norm)), widths)
+        };
         let window = shape.windows.get(index).copied().flatten();
+        let scale = shape.scale.map_or(1.0 / (width as f32).sqrt(), |scale| scale as f32);
         Self {
-            query: linear(query, hidden, queries * width, shape.bias),
-            key: linear(key, hidden, keys * width, shape.bias),
-            value: linear(value, hidden, keys * width, shape.bias),
-            output: linear(shape.output, queries * width, hidden, shape.output_bias),
-            head_norms: shape
-                .head_norms
-                .map(|names| names.map(|name| Norm::describe(inventory, &format!("{block}.{name}"), width, norm))),
+            projections,
+            output,
+            norms: shape.query_key_norms.map(|kind| match kind {
+                QueryKeyNorms::Heads(names) => norms(names, [width; 2]),
+                QueryKeyNorms::Together(names) => norms(names, [query, key]),
+            }),
             queries,
             keys,
             width,
@@ -59,6 +75,8 @@ impl Attention {
                 (false, None) => Pattern::FULL,
                 (false, Some(window)) => Pattern::window(window.saturating_sub(1), window.saturating_sub(1)),
             },
+            scale: if shape.scale_by_depth { scale / (index + 1) as f32 } else { scale },
+            soft_cap: shape.soft_cap.map(|cap| cap as f32),
             dropout: shape.dropout,
         }
     }
@@ -73,11 +91,21 @@ impl Attention {
         dropout: &Dropout,
         site: Site,
     ) -> Tensor<2> {
-        let q = self.query.forward(weights, x.clone());
-        let k = self.key.forward(weights, x.clone());
-        let v = self.value.forward(weights, x);
-        let (q, k) = match &self.head_norms {
-            Some([query, key]) => (self.norm_heads(weights, query, q), self.norm_heads(weights, key, k)),
+        let [q, k, v] = match &self.projections {
+            Inward::Apart([query, key, value]) => {
+                let q = query.forward(weights, x.clone());
+                let k = key.forward(weights, x.clone());
+                [q, k, value.forward(weights, x)]
+            }
+            Inward::Fused(all) => {
+                let [query, key] = [self.queries, self.keys].map(|heads| heads * self.width);
+                all.split(weights, x, [query, key, key])
+            }
+        };
+        let (q, k) = match &self.norms {
+            Some(([query, key], [wide, narrow])) => {
+                (normed(weights, query, q, *wide), normed(weights, key, k, *narrow))
+            }
             None => (q, k),
         };
         let (q, k) = match rope {
@@ -89,17 +117,17 @@ impl Attention {
             heads: self.queries,
             kv_heads: self.keys,
             pattern: self.pattern,
-            scale: 1.0 / (self.width as f32).sqrt(),
-            soft_cap: None,
+            scale: self.scale,
+            soft_cap: self.soft_cap,
             dropout: dropout.attention(self.dropout, site),
         };
         self.output.forward(weights, kernels::attention(q, k, v, spans))
     }
+}
 
-    /// `x`: `[tokens, heads * width]`, each head normed by itself.
-    fn norm_heads(&self, weights: &Weights, norm: &Norm, x: Tensor<2>) -> Tensor<2> {
-        let [tokens, all] = x.dims();
-        let heads = x.reshape([tokens * all / self.width, self.width]);
-        norm.forward(weights, heads).reshape([tokens, all])
-    }
+/// `x`: `[tokens, features]`, each `width` of them normed by themselves.
+fn normed(weights: &Weights, norm: &Norm, x: Tensor<2>, width: usize) -> Tensor<2> {
+    let [tokens, all] = x.dims();
+    let parts = x.reshape([tokens * all / width, width]);
+    norm.forward(weights, parts).reshape([tokens, all])
 }

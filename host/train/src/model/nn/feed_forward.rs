@@ -2,49 +2,75 @@
 
 use burn::tensor::Tensor;
 
-use super::{Linear, activate};
+use super::{Linear, activate, kernels};
 use crate::model::Weights;
+use crate::model::dropout::Dropout;
 use crate::model::inventory::Inventory;
-use crate::model::shape::{Activation, FeedForwardShape};
+use crate::model::mask::Site;
+use crate::model::shape::{Activation, Gate, Shape};
 
 /// `down(f(up(x)))`, or `down(f(gate(x)) up(x))` (Shazeer 2020).
 #[derive(Clone, Copy, Debug)]
 pub(in crate::model) struct FeedForward {
-    gate: Option<Linear>,
+    gate: Gated,
     up: Linear,
     down: Linear,
     activation: Activation,
+    dropout: f64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Gated {
+    Not,
+    By(Linear),
+    /// `up` gives both, this wide each.
+    Fused(usize),
 }
 
 impl FeedForward {
-    /// The projections of the block called `block`, with `hidden` features in and out.
-    pub(in crate::model) fn describe(
-        inventory: &mut Inventory,
-        block: &str,
-        hidden: usize,
-        shape: &FeedForwardShape,
-    ) -> Self {
+    /// The projections of the block called `block`.
+    pub(in crate::model) fn describe(inventory: &mut Inventory, block: &str, model: &Shape) -> Self {
+        let (hidden, shape) = (model.hidden_size, &model.feed_forward);
         let inner = shape.intermediate_size;
-        let mut linear = |name: &str, input, output| {
-            Linear::describe(inventory, &format!("{block}.{name}"), input, output, shape.bias)
+        let describe = if model.transposed { Linear::describe_transposed } else { Linear::describe };
+        let mut linear =
+            |name: &str, input, output| describe(inventory, &format!("{block}.{name}"), input, output, shape.bias);
+        let (gate, out) = match shape.gate {
+            Gate::None => (Gated::Not, inner),
+            Gate::Apart(name) => (Gated::By(linear(name, hidden, inner)), inner),
+            Gate::Fused => (Gated::Fused(inner), 2 * inner),
         };
         Self {
-            gate: shape.gate.map(|name| linear(name, hidden, inner)),
-            up: linear(shape.up, hidden, inner),
+            gate,
+            up: linear(shape.up, hidden, out),
             down: linear(shape.down, inner, hidden),
             activation: shape.activation,
+            dropout: shape.dropout,
         }
     }
 
     /// `x`: `[tokens, hidden]`; gives the same.
-    pub(in crate::model) fn forward(&self, weights: &Weights, x: Tensor<2>) -> Tensor<2> {
-        let inner = match &self.gate {
-            None => self.up.activated(weights, x, self.activation),
-            Some(gate) => match self.activation {
-                Activation::Silu => Linear::gated(gate, &self.up, weights, x),
-                activation => activate(activation, gate.forward(weights, x.clone())) * self.up.forward(weights, x),
-            },
+    pub(in crate::model) fn forward(
+        &self,
+        weights: &Weights,
+        x: Tensor<2>,
+        dropout: &Dropout,
+        site: Site,
+    ) -> Tensor<2> {
+        let inner = match (&self.gate, self.activation) {
+            (Gated::Not, activation) => self.up.activated(weights, x, activation),
+            (Gated::By(gate), Activation::Silu) => Linear::gated(gate, &self.up, weights, x),
+            (Gated::By(gate), activation) => {
+                activate(activation, gate.forward(weights, x.clone())) * self.up.forward(weights, x)
+            }
+            (Gated::Fused(width), activation) => {
+                let [gate, up] = self.up.split(weights, x, [*width, *width]);
+                match activation {
+                    Activation::Silu => kernels::swiglu(gate, up),
+                    activation => activate(activation, gate) * up,
+                }
+            }
         };
-        self.down.forward(weights, inner)
+        self.down.forward(weights, dropout.lines(inner, self.dropout, site))
     }
 }

@@ -1,4 +1,4 @@
-//! `y = x Wᵀ + b`, with `W` as checkpoints have it: `[out, in]`.
+//! `y = x Wᵀ + b`, with `W` as checkpoints have it: `[out, in]`, or `[in, out]` where a family stores it so.
 
 use burn::tensor::Tensor;
 use retune_tensor::{AnyTensor, Head, lazy_logits};
@@ -13,6 +13,8 @@ use crate::model::{Layout, Weights};
 pub(in crate::model) struct Linear {
     weight: usize,
     bias: Option<usize>,
+    /// Stored `[in, out]`.
+    transposed: bool,
 }
 
 impl Linear {
@@ -25,21 +27,46 @@ impl Linear {
         bias: bool,
     ) -> Self {
         let weight = inventory.matrix(format!("{name}.weight"), out, input);
-        Self { weight, bias: bias.then(|| inventory.bias(format!("{name}.bias"), out)) }
+        Self { weight, bias: bias.then(|| inventory.bias(format!("{name}.bias"), out)), transposed: false }
+    }
+
+    /// The same with `name.weight` `[in, out]`.
+    pub(in crate::model) fn describe_transposed(
+        inventory: &mut Inventory,
+        name: &str,
+        input: usize,
+        out: usize,
+        bias: bool,
+    ) -> Self {
+        let weight = inventory.transposed_matrix(format!("{name}.weight"), out, input);
+        Self { weight, bias: bias.then(|| inventory.bias(format!("{name}.bias"), out)), transposed: true }
     }
 
     /// A projection with another parameter's matrix: tied embeddings.
     pub(in crate::model) fn tied(weight: usize) -> Self {
-        Self { weight, bias: None }
+        Self { weight, bias: None, transposed: false }
     }
 
-    /// The result as `[sequences, longest, out]`, not computed yet: logits over a vocabulary, zero on padding. `x`: `[tokens, in]`.
-    pub(in crate::model) fn lazy(&self, weights: &Weights, x: Tensor<2>, layout: &Layout) -> AnyTensor {
+    /// `[out, in]`.
+    fn matrix(&self, weights: &Weights) -> Tensor<2> {
+        let matrix = weights.matrix(self.weight);
+        if self.transposed { matrix.transpose() } else { matrix }
+    }
+
+    /// The result as `[sequences, longest, out]`, not computed yet: logits over a vocabulary, bent by `soft_cap` where there
+    /// is one, zero on padding. `x`: `[tokens, in]`.
+    pub(in crate::model) fn lazy(
+        &self,
+        weights: &Weights,
+        x: Tensor<2>,
+        layout: &Layout,
+        soft_cap: Option<f64>,
+    ) -> AnyTensor {
         let head = Head {
             hidden: x.into(),
-            weight: weights.matrix(self.weight).into(),
+            weight: self.matrix(weights).into(),
             bias: self.bias.map(|bias| weights.vector(bias).into()),
-            soft_cap: None,
+            soft_cap,
         };
         let rows = (!layout.is_even()).then(|| {
             let tokens: Vec<Option<u32>> = (0..layout.tokens() as u32).map(Some).collect();
@@ -51,7 +78,7 @@ impl Linear {
 
     /// `x`: `[rows, in]`; gives `[rows, out]`.
     pub(in crate::model) fn forward(&self, weights: &Weights, x: Tensor<2>) -> Tensor<2> {
-        let weight = weights.matrix(self.weight);
+        let weight = self.matrix(weights);
         match self.bias {
             Some(bias) => kernels::project_bias(x, weight, weights.vector(bias)),
             None => kernels::project(x, weight),
@@ -61,7 +88,7 @@ impl Linear {
     /// `activation` of the result.
     pub(in crate::model) fn activated(&self, weights: &Weights, x: Tensor<2>, activation: Activation) -> Tensor<2> {
         match self.bias {
-            Some(bias) => kernels::project_activate(x, weights.matrix(self.weight), weights.vector(bias), activation),
+            Some(bias) => kernels::project_activate(x, self.matrix(weights), weights.vector(bias), activation),
             None => activate(activation, self.forward(weights, x)),
         }
     }
@@ -69,8 +96,25 @@ impl Linear {
     /// `silu` of the result of `gate`, times that of `up`.
     pub(in crate::model) fn gated(gate: &Self, up: &Self, weights: &Weights, x: Tensor<2>) -> Tensor<2> {
         if gate.bias.is_none() && up.bias.is_none() {
-            return kernels::project_gated(x, weights.matrix(gate.weight), weights.matrix(up.weight));
+            return kernels::project_gated(x, gate.matrix(weights), up.matrix(weights));
         }
         kernels::swiglu(gate.forward(weights, x.clone()), up.forward(weights, x))
+    }
+
+    /// Several projections that are stored as one: its result in parts of so many columns. `x`: `[rows, in]`. Price: in the
+    /// backward pass the gradients of the parts are each padded to the whole, and added.
+    pub(in crate::model) fn split<const N: usize>(
+        &self,
+        weights: &Weights,
+        x: Tensor<2>,
+        parts: [usize; N],
+    ) -> [Tensor<2>; N] {
+        let all = self.forward(weights, x);
+        let mut start = 0;
+        parts.map(|width| {
+            let part = all.clone().narrow(1, start, width);
+            start += width;
+            part
+        })
     }
 }

@@ -13,7 +13,7 @@ mod norm;
 mod rope;
 mod stream;
 
-use activation::activate;
+pub(super) use activation::activate;
 pub(super) use attention::Attention;
 pub(super) use embedding::Embedding;
 pub(super) use feed_forward::FeedForward;

@@ -12,28 +12,46 @@ use crate::model::shape::NormShape;
 #[derive(Clone, Copy, Debug)]
 pub(in crate::model) struct Norm {
     scale: usize,
-    /// Of a layer norm.
-    shift: Option<usize>,
+    kind: Kind,
     epsilon: f32,
 }
 
+/// What sets norms apart.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    /// Layer normalisation, with the index of the shift where there is one.
+    Layer(Option<usize>),
+    /// Root-mean-square normalisation.
+    Rms,
+    /// The same with a scale of one plus the parameter.
+    RmsPlusOne,
+}
+
 impl Norm {
-    /// `name.weight` and, for a layer norm, `name.bias`: `[width]`.
+    /// `name.weight` and, for a layer norm with a shift, `name.bias`: `[width]`.
     pub(in crate::model) fn describe(inventory: &mut Inventory, name: &str, width: usize, shape: NormShape) -> Self {
-        let scale = inventory.scale(format!("{name}.weight"), width);
-        let (shift, epsilon) = match shape {
-            NormShape::Layer { epsilon } => (Some(inventory.bias(format!("{name}.bias"), width)), epsilon),
-            NormShape::Rms { epsilon } => (None, epsilon),
+        let weight = format!("{name}.weight");
+        let (scale, kind, epsilon) = match shape {
+            NormShape::Layer { epsilon } => {
+                let scale = inventory.scale(weight, width);
+                (scale, Kind::Layer(Some(inventory.bias(format!("{name}.bias"), width))), epsilon)
+            }
+            NormShape::Unshifted { epsilon } => (inventory.scale(weight, width), Kind::Layer(None), epsilon),
+            NormShape::Rms { epsilon } => (inventory.scale(weight, width), Kind::Rms, epsilon),
+            NormShape::RmsPlusOne { epsilon } => (inventory.added_scale(weight, width), Kind::RmsPlusOne, epsilon),
         };
-        Self { scale, shift, epsilon: epsilon as f32 }
+        Self { scale, kind, epsilon: epsilon as f32 }
     }
 
     /// `x`: `[rows, width]`.
     pub(in crate::model) fn forward(&self, weights: &Weights, x: Tensor<2>) -> Tensor<2> {
-        let scale = weights.vector(self.scale);
-        match self.shift {
-            Some(shift) => kernels::layer_norm(x, scale, weights.vector(shift), self.epsilon),
-            None => kernels::rms_norm(x, scale, self.epsilon),
+        let scale = self.scale(weights);
+        match self.kind {
+            Kind::Layer(shift) => {
+                let shift = Self::shift(weights, shift, &scale);
+                kernels::layer_norm(x, scale, shift, self.epsilon)
+            }
+            Kind::Rms | Kind::RmsPlusOne => kernels::rms_norm(x, scale, self.epsilon),
         }
     }
 
@@ -45,12 +63,13 @@ impl Norm {
         residual: Tensor<2>,
         dropout: Option<DroppedLines>,
     ) -> Tensor<2> {
-        match self.shift {
-            Some(shift) => {
-                let parameters = [weights.vector(self.scale), weights.vector(shift)];
-                kernels::residual_layer_norm(x, residual, parameters, self.epsilon, dropout)
+        match self.kind {
+            Kind::Layer(shift) => {
+                let scale = self.scale(weights);
+                let shift = Self::shift(weights, shift, &scale);
+                kernels::residual_layer_norm(x, residual, [scale, shift], self.epsilon, dropout)
             }
-            None => {
+            Kind::Rms | Kind::RmsPlusOne => {
                 let [norm, _] = self.with_sum(weights, x, residual, dropout);
                 norm
             }
@@ -65,12 +84,30 @@ impl Norm {
         residual: Tensor<2>,
         dropout: Option<DroppedLines>,
     ) -> [Tensor<2>; 2] {
-        match self.shift {
-            Some(_) => {
+        match self.kind {
+            Kind::Layer(_) => {
                 let sum = residual_sum(x, residual, dropout);
                 [self.forward(weights, sum.clone()), sum]
             }
-            None => kernels::residual_rms_norm(x, residual, weights.vector(self.scale), self.epsilon, dropout),
+            Kind::Rms | Kind::RmsPlusOne => {
+                kernels::residual_rms_norm(x, residual, self.scale(weights), self.epsilon, dropout)
+            }
+        }
+    }
+
+    fn scale(&self, weights: &Weights) -> Tensor<1> {
+        let parameter = weights.vector(self.scale);
+        match self.kind {
+            Kind::RmsPlusOne => parameter + 1.0,
+            Kind::Layer(_) | Kind::Rms => parameter,
+        }
+    }
+
+    /// The shift of a layer norm; zeros as wide as the scale where it has none.
+    fn shift(weights: &Weights, shift: Option<usize>, scale: &Tensor<1>) -> Tensor<1> {
+        match shift {
+            Some(shift) => weights.vector(shift),
+            None => Tensor::zeros(scale.dims(), &scale.device()),
         }
     }
 }

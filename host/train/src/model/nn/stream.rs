@@ -33,6 +33,12 @@ impl Stream {
         }
     }
 
+    /// The hidden states, and the stream as it goes on beside them.
+    pub(in crate::model) fn read(self) -> (Tensor<2>, Self) {
+        let states = self.states();
+        (states.clone(), Self::new(states))
+    }
+
     /// The norm of the hidden states, and the stream as it goes on beside it.
     pub(in crate::model) fn normed(self, norm: &Norm, weights: &Weights) -> (Tensor<2>, Self) {
         let [normed, states] = match self.added {

@@ -1,0 +1,154 @@
+//! What reads the hidden states: the next token of each, or the class of each document.
+
+use burn::tensor::{Tensor, TensorData};
+use retune_roles::LayerKind;
+use retune_tensor::{AnyTensor, transfer};
+
+use super::dropout::Dropout;
+use super::inventory::Inventory;
+use super::layout::indices;
+use super::mask::Site;
+use super::nn::{Embedding, Linear, Norm, activate, lookup};
+use super::shape::{Activation, LanguageHeadShape, Pooling, Shape};
+use super::{Input, Layout, Weights};
+
+/// Dropout sites; the embeddings have number 0, and blocks begin at 4.
+const CLASSIFIER: Site = 1;
+const POOLER: Site = 2;
+
+/// What a network computes.
+pub(super) struct Output {
+    /// `[documents, classes]`, or `[sequences, longest, vocab]`.
+    pub(super) logits: AnyTensor,
+    /// `[tokens, hidden]`.
+    pub(super) hidden: Tensor<2>,
+    /// `[documents, hidden]`: what the classifier reads, before its dropout.
+    pub(super) pooled: Option<Tensor<2>>,
+}
+
+/// One of the two.
+#[derive(Clone, Debug)]
+pub(super) enum Head {
+    Language { projection: Linear, soft_cap: Option<f64> },
+    Classifier { pooling: Pooling, pooler: Option<Pooler>, classifier: Linear, dropout: f64 },
+}
+
+/// What is done to what is classified before it is.
+#[derive(Clone, Debug)]
+pub(super) struct Pooler {
+    projection: Linear,
+    activation: Option<Activation>,
+    norm: Option<Norm>,
+    dropout: bool,
+}
+
+impl Head {
+    /// Over the vocabulary: a layer at `depth`, or the table of `tokens`.
+    pub(super) fn language(
+        head: LanguageHeadShape,
+        shape: &Shape,
+        tokens: &Embedding,
+        depth: usize,
+        inventory: &mut Inventory,
+    ) -> Self {
+        let projection = if head.tied {
+            Linear::tied(tokens.table())
+        } else {
+            inventory.layer(head.name, depth, LayerKind::Head);
+            Linear::describe(inventory, head.name, shape.hidden_size, shape.vocab_size, false)
+        };
+        Self::Language { projection, soft_cap: head.soft_cap }
+    }
+
+    /// Over so many classes: layers at `depth`.
+    pub(super) fn classifier(
+        classes: usize,
+        shape: &Shape,
+        prefix: &str,
+        depth: usize,
+        inventory: &mut Inventory,
+    ) -> Self {
+        let (hidden, classifier) = (shape.hidden_size, &shape.classifier);
+        let pooler = classifier.pooler.map(|pooler| {
+            let name = |name: &str| format!("{}{name}", if pooler.in_base { prefix } else { "" });
+            inventory.layer(name(pooler.layer), depth, LayerKind::Head);
+            Pooler {
+                projection: Linear::describe(inventory, &name(pooler.projection), hidden, hidden, pooler.bias),
+                activation: pooler.activation,
+                norm: pooler.norm.map(|called| Norm::describe(inventory, &name(called), hidden, shape.norm)),
+                dropout: pooler.dropout,
+            }
+        });
+        inventory.layer(classifier.name, depth, LayerKind::Head);
+        Self::Classifier {
+            pooling: classifier.pooling,
+            pooler,
+            classifier: Linear::describe(inventory, classifier.name, hidden, classes, classifier.bias),
+            dropout: classifier.dropout,
+        }
+    }
+
+    /// `x`: the hidden states, `[tokens, hidden]`.
+    pub(super) fn forward(&self, weights: &Weights, x: Tensor<2>, input: &Input, dropout: &Dropout) -> Output {
+        match self {
+            Self::Language { projection, soft_cap } => {
+                let logits = projection.lazy(weights, x.clone(), input.layout(), *soft_cap);
+                Output { logits, hidden: x, pooled: None }
+            }
+            Self::Classifier { pooling, pooler, classifier, dropout: probability } => {
+                let read = pool(*pooling, x.clone(), input);
+                let pooled = match pooler {
+                    Some(pooler) => pooler.forward(weights, read, dropout, *probability),
+                    None => read,
+                };
+                let kept = dropout.lines(pooled.clone(), *probability, CLASSIFIER);
+                let logits = AnyTensor::from(classifier.forward(weights, kept));
+                Output { logits, hidden: x, pooled: Some(pooled) }
+            }
+        }
+    }
+}
+
+impl Pooler {
+    /// `x`: `[documents, hidden]`; gives the same.
+    fn forward(&self, weights: &Weights, x: Tensor<2>, dropout: &Dropout, probability: f64) -> Tensor<2> {
+        let x = if self.dropout { dropout.lines(x, probability, POOLER) } else { x };
+        let x = self.projection.forward(weights, x);
+        let x = match self.activation {
+            Some(activation) => activate(activation, x),
+            None => x.tanh(),
+        };
+        match &self.norm {
+            Some(norm) => norm.forward(weights, x),
+            None => x,
+        }
+    }
+}
+
+/// `[documents, hidden]` of `x` `[tokens, hidden]`.
+fn pool(pooling: Pooling, x: Tensor<2>, input: &Input) -> Tensor<2> {
+    let layout = input.layout();
+    let starts = layout.spans().map(|span| span.start);
+    let places: Vec<i64> = match pooling {
+        Pooling::FirstToken => starts.map(|start| start as i64).collect(),
+        Pooling::LastToken => {
+            let last = layout.rows().iter().map(|row| input.last_tokens()[*row]);
+            starts.zip(last).map(|(start, last)| (start + last) as i64).collect()
+        }
+        Pooling::Mean => return means(layout, x),
+    };
+    lookup(x, indices(places, input.device()))
+}
+
+/// The mean of each document's tokens: a product with a matrix of shares, `[documents, tokens]`.
+fn means(layout: &Layout, x: Tensor<2>) -> Tensor<2> {
+    let (documents, tokens) = (layout.rows().len(), layout.tokens());
+    let mut shares = vec![0.0f32; documents * tokens];
+    for (row, span) in shares.chunks_exact_mut(tokens.max(1)).zip(layout.spans()) {
+        let share = 1.0 / span.len() as f32;
+        row[span].fill(share);
+    }
+    transfer::sent::<f32>(shares.len());
+    let device = x.device();
+    Tensor::<2>::from_data(TensorData::new(shares, [documents, tokens]), &device).matmul(x)
+}
