@@ -16,7 +16,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceC
 
 def load(directory):
     architecture = AutoConfig.from_pretrained(directory).architectures[0]
-    auto = AutoModelForCausalLM if architecture.endswith("ForCausalLM") else AutoModelForSequenceClassification
+    classifies = architecture.endswith("ForSequenceClassification")
+    auto = AutoModelForSequenceClassification if classifies else AutoModelForCausalLM
     model, info = auto.from_pretrained(directory, output_loading_info=True, dtype=torch.float32)
     problems = {k: v for k, v in info.items() if v}
     if problems:

@@ -1,0 +1,206 @@
+//! Every family agrees with transformers, in all of its variants: the fixtures that `tests/reference/family_fixtures.py`
+//! wrote, whatever lies there.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use retune_roles::{Example, Sequence, Target};
+use retune_tensor::{AnyTensor, Device, fused};
+use retune_train::AdamW;
+use retune_train::model::{Base, Forward, Input, Model, task_of_checkpoint};
+use retune_train::optimizer::adamw::{Optimizer, Rate};
+use retune_train::optimizer::gradients::Gradients;
+use safetensors::{Dtype, SafeTensors};
+
+/// Of the script that wrote the fixtures.
+const LEARNING_RATE: f64 = 2e-3;
+const WEIGHT_DECAY: f64 = 0.01;
+
+struct Fixture {
+    name: String,
+    directory: PathBuf,
+    expected: BTreeMap<String, (Vec<usize>, Vec<f64>)>,
+}
+
+fn fixtures() -> Vec<Fixture> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/families");
+    let mut all: Vec<Fixture> =
+        std::fs::read_dir(root).unwrap().map(|entry| Fixture::read(entry.unwrap().path())).collect();
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    all
+}
+
+impl Fixture {
+    fn read(directory: PathBuf) -> Self {
+        let bytes = std::fs::read(directory.join("expected.safetensors")).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let values = |data: &[u8], dtype: Dtype| -> Vec<f64> {
+            match dtype {
+                Dtype::F32 => {
+                    data.chunks_exact(4).map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap()))).collect()
+                }
+                _ => data.chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f64).collect(),
+            }
+        };
+        let read = file.iter().map(|(name, v)| (name.to_owned(), (v.shape().to_vec(), values(v.data(), v.dtype()))));
+        let name = directory.file_name().unwrap().to_string_lossy().into_owned();
+        Self { name, expected: read.collect(), directory }
+    }
+
+    fn values(&self, name: &str) -> &[f64] {
+        &self.expected[name].1
+    }
+
+    fn model(&self) -> Model {
+        let task = task_of_checkpoint(&self.directory).unwrap();
+        let (model, report) = Model::load(&Base::Directory(self.directory.clone()), &task, 1, &Device::flex()).unwrap();
+        assert_eq!((&report.new, &report.unused), (&Vec::new(), &Vec::new()), "{}", self.name);
+        model
+    }
+
+    fn examples(&self) -> Vec<Example> {
+        let width = self.expected["input_ids"].0[1];
+        let classes = self.expected["labels"].0.len() == 1;
+        let row = |(i, length): (usize, &f64)| {
+            let ids = &self.values("input_ids")[i * width..i * width + *length as usize];
+            let mut sequence = Sequence::of(ids.iter().map(|id| *id as u32).collect());
+            let target = if classes {
+                Target::Class(self.values("labels")[i] as u32)
+            } else {
+                sequence.learnt = std::iter::once(1..sequence.len() as u32).collect();
+                Target::None
+            };
+            Example::new(format!("row {i}"), sequence, target)
+        };
+        self.values("lengths").iter().enumerate().map(row).collect()
+    }
+
+    fn input(&self, model: &Model) -> Input {
+        model.input(&self.examples().iter().collect::<Vec<_>>()).unwrap()
+    }
+}
+
+/// Over all tokens or rows that have a label.
+fn mean_loss(forward: &Forward, input: &Input) -> AnyTensor {
+    let labels = input.labels().unwrap().unwrap();
+    let counted = labels.to_int64().unwrap().iter().filter(|l| **l != -100).count();
+    let log_probs = fused::token_log_probs(&forward.logits, labels, -100).unwrap();
+    log_probs.sum(&[], false).unwrap().mul_scalar(-1.0 / counted as f64).unwrap()
+}
+
+fn largest(values: impl Iterator<Item = f64>) -> f64 {
+    values.fold(0.0, |most, x| most.max(x.abs()))
+}
+
+/// As the script shows a gradient: a vector as it is, of a matrix its product with cos(0), cos(1), …
+fn shown(gradient: &AnyTensor) -> Vec<f64> {
+    let values = gradient.to_float32().unwrap();
+    match gradient.shape()[..] {
+        [_, width] => {
+            let product = |row: &[f32]| row.iter().enumerate().map(|(j, x)| f64::from(*x) * (j as f64).cos()).sum();
+            values.chunks_exact(width).map(product).collect()
+        }
+        _ => values.into_iter().map(f64::from).collect(),
+    }
+}
+
+#[test]
+fn logits_are_within_1e_4_of_transformers() {
+    for fixture in fixtures() {
+        let model = fixture.model();
+        let input = fixture.input(&model);
+        let forward = model.forward(&model.weights(false), &input, None).unwrap();
+        assert_eq!(forward.logits.shape(), fixture.expected["logits"].0, "{}", fixture.name);
+        let found = forward.logits.to_float32().unwrap();
+        let expected = fixture.values("logits");
+        let off = largest(found.iter().zip(expected).map(|(a, b)| f64::from(*a) - b));
+        println!("{}: {off:.1e} of {:.2}", fixture.name, largest(expected.iter().copied()));
+        assert!(off <= 1e-4, "{}: {off} away", fixture.name);
+    }
+}
+
+#[test]
+fn the_gradient_of_every_parameter_is_within_1e_4_of_transformers() {
+    for fixture in fixtures() {
+        let model = fixture.model();
+        let (input, weights) = (fixture.input(&model), model.weights(true));
+        let forward = model.forward(&weights, &input, None).unwrap();
+        let loss = mean_loss(&forward, &input);
+        assert!((loss.item().unwrap() - fixture.values("loss")[0]).abs() < 1e-5, "{}", fixture.name);
+        let gradients = weights.backward(&loss).unwrap();
+        let named = fixture.expected.keys().filter(|key| key.starts_with("grad."));
+        let mut names: Vec<String> = model.parameters().iter().map(|p| format!("grad.{}", p.name)).collect();
+        names.sort();
+        assert!(named.eq(names.iter()), "{}: the parameters are those of transformers", fixture.name);
+        let most = names.iter().map(|name| largest(fixture.values(name).iter().copied())).fold(0.0, f64::max);
+        for (parameter, gradient) in model.parameters().iter().zip(&gradients) {
+            let found = shown(gradient.as_ref().unwrap());
+            let expected = fixture.values(&format!("grad.{}", parameter.name));
+            assert_eq!(found.len(), expected.len());
+            let off = largest(found.iter().zip(expected).map(|(a, b)| a - b));
+            // Some are zero but for rounding, such as that of a bias that shifts all scores alike.
+            let size = largest(expected.iter().copied()).max(1e-3 * most);
+            assert!(off <= 1e-4 * size, "{}, {}: {off} of {size}", fixture.name, parameter.name);
+        }
+    }
+}
+
+#[test]
+fn losses_of_20_steps_of_adamw_are_within_1e_3_of_torch() {
+    for fixture in fixtures() {
+        let mut model = fixture.model();
+        let mut optimizer = Optimizer::new(AdamW::default(), model.parameters().len());
+        let input = fixture.input(&model);
+        for (step, expected) in fixture.values("losses").iter().enumerate() {
+            let weights = model.weights(true);
+            let loss = mean_loss(&model.forward(&weights, &input, None).unwrap(), &input);
+            let mut gradients = Gradients::none(model.parameters().len());
+            gradients.add(weights.backward(&loss).unwrap()).unwrap();
+            let found = loss.item().unwrap();
+            assert!((found - expected).abs() < 1e-3, "{}, step {step}: {found}, not {expected}", fixture.name);
+            drop((weights, loss));
+            let rate = |parameter: &retune_train::model::Parameter| Rate {
+                learning_rate: LEARNING_RATE,
+                weight_decay: if parameter.decay { WEIGHT_DECAY } else { 0.0 },
+            };
+            optimizer.update(model.parameters_mut(), gradients, 1.0, rate, false).unwrap();
+        }
+        let losses = fixture.values("losses");
+        assert!(losses[19] < 0.6 * losses[0], "{} learns", fixture.name);
+    }
+}
+
+#[test]
+fn an_export_has_the_names_shapes_formats_and_bytes_that_were_loaded() {
+    for fixture in fixtures() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = place.path().join("model");
+        fixture.model().export(&directory, None).unwrap();
+        let [before, after] =
+            [&fixture.directory, &directory].map(|place| std::fs::read(place.join("model.safetensors")).unwrap());
+        let [before, after] = [&before, &after].map(|bytes| SafeTensors::deserialize(bytes).unwrap());
+        let mut names = [before.names(), after.names()];
+        names.iter_mut().for_each(|names| names.sort());
+        assert_eq!(names[0], names[1], "{}", fixture.name);
+        for name in before.names() {
+            let [before, after] = [&before, &after].map(|file| file.tensor(name).unwrap());
+            let same = (before.shape(), before.dtype(), before.data()) == (after.shape(), after.dtype(), after.data());
+            assert!(same, "{}: {name} is written as it was read", fixture.name);
+        }
+        let [before, after] = [&fixture.directory, &directory].map(|place| {
+            let text = std::fs::read(place.join("config.json")).unwrap();
+            serde_json::from_slice::<serde_json::Value>(&text).unwrap()["architectures"].clone()
+        });
+        assert_eq!(before, after, "{}", fixture.name);
+    }
+}
+
+#[test]
+fn every_family_has_a_fixture() {
+    let seen: Vec<String> = fixtures().iter().map(|f| f.model().config().family.model_type.to_owned()).collect();
+    for family in retune_train::model::family::FAMILIES {
+        // BERT's are larger, and older.
+        assert!(family.model_type == "bert" || seen.contains(&family.model_type.to_owned()), "{}", family.model_type);
+    }
+}
