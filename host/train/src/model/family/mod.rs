@@ -9,6 +9,7 @@ mod decoder;
 #[allow(clippy::module_inception, reason = "what a family is, beside the families")]
 mod family;
 mod llama;
+mod mistral;
 mod qwen2;
 
 pub use family::{DefaultValue, Family};
@@ -17,6 +18,7 @@ pub use family::{DefaultValue, Family};
 pub static FAMILIES: &[&Family] = &[
     &bert::BERT,
     &llama::LLAMA,
+    &mistral::MISTRAL,
     &qwen2::QWEN2,
 ];
 
