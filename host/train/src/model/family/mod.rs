@@ -11,6 +11,7 @@ mod family;
 mod llama;
 mod mistral;
 mod qwen2;
+mod qwen3;
 
 pub use family::{DefaultValue, Family};
 
@@ -20,6 +21,7 @@ pub static FAMILIES: &[&Family] = &[
     &llama::LLAMA,
     &mistral::MISTRAL,
     &qwen2::QWEN2,
+    &qwen3::QWEN3,
 ];
 
 #[cfg(test)]
