@@ -10,6 +10,7 @@ mod decoder;
 mod family;
 mod llama;
 mod mistral;
+mod phi3;
 mod qwen2;
 mod qwen3;
 
@@ -20,6 +21,7 @@ pub static FAMILIES: &[&Family] = &[
     &bert::BERT,
     &llama::LLAMA,
     &mistral::MISTRAL,
+    &phi3::PHI3,
     &qwen2::QWEN2,
     &qwen3::QWEN3,
 ];
