@@ -8,6 +8,7 @@ mod bert;
 mod decoder;
 #[allow(clippy::module_inception, reason = "what a family is, beside the families")]
 mod family;
+mod gemma2;
 mod llama;
 mod mistral;
 mod phi3;
@@ -19,6 +20,7 @@ pub use family::{DefaultValue, Family};
 /// The families that retune knows.
 pub static FAMILIES: &[&Family] = &[
     &bert::BERT,
+    &gemma2::GEMMA2,
     &llama::LLAMA,
     &mistral::MISTRAL,
     &phi3::PHI3,
