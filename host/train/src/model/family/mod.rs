@@ -9,6 +9,7 @@ mod decoder;
 #[allow(clippy::module_inception, reason = "what a family is, beside the families")]
 mod family;
 mod gemma2;
+mod gemma3;
 mod llama;
 mod mistral;
 mod phi3;
@@ -21,6 +22,7 @@ pub use family::{DefaultValue, Family};
 pub static FAMILIES: &[&Family] = &[
     &bert::BERT,
     &gemma2::GEMMA2,
+    &gemma3::GEMMA3,
     &llama::LLAMA,
     &mistral::MISTRAL,
     &phi3::PHI3,
