@@ -12,6 +12,7 @@ mod gemma2;
 mod gemma3;
 mod llama;
 mod mistral;
+mod olmo2;
 mod phi3;
 mod qwen2;
 mod qwen3;
@@ -25,6 +26,7 @@ pub static FAMILIES: &[&Family] = &[
     &gemma3::GEMMA3,
     &llama::LLAMA,
     &mistral::MISTRAL,
+    &olmo2::OLMO2,
     &phi3::PHI3,
     &qwen2::QWEN2,
     &qwen3::QWEN3,
