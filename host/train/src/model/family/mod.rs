@@ -16,6 +16,7 @@ mod olmo2;
 mod phi3;
 mod qwen2;
 mod qwen3;
+mod smollm3;
 
 pub use family::{DefaultValue, Family};
 
@@ -30,6 +31,7 @@ pub static FAMILIES: &[&Family] = &[
     &phi3::PHI3,
     &qwen2::QWEN2,
     &qwen3::QWEN3,
+    &smollm3::SMOLLM3,
 ];
 
 #[cfg(test)]
