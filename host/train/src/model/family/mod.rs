@@ -16,6 +16,7 @@ mod olmo2;
 mod phi3;
 mod qwen2;
 mod qwen3;
+mod roberta;
 mod smollm3;
 
 pub use family::{DefaultValue, Family};
@@ -31,6 +32,8 @@ pub static FAMILIES: &[&Family] = &[
     &phi3::PHI3,
     &qwen2::QWEN2,
     &qwen3::QWEN3,
+    &roberta::ROBERTA,
+    &roberta::XLM_ROBERTA,
     &smollm3::SMOLLM3,
 ];
 
