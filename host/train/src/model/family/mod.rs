@@ -6,6 +6,7 @@
 
 mod bert;
 mod decoder;
+mod distilbert;
 #[allow(clippy::module_inception, reason = "what a family is, beside the families")]
 mod family;
 mod gemma2;
@@ -24,6 +25,7 @@ pub use family::{DefaultValue, Family};
 /// The families that retune knows.
 pub static FAMILIES: &[&Family] = &[
     &bert::BERT,
+    &distilbert::DISTILBERT,
     &gemma2::GEMMA2,
     &gemma3::GEMMA3,
     &llama::LLAMA,
