@@ -11,6 +11,7 @@ mod distilbert;
 mod family;
 mod gemma2;
 mod gemma3;
+mod gpt2;
 mod llama;
 mod mistral;
 mod olmo2;
@@ -28,6 +29,7 @@ pub static FAMILIES: &[&Family] = &[
     &distilbert::DISTILBERT,
     &gemma2::GEMMA2,
     &gemma3::GEMMA3,
+    &gpt2::GPT2,
     &llama::LLAMA,
     &mistral::MISTRAL,
     &olmo2::OLMO2,
