@@ -14,6 +14,7 @@ mod gemma3;
 mod gpt2;
 mod llama;
 mod mistral;
+mod modernbert;
 mod olmo2;
 mod phi3;
 mod qwen2;
@@ -32,6 +33,7 @@ pub static FAMILIES: &[&Family] = &[
     &gpt2::GPT2,
     &llama::LLAMA,
     &mistral::MISTRAL,
+    &modernbert::MODERNBERT,
     &olmo2::OLMO2,
     &phi3::PHI3,
     &qwen2::QWEN2,
