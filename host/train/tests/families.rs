@@ -11,7 +11,9 @@ use retune_train::AdamW;
 use retune_train::model::{Base, Forward, Input, Model, task_of_checkpoint};
 use retune_train::optimizer::adamw::{Optimizer, Rate};
 use retune_train::optimizer::gradients::Gradients;
+use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
+use serde_json::{Value, json};
 
 /// Of the script that wrote the fixtures.
 const LEARNING_RATE: f64 = 2e-3;
@@ -190,10 +192,75 @@ fn an_export_has_the_names_shapes_formats_and_bytes_that_were_loaded() {
         }
         let [before, after] = [&fixture.directory, &directory].map(|place| {
             let text = std::fs::read(place.join("config.json")).unwrap();
-            serde_json::from_slice::<serde_json::Value>(&text).unwrap()["architectures"].clone()
+            serde_json::from_slice::<Value>(&text).unwrap()["architectures"].clone()
         });
         assert_eq!(before, after, "{}", fixture.name);
     }
+}
+
+/// What the variants are there for does something: with another value the logits are others.
+#[test]
+fn every_setting_of_a_variant_counts() {
+    for (name, key, value) in [
+        ("llama-scaled-tied", "rope_parameters", json!({ "rope_theta": 5e5 })),
+        ("llama-gelu", "hidden_act", json!("gelu_new")),
+        ("qwen2-window-tied", "sliding_window", json!(13)),
+        ("mistral", "sliding_window", json!(null)),
+        ("qwen3-bias-tied", "layer_types", json!(["sliding_attention", "full_attention", "full_attention"])),
+        ("phi3", "sliding_window", json!(4)),
+        ("phi3-longrope-long", "original_max_position_embeddings", json!(32)),
+        ("phi3-longrope-partial", "original_max_position_embeddings", json!(12)),
+        ("gemma2", "attn_logit_softcapping", json!(null)),
+        ("gemma2", "final_logit_softcapping", json!(null)),
+        ("gemma2", "query_pre_attn_scalar", json!(12)),
+        ("gemma2", "layer_types", json!(["full_attention", "sliding_attention"])),
+        ("gemma3", "rope_parameters", json!({ "full_attention": { "rope_theta": 1e4 } })),
+        ("gemma3", "rope_parameters", json!({ "sliding_attention": { "rope_theta": 1e6 } })),
+        ("smollm3", "no_rope_layers", json!([1, 1, 1])),
+        ("smollm3-window-untied", "sliding_window", json!(5)),
+        ("roberta", "pad_token_id", json!(2)),
+        ("distilbert", "activation", json!("relu")),
+        ("gpt2-untied", "scale_attn_by_inverse_layer_idx", json!(false)),
+        ("gpt2-untied", "scale_attn_weights", json!(true)),
+        ("modernbert", "local_attention", json!(6)),
+        ("modernbert-mean", "classifier_pooling", json!("cls")),
+        ("modernbert-mean", "classifier_activation", json!("gelu")),
+    ] {
+        let fixture = fixtures().into_iter().find(|fixture| fixture.name == name).unwrap();
+        let place = tempfile::tempdir().unwrap();
+        let from = |file: &str| fixture.directory.join(file);
+        std::fs::copy(from("model.safetensors"), place.path().join("model.safetensors")).unwrap();
+        let mut config: Value = serde_json::from_slice(&std::fs::read(from("config.json")).unwrap()).unwrap();
+        config[key] = value;
+        std::fs::write(place.path().join("config.json"), config.to_string()).unwrap();
+        let changed = Fixture { directory: place.path().to_owned(), ..fixture };
+        let model = changed.model();
+        let forward = model.forward(&model.weights(false), &changed.input(&model), None).unwrap();
+        let found = forward.logits.to_float32().unwrap();
+        let off = largest(found.iter().zip(changed.values("logits")).map(|(a, b)| f64::from(*a) - b));
+        assert!(off > 1e-4, "{name}: {key} changes the logits by {off} only");
+    }
+}
+
+/// OpenAI's files have the names of the base model alone, and the mask of each block.
+#[test]
+fn a_gpt2_of_the_first_release_loads_without_its_buffers() {
+    let fixture = fixtures().into_iter().find(|fixture| fixture.name == "gpt2").unwrap();
+    let place = tempfile::tempdir().unwrap();
+    std::fs::copy(fixture.directory.join("config.json"), place.path().join("config.json")).unwrap();
+    let bytes = std::fs::read(fixture.directory.join("model.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let mask = [0u8; 4 * 16 * 16];
+    let mask = TensorView::new(Dtype::F32, vec![1, 1, 16, 16], &mask).unwrap();
+    let masks = (0..2).map(|block| (format!("h.{block}.attn.bias"), mask.clone()));
+    let tensors = file.iter().map(|(name, view)| (name.trim_start_matches("transformer.").to_owned(), view));
+    safetensors::serialize_to_file(tensors.chain(masks), None, &place.path().join("model.safetensors")).unwrap();
+    let released = Fixture { directory: place.path().to_owned(), ..fixture };
+    let model = released.model();
+    let input = released.input(&model);
+    let found = model.forward(&model.weights(false), &input, None).unwrap().logits.to_float32().unwrap();
+    let off = largest(found.iter().zip(released.values("logits")).map(|(a, b)| f64::from(*a) - b));
+    assert!(off <= 1e-4, "{off}");
 }
 
 #[test]

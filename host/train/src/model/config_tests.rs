@@ -34,14 +34,14 @@ fn absent_keys_have_the_defaults_of_transformers() {
     let bert = read(bert_json()).unwrap();
     let shape = bert.shape;
     assert_eq!(shape.norm, NormShape::Layer { epsilon: 1e-12 });
-    assert_eq!((shape.dropout, shape.attention.dropout, shape.classifier.dropout), (0.1, 0.1, 0.1));
+    assert_eq!((shape.dropout, shape.attention.dropout, shape.classifier.dropout), ([0.1; 2], 0.1, 0.1));
     let segments = shape.embeddings.segments.unwrap().1;
     assert_eq!((segments, bert.pad_token_id, shape.attention.head_dim), (2, Some(0), 6));
     let llama = read(llama_json()).unwrap();
     let shape = llama.shape;
-    let rotary = shape.attention.rotary.unwrap();
+    let rotary = shape.attention.rotary[1].clone().unwrap();
     assert_eq!((shape.norm, shape.max_position_embeddings), (NormShape::Rms { epsilon: 1e-6 }, 2048));
-    assert_eq!(rotary, Rotary { theta: 10_000.0, scaling: RopeScaling::Default });
+    assert_eq!(rotary, Rotary { theta: 10_000.0, scaling: RopeScaling::Default, share: 1.0 });
     assert_eq!((shape.attention.num_key_value_heads, llama.pad_token_id), (4, None));
     assert!(!shape.language_head.unwrap().tied);
 }
@@ -57,7 +57,7 @@ fn both_spellings_of_the_rotary_settings_are_read() {
     let old = read(with(llama_json(), json!({ "rope_theta": 5e5, "rope_scaling": null }))).unwrap();
     let new =
         read(with(llama_json(), json!({ "rope_parameters": { "rope_theta": 5e5, "rope_type": "default" } }))).unwrap();
-    let theta = |config: ModelConfig| config.shape.attention.rotary.unwrap().theta;
+    let theta = |config: ModelConfig| config.shape.attention.rotary[0].clone().unwrap().theta;
     assert_eq!((theta(old), theta(new)), (5e5, 5e5));
 }
 
@@ -79,16 +79,20 @@ fn what_would_give_other_numbers_is_refused_by_name() {
         (llama_json(), json!({ "pad_token_id": 32000 }), "`pad_token_id`: 32000 is outside the vocabulary of 100"),
         (llama_json(), json!({ "pad_token_id": -2 }), "`pad_token_id`: expected a token id, found -2"),
         (bert_json(), json!({ "hidden_dropout_prob": 1.0 }), "`hidden_dropout_prob`: expected a probability below 1"),
-        (bert_json(), json!({ "model_type": "gpt2" }), "`gpt2` is not supported; supported are `bert` and `llama`"),
         (
-            llama_json(),
-            json!({ "hidden_act": "gelu" }),
-            "`hidden_act`: `gelu` is not supported; supported: silu, swish",
+            bert_json(),
+            json!({ "model_type": "qwen2_moe" }),
+            "`qwen2_moe` is not supported; the nearest is `qwen2`; supported are `bert`, `distilbert`,",
         ),
         (
             llama_json(),
-            json!({ "rope_scaling": { "type": "longrope", "factor": 2.0 } }),
-            "`rope_scaling.type`: `longrope` is not supported; supported: default, linear, dynamic, yarn, llama3",
+            json!({ "hidden_act": "relu2" }),
+            "`hidden_act`: `relu2` is not supported; supported: gelu, gelu_new, gelu_pytorch_tanh, relu, silu, swish",
+        ),
+        (
+            llama_json(),
+            json!({ "rope_scaling": { "type": "proportional", "factor": 2.0 } }),
+            "`rope_scaling.type`: `proportional` is not supported; supported: default, linear, dynamic, yarn, llama3, longrope",
         ),
         (
             llama_json(),
@@ -115,6 +119,105 @@ fn what_would_give_other_numbers_is_refused_by_name() {
             Ok(_) => panic!("accepted: {message}"),
         }
     }
+}
+
+fn of(family: &str, changes: Value) -> Value {
+    with(with(llama_json(), json!({ "model_type": family, "max_position_embeddings": 64 })), changes)
+}
+
+#[test]
+fn a_key_that_is_absent_has_the_familys_default_and_null_stays_nothing() {
+    let shape = |config: Value| read(config).unwrap().shape;
+    let gemma = |changes: Value| shape(of("gemma2", with(json!({ "num_key_value_heads": 2 }), changes)));
+    let caps = |shape: &Shape| (shape.attention.soft_cap, shape.language_head.unwrap().soft_cap);
+    let plain = gemma(json!({}));
+    assert_eq!((caps(&plain), plain.attention.head_dim), ((Some(50.0), Some(30.0)), 256));
+    assert_eq!((plain.language_head.unwrap().tied, plain.attention.windows), (true, vec![Some(4096), None]));
+    let none = gemma(json!({ "attn_logit_softcapping": null, "final_logit_softcapping": null, "pad_token_id": null }));
+    assert_eq!(caps(&none), (None, None));
+    assert_eq!(
+        read(of("gemma2", json!({ "num_key_value_heads": 2, "pad_token_id": null }))).unwrap().pad_token_id,
+        None
+    );
+    let windows =
+        |changes: Value| shape(of("mistral", with(json!({ "num_key_value_heads": 2 }), changes))).attention.windows;
+    assert_eq!(windows(json!({})), [Some(4096); 2]);
+    assert_eq!(windows(json!({ "sliding_window": null })), []);
+}
+
+#[test]
+fn what_a_family_cannot_do_is_refused_by_name() {
+    let kinds = json!({ "layer_types": ["full_attention", "chunked_attention"], "num_key_value_heads": 2 });
+    let longrope = |factors: usize| {
+        let list = vec![1.0; factors];
+        json!({ "pad_token_id": 0, "rope_scaling": { "type": "longrope", "short_factor": list, "long_factor": list } })
+    };
+    for (config, message) in [
+        (
+            of("qwen3", kinds),
+            "`layer_types`: `chunked_attention` is not supported; supported: full_attention, sliding_attention",
+        ),
+        (
+            of("qwen2", json!({ "layer_types": ["full_attention"], "num_key_value_heads": 2 })),
+            "`layer_types`: it has 1 entries for 2 blocks",
+        ),
+        (
+            of("qwen2", json!({ "layer_types": ["full_attention", "sliding_attention"], "num_key_value_heads": 2 })),
+            "`layer_types`: some are sliding_attention, but use_sliding_window is not true",
+        ),
+        (
+            of("mistral", json!({ "sliding_window": 0, "num_key_value_heads": 2 })),
+            "`sliding_window`: it must be positive",
+        ),
+        (of("phi3", longrope(2)), "`rope_scaling`: short_factor has 2 factors, but 3 pairs of a head of 6 turn"),
+        (
+            of("phi3", json!({ "pad_token_id": 0, "partial_rotary_factor": 1.5 })),
+            "`partial_rotary_factor`: expected at most 1, found 1.5",
+        ),
+        (
+            of("phi3", json!({ "pad_token_id": 0, "rope_scaling": { "type": "linear", "factor": 2 } })),
+            "`rope_scaling`: of its types, Phi-3 has only longrope",
+        ),
+        (of("llama", json!({ "partial_rotary_factor": 0.5 })), "`partial_rotary_factor`: only 1 is supported"),
+        (
+            of("gemma2", json!({ "use_bidirectional_attention": true, "num_key_value_heads": 2 })),
+            "`use_bidirectional_attention`: true is not supported",
+        ),
+        (
+            of("gemma3_text", json!({ "rope_parameters": { "rope_type": "default" }, "num_key_value_heads": 2 })),
+            "`rope_parameters.rope_type`: it is not a kind of blocks; expected full_attention or sliding_attention",
+        ),
+        (
+            of("smollm3", json!({ "no_rope_layers": [1], "pad_token_id": 0 })),
+            "`no_rope_layers`: it has 1 entries for 2 blocks",
+        ),
+        (of("roberta", json!({ "pad_token_id": null })), "`pad_token_id`: it is missing; positions begin behind it"),
+        (
+            of("roberta", json!({ "pad_token_id": 63 })),
+            "`pad_token_id`: 63 leaves no positions of max_position_embeddings 64",
+        ),
+        (of("distilbert", json!({ "dim": 10, "n_heads": 4 })), "`n_heads`: 4 heads do not divide dim 10"),
+        (
+            of("gpt2", json!({ "n_embd": 8, "n_head": 4, "n_layer": 1, "add_cross_attention": true })),
+            "`add_cross_attention`: true",
+        ),
+        (
+            of("modernbert", json!({ "classifier_pooling": "max" })),
+            "`classifier_pooling`: `max` is not supported; supported: cls, mean",
+        ),
+        (of("gemma", json!({})), "`gemma` is not supported; the nearest is `gemma2`"),
+    ] {
+        match read(config) {
+            Err(error) => assert!(error.to_string().contains(message), "{error}\n  lacks: {message}"),
+            Ok(_) => panic!("accepted: {message}"),
+        }
+    }
+}
+
+#[test]
+fn positions_that_begin_behind_the_padding_token_leave_fewer_for_a_row() {
+    let config = read(of("roberta", json!({ "max_position_embeddings": 20 }))).unwrap();
+    assert_eq!((config.pad_token_id, config.shape.longest_row()), (Some(1), 18));
 }
 
 #[test]

@@ -16,12 +16,24 @@ fn model(config: &str, task: &Task) -> Model {
     Model::load(&Base::Config(path), task, 5, &Device::flex()).unwrap().0
 }
 
-/// BERT, a Llama that classifies, and one that predicts tokens, with dropout wherever there is some.
+/// Of each kind of family one, with dropout wherever there is some.
 fn models() -> Vec<Model> {
     let classes = Task::SequenceClassification { labels: ["a", "b", "c"].map(String::from).to_vec() };
     let bert = r#""model_type": "bert", "hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.2"#;
+    let roberta = r#""model_type": "roberta", "hidden_dropout_prob": 0.2, "pad_token_id": 1"#;
+    let distilbert =
+        r#""model_type": "distilbert", "dim": 16, "n_layers": 2, "n_heads": 4, "hidden_dim": 24, "dropout": 0.2"#;
+    let modernbert = r#""model_type": "modernbert", "classifier_pooling": "mean", "local_attention": 4, "mlp_dropout": 0.2,
+        "attention_dropout": 0.1, "pad_token_id": 0"#;
     let llama = r#""model_type": "llama", "num_key_value_heads": 2, "attention_dropout": 0.2"#;
-    vec![model(bert, &classes), model(llama, &classes), model(llama, &Task::CausalLm)]
+    let phi3 = r#""model_type": "phi3", "resid_pdrop": 0.2, "sliding_window": 3, "pad_token_id": 0"#;
+    let gemma3 = r#""model_type": "gemma3_text", "head_dim": 6, "num_key_value_heads": 2, "attention_dropout": 0.2,
+        "sliding_window": 3, "sliding_window_pattern": 2, "final_logit_softcapping": 4.0"#;
+    let olmo2 = r#""model_type": "olmo2", "num_key_value_heads": 2, "attention_dropout": 0.2"#;
+    let gpt2 = r#""model_type": "gpt2", "n_embd": 16, "n_layer": 2, "n_head": 4, "n_positions": 32"#;
+    let classifiers = [bert, roberta, distilbert, modernbert, llama].map(|config| model(config, &classes));
+    let predictors = [llama, phi3, gemma3, olmo2, gpt2].map(|config| model(config, &Task::CausalLm));
+    classifiers.into_iter().chain(predictors).collect()
 }
 
 /// Rows of these lengths; every other one has a second segment.
