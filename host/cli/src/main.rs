@@ -20,6 +20,7 @@ use verb::Cli;
 
 fn main() -> ExitCode {
     retune_train::memory::keep_freed();
+    retune_train::memory::compute_here();
     let cli = Cli::parse();
     journal::start(cli.verbosity());
     match cli.run() {

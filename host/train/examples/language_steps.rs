@@ -46,6 +46,7 @@ fn row(number: usize, line: &str) -> Example {
 
 fn main() {
     retune_train::memory::keep_freed();
+    retune_train::memory::compute_here();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (steps, count) = (number(&arguments, 2, 10.0) as usize, number(&arguments, 3, 4.0) as usize);
     let learning_rate = number(&arguments, 4, 1e-4);

@@ -38,6 +38,7 @@ fn matmul_rate(width: usize) -> f64 {
 
 fn main() {
     retune_train::memory::keep_freed();
+    retune_train::memory::compute_here();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |i: usize, default: usize| arguments.get(i).map_or(default, |a| a.parse().unwrap());
     let (rows, frozen) = (number(1, 16), number(3, 0));
