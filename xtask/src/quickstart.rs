@@ -31,7 +31,7 @@ pub fn run(workspace: &Workspace) -> Result<(), Failed> {
     let recipe = format!("{FOLDER}.toml");
     if !workspace.retune("debug").is_file() {
         eprintln!(
-            "The first time, retune and the libraries below it are compiled, which takes 15 to 30 minutes on two cores. After \
+            "The first time, retune and the libraries below it are compiled, which takes 7 to 20 minutes on two cores. After \
              that, only what has changed.\n"
         );
     }
