@@ -33,6 +33,8 @@ pub(crate) fn blocks(rows: &Selection, max_length: usize) -> (Vec<Block>, u64) {
         if block.targets == 0 { without_target += 1 } else { all.push(block) }
     };
     for (row, head) in rows.heads().enumerate() {
+        let (file, at) = rows.locate(row);
+        let learnt = file.learnt(at);
         let mut token = 0;
         while token < head.tokens {
             let block = open.get_or_insert_with(|| {
@@ -41,8 +43,9 @@ pub(crate) fn blocks(rows: &Selection, max_length: usize) -> (Vec<Block>, u64) {
             });
             let taken = (head.tokens - token).min(max_length - block.tokens);
             // The first token of a block stands behind nothing, and is no target.
-            let first = token.max(head.prompt_tokens).max(if block.tokens == 0 { token + 1 } else { 0 });
-            block.targets += (token + taken).saturating_sub(first);
+            let (first, end) = (if block.tokens == 0 { token + 1 } else { token }, token + taken);
+            block.targets +=
+                learnt.iter().map(|range| range.end.min(end).saturating_sub(range.start.max(first))).sum::<u32>();
             block.tokens += taken;
             token += taken;
             if block.tokens == max_length
@@ -63,12 +66,13 @@ pub(crate) fn example(rows: &Selection, block: &Block) -> Example {
     let mut ids: Vec<u32> = Vec::with_capacity(block.tokens as usize);
     let mut learnt: Vec<Range<u32>> = Vec::new();
     while (ids.len() as u32) < block.tokens && row < rows.len() {
-        let head = rows.head(row);
         let (file, number) = rows.locate(row);
         let at = ids.len() as u32;
         ids.extend(file.ids(number, token, block.tokens - at));
-        let first = at + head.prompt_tokens.saturating_sub(token);
-        add(&mut learnt, first..ids.len() as u32);
+        let end = ids.len() as u32;
+        for range in file.learnt(number) {
+            add(&mut learnt, at + range.start.saturating_sub(token)..(at + range.end.saturating_sub(token)).min(end));
+        }
         (row, token) = (row + 1, 0);
     }
     let (file, number) = rows.locate(block.row as usize);

@@ -1,7 +1,7 @@
 //! The rows of one split as the training loop reads them.
 //!
 //! Rows stay in their file; an [`Example`] is made when it is asked for. A row of a causal language model says which of
-//! its tokens are learnt; a token of a prompt never is. Price: one allocation and copy for each row that is read.
+//! its tokens are learnt; a token of a prompt, or of what a user says, never is. Price: one allocation and copy for each row that is read.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
@@ -58,8 +58,8 @@ impl Dataset {
         match &self.form {
             Form::Classified => 0,
             Form::Text => {
-                let head = self.rows.head(row);
-                head.tokens.saturating_sub(head.prompt_tokens.max(1)) as usize
+                let (file, number) = self.rows.locate(row);
+                file.learnt(number).into_iter().map(|range| range.end.saturating_sub(range.start.max(1)) as usize).sum()
             }
             Form::Blocks(blocks) => blocks[row].targets as usize,
         }
@@ -77,10 +77,8 @@ impl Dataset {
             Form::Text => Target::None,
         };
         let (file, number) = self.rows.locate(row);
-        let head = file.head(number);
-        let completion = head.prompt_tokens..head.tokens;
         let learnt = match self.form {
-            Form::Text if !completion.is_empty() => vec![completion],
+            Form::Text => file.learnt(number),
             _ => Vec::new(),
         };
         let ids = file.ids(number, 0, u32::MAX).collect();

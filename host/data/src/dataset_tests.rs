@@ -5,7 +5,9 @@ use super::*;
 use crate::row::Row;
 
 fn row(key: &str, ids: &[u32], prompt_tokens: u32) -> Row {
-    Row { input_ids: ids.to_vec(), prompt_tokens, ..crate::testing::row(key) }
+    let mut row = Row { input_ids: ids.to_vec(), ..crate::testing::row(key) };
+    row.learn_from(prompt_tokens);
+    row
 }
 
 /// Examples of rows, blocks without a target, and the targets of each example.

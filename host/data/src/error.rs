@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use retune_roles::Failure;
 
+use crate::chat_error::ChatError;
 use crate::dropped::Dropped;
 
 /// What was wrong with the data, the tokenizer, or the spec.
@@ -220,6 +221,9 @@ pub enum DataError {
     /// A preprocessor failed.
     #[error("{0}")]
     Stage(#[from] Failure),
+    /// A conversation or its template.
+    #[error("{0}")]
+    Chat(#[from] ChatError),
     /// The file of prepared rows cannot be written.
     #[error("prepared rows cannot be written{}: {reason}", directory.as_ref().map(|d| format!(" to {}", d.display())).unwrap_or_default())]
     RowsUnwritable {

@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use retune_roles::RoleKind;
 
 use super::*;
-use crate::help::list;
+use crate::naming::list;
 
 fn names(names: &[&str]) -> Vec<String> {
     names.iter().map(|&name| name.to_owned()).collect()

@@ -4,6 +4,7 @@
 //! first in bold and the second below it.
 
 use crate::DataError;
+use crate::naming::list;
 
 impl DataError {
     /// What to do next, in a sentence or two.
@@ -37,6 +38,9 @@ impl DataError {
                 let separator = separator(available).unwrap_or_default();
                 format!("its fields seem to be separated by {separator}: save it with commas, or with tabs as .tsv")
             }
+            Self::ColumnMissing { available, purpose, .. } if purpose == "data.columns.text" && talks(available).is_some() => {
+                format!("for conversations, write columns = {{ messages = \"{}\" }}", talks(available).unwrap_or_default())
+            }
             Self::ColumnMissing { available, purpose, .. } => {
                 format!("the columns are {}; set {purpose} to one of them", list(available))
             }
@@ -54,6 +58,7 @@ impl DataError {
             Self::StageField { available, .. } => {
                 format!("the fields are {}; most preprocessors have a setting for the field they work on", list(available))
             }
+            Self::Chat(error) => return error.help(),
             Self::Stage(failure) => return failure.details().help.clone(),
             Self::NothingLeft { dropped, .. } if dropped.is_empty() => "give a file with rows".to_owned(),
             Self::NothingLeft { dropped, .. } => {
@@ -100,13 +105,9 @@ impl DataError {
     }
 }
 
-/// Up to a dozen names, and how many more there are.
-pub(crate) fn list(names: &[String]) -> String {
-    let shown: Vec<String> = names.iter().take(12).map(|name| format!("`{name}`")).collect();
-    match names.len().saturating_sub(12) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
+/// The column that is named as those with conversations are.
+fn talks(columns: &[String]) -> Option<&str> {
+    columns.iter().map(String::as_str).find(|name| ["messages", "conversations"].contains(name))
 }
 
 /// What a header that came out as one column is probably separated by.

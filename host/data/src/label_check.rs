@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use retune_roles::nearest::nearest;
 
-use crate::help::list;
+use crate::naming::list;
 use crate::report::LabelCount;
 
 /// Fewer classes than this are not called too many for their rows.

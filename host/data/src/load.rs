@@ -11,6 +11,7 @@ use retune_roles::digest::Digest;
 use retune_roles::{Stage, TaskKind};
 
 use crate::cache::Cache;
+use crate::chat_spec::TemplateRef;
 use crate::dropped::Dropped;
 use crate::pipeline::{Chunk, Pipeline};
 use crate::progress::DataProgress;
@@ -21,7 +22,7 @@ use crate::rows_file::{Account, Opened, RowsFile, RowsWriter};
 use crate::source::{Rows, digest};
 use crate::spec::{DataSpec, Layout, Source, SplitName};
 use crate::stage::Drops;
-use crate::tokenize::{Encoder, NO_TOKENS, NOTHING_TO_LEARN, Reads};
+use crate::tokenize::{CUT_AWAY, Encoder, NO_TOKENS, NOTHING_TO_LEARN, Reads};
 use crate::{DataError, Result, Tokenization};
 
 /// Rows of a file that go together; more where a preprocessor takes more in one call.
@@ -29,9 +30,11 @@ const CHUNK: usize = 256;
 /// Rows after which progress is told.
 const TOLD: u64 = 4096;
 /// Changes whenever the same inputs would give other rows.
-const CACHE_VERSION: &str = "3";
+const CACHE_VERSION: &str = "4";
 /// The version of the crate that cuts texts into tokens, which has no constant for it; a test holds it to Cargo.lock.
 const TOKENIZERS_VERSION: &str = "0.23.2";
+/// The version of the crate that renders chat templates, likewise.
+const MINIJINJA_VERSION: &str = "3.1.0";
 
 /// What is the same for all files of a run.
 pub(crate) struct Loader<'a> {
@@ -141,6 +144,14 @@ impl Loader<'_> {
             "max_length": max_length, "task": spec.task, "layout": spec.layout, "seed": spec.seed,
             "batch": spec.batch, "limit_per_label": limit, "labelled": reads.label, "group_by": group_by,
         });
+        // The tokenizer's own templates are part of its digest.
+        if let Some(chat) = &self.spec.chat {
+            key = key.part("minijinja", MINIJINJA_VERSION);
+            key = key.part("chat", serde_json::json!(chat).to_string());
+            if let Some(TemplateRef::File(file)) = &chat.template {
+                key = key.part("template", std::fs::read_to_string(file).map_err(|e| DataError::io(file, &e))?);
+            }
+        }
         Ok(key.part("spec", spec.to_string()).finish())
     }
 
@@ -188,9 +199,12 @@ impl Loader<'_> {
         let mut done = Tokenised::default();
         for record in records {
             let row = encoder.row(record)?;
+            let cut = self.spec.chat.is_some() && row.truncated;
             let (idle, reason) = match (self.spec.task, self.spec.layout) {
                 (TaskKind::SequenceClassification, _) => (row.input_ids.is_empty(), NO_TOKENS),
-                (TaskKind::CausalLm, Layout::Rows) => (row.empty || row.trained_tokens() == 0, NOTHING_TO_LEARN),
+                (TaskKind::CausalLm, Layout::Rows) => {
+                    (row.empty || row.trained_tokens() == 0, if cut { CUT_AWAY } else { NOTHING_TO_LEARN })
+                }
                 // The first token of a text can be learnt where another text stands before it.
                 (TaskKind::CausalLm, Layout::Blocks) => (row.empty, NOTHING_TO_LEARN),
             };
@@ -365,9 +379,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_key_of_kept_rows_holds_the_version_of_tokenizers_that_is_compiled_in() {
+    fn the_key_of_kept_rows_holds_the_versions_that_are_compiled_in() {
         let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock")).unwrap();
-        let wanted = format!("name = \"tokenizers\"\nversion = \"{TOKENIZERS_VERSION}\"\n");
-        assert!(lock.contains(&wanted), "write the version of Cargo.lock into TOKENIZERS_VERSION");
+        for (name, version) in [("tokenizers", TOKENIZERS_VERSION), ("minijinja", MINIJINJA_VERSION)] {
+            let wanted = format!("name = \"{name}\"\nversion = \"{version}\"\n");
+            assert!(lock.contains(&wanted), "write the version of {name} in Cargo.lock into its constant");
+        }
     }
 }

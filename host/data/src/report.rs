@@ -115,6 +115,12 @@ pub struct SplitReport {
     pub doubled_bos: u64,
     /// Rows whose text made no token of its own.
     pub empty: u64,
+    /// Rows of which every token is learnt, the first excepted.
+    #[serde(default)]
+    pub all_learnt: u64,
+    /// Rows in which the end token of a turn is not learnt.
+    #[serde(default)]
+    pub unended: u64,
     /// Blocks left out because no token of them is a target.
     pub blocks_without_target: u64,
     /// Tokens of the longest example.

@@ -3,6 +3,8 @@
 //! This is what is written to the file of prepared rows: everything about a row that later steps need,
 //! and nothing of its text but a digest.
 
+use std::ops::Range;
+
 use sha2::{Digest, Sha256};
 
 /// One row after preprocessing and tokenising.
@@ -16,8 +18,8 @@ pub struct Row {
     pub input_ids: Vec<u32>,
     /// Segment of each token, or empty for all zero.
     pub token_type_ids: Vec<u8>,
-    /// How many of the first tokens are shown and not learnt: the prompt.
-    pub prompt_tokens: u32,
+    /// Tokens that are learnt, as ascending ranges that do not touch: all of a text, what follows a prompt, turns.
+    pub learnt: Vec<Range<u32>>,
     /// The label, for rows of which one is read.
     pub label: Option<String>,
     /// The extra columns.
@@ -34,13 +36,40 @@ pub struct Row {
     pub empty: bool,
     /// The seam between prompt and completion falls inside a token.
     pub seam: bool,
+    /// The end token of a turn is not learnt, although the turn was not cut.
+    pub unended: bool,
 }
 
 impl Row {
     /// How many tokens of this row, alone, are a target of a causal language model's loss. The first token
     /// is never one: nothing stands before it.
     pub fn trained_tokens(&self) -> usize {
-        self.input_ids.len().saturating_sub((self.prompt_tokens as usize).max(1))
+        self.learnt.iter().map(|range| range.end.saturating_sub(range.start.max(1)) as usize).sum()
+    }
+
+    /// What is learnt, where that is all from the token `first` on.
+    pub fn learn_from(&mut self, first: u32) {
+        let end = self.input_ids.len() as u32;
+        self.learnt = std::iter::once(first..end).filter(|range| !range.is_empty()).collect();
+    }
+
+    /// Cuts the row to `length` tokens, and what is learnt with it; `left` cuts its beginning.
+    pub fn cut(&mut self, length: usize, left: bool) {
+        let over = self.input_ids.len().saturating_sub(length);
+        if over == 0 {
+            return;
+        }
+        self.truncated = true;
+        let gone = if left { over as u32 } else { 0 };
+        if left {
+            self.input_ids.drain(..over);
+        } else {
+            self.input_ids.truncate(length);
+        }
+        let end = length as u32;
+        let moved =
+            |range: &Range<u32>| range.start.saturating_sub(gone).min(end)..range.end.saturating_sub(gone).min(end);
+        self.learnt = self.learnt.iter().map(moved).filter(|range| !range.is_empty()).collect();
     }
 }
 

@@ -1,9 +1,9 @@
 //! A file of prepared rows: written as a stream, read through a memory map.
 //!
 //! ```text
-//! retune-rows 2          16 bytes
+//! retune-rows 3          16 bytes
 //! SHA-256 of what follows  32 bytes
-//! rows                   a head of fixed size each, then ids, extra columns, segments, key; padded to 4 bytes
+//! rows                   a head of fixed size each, then ids, extra columns, ranges, segments, key; padded to 4 bytes
 //! offsets                u64 for each row, and one for the end of the last
 //! head                   JSON: key, file, account, labels as they appeared
 //! trailer                number of rows, place of the offsets, place of the head (u64 each)
@@ -12,12 +12,14 @@
 //! All numbers are little-endian. Labels are numbered in the order in which they appear, and [`RowsFile::labels`] says
 //! what they are: which class a label is, is decided by who reads. A file is written under another name, synced and
 //! renamed, so it is there whole or not at all; one that is damaged all the same is noticed when it is opened, because
-//! checksum, key and every row's size are checked. Price: 64 bytes for a row and four for a token on disk, and one
+//! checksum, key and every row's size are checked. Ranges of learnt tokens are written only where they are not one range up to
+//! the end, whose first token stands in the head. Price: 68 bytes for a row and four for a token on disk, and one
 //! pass over the file when it is opened.
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufWriter, Error, ErrorKind, Result, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::Path;
 
 use memmap2::Mmap;
@@ -29,11 +31,11 @@ use crate::dropped::Dropped;
 use crate::error::place;
 use crate::row::Row;
 
-const MAGIC: &[u8; 16] = b"retune-rows 2\n\0\0";
+const MAGIC: &[u8; 16] = b"retune-rows 3\n\0\0";
 const START: usize = 48;
 const TRAILER: usize = 24;
 /// Bytes of a row's head.
-const HEAD: usize = 64;
+const HEAD: usize = 68;
 
 const HAS_LINE: u8 = 1;
 const HAS_GROUP: u8 = 2;
@@ -44,6 +46,8 @@ const TRUNCATED: u8 = 16;
 const DOUBLED_BOS: u8 = 32;
 const EMPTY: u8 = 64;
 const SEAM: u8 = 128;
+/// In a second byte of flags.
+const UNENDED: u8 = 1;
 
 /// What is known of a source besides its rows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -206,14 +210,28 @@ fn encode(out: &mut Vec<u8>, row: &Row, label: Option<u32>, plain: bool) {
     out.extend(row.text);
     out.extend(row.group.unwrap_or_default());
     out.extend((row.input_ids.len() as u32).to_le_bytes());
-    out.extend(row.prompt_tokens.to_le_bytes());
+    let tokens = row.input_ids.len() as u32;
+    let first = row.learnt.first().map_or(tokens, |range| range.start);
+    let ranges = match row.learnt.as_slice() {
+        [] => &[],
+        [only] if only.end == tokens => &[],
+        several => several,
+    };
+    out.extend(first.to_le_bytes());
     out.extend(label.unwrap_or(u32::MAX).to_le_bytes());
     out.extend((row.extra.len() as u32).to_le_bytes());
     out.extend((key.len() as u32).to_le_bytes());
-    out.extend([flags.iter().filter(|(set, _)| *set).map(|(_, flag)| flag).sum(), 0, 0, 0]);
+    out.extend([
+        flags.iter().filter(|(set, _)| *set).map(|(_, flag)| flag).sum(),
+        u8::from(row.unended) * UNENDED,
+        0,
+        0,
+    ]);
+    out.extend((ranges.len() as u32).to_le_bytes());
     debug_assert_eq!(out.len(), HEAD);
     row.input_ids.iter().for_each(|id| out.extend(id.to_le_bytes()));
     row.extra.iter().for_each(|value| out.extend(value.to_le_bytes()));
+    ranges.iter().flat_map(|range| [range.start, range.end]).for_each(|at| out.extend(at.to_le_bytes()));
     out.extend(&row.token_type_ids);
     out.extend(key.as_bytes());
     out.resize(out.len().next_multiple_of(4), 0);
@@ -256,16 +274,27 @@ pub(crate) struct RowHead {
     pub text: [u8; 16],
     pub group: Option<[u8; 16]>,
     pub tokens: u32,
-    pub prompt_tokens: u32,
     /// Its number among [`RowsFile::labels`].
     pub label: Option<u32>,
     pub truncated: bool,
     pub doubled_bos: bool,
     pub empty: bool,
     pub seam: bool,
+    pub unended: bool,
+    /// The first token that is learnt.
+    first: u32,
+    /// How many ranges are written.
+    ranges: u32,
     extra: u32,
     key: u32,
     flags: u8,
+}
+
+impl RowHead {
+    /// Bytes of ids, extra columns and ranges.
+    fn numbers(&self) -> usize {
+        4 * (self.tokens as usize + self.extra as usize + 2 * self.ranges as usize)
+    }
 }
 
 impl RowsFile {
@@ -306,7 +335,7 @@ impl RowsFile {
             }
             let head = self.head(row);
             let segments = if head.flags & SEGMENTS != 0 { u64::from(head.tokens) } else { 0 };
-            let numbers = 4 * (u64::from(head.tokens) + u64::from(head.extra));
+            let numbers = 4 * (u64::from(head.tokens) + u64::from(head.extra) + 2 * u64::from(head.ranges));
             let size = HEAD as u64 + numbers + segments + u64::from(head.key);
             let known = head.label.is_none_or(|label| (label as usize) < self.labels.len());
             if size.next_multiple_of(4) != (end - at) as u64 || !known {
@@ -352,12 +381,14 @@ impl RowsFile {
             text: digest(8),
             group: (flags & HAS_GROUP != 0).then(|| digest(24)),
             tokens: u32_at(bytes, 40),
-            prompt_tokens: u32_at(bytes, 44),
             label: (label != u32::MAX).then_some(label),
             truncated: flags & TRUNCATED != 0,
             doubled_bos: flags & DOUBLED_BOS != 0,
             empty: flags & EMPTY != 0,
             seam: flags & SEAM != 0,
+            unended: bytes[61] & UNENDED != 0,
+            first: u32_at(bytes, 44),
+            ranges: u32_at(bytes, 64),
             extra: u32_at(bytes, 52),
             key: u32_at(bytes, 56),
             flags,
@@ -380,8 +411,19 @@ impl RowsFile {
     pub fn segments(&self, row: usize) -> &[u8] {
         let head = self.head(row);
         let count = if head.flags & SEGMENTS != 0 { head.tokens as usize } else { 0 };
-        let at = self.offset(row) + HEAD + 4 * (head.tokens + head.extra) as usize;
+        let at = self.offset(row) + HEAD + head.numbers();
         &self.map[at..at + count]
+    }
+
+    /// The tokens that are learnt.
+    pub fn learnt(&self, row: usize) -> Vec<Range<u32>> {
+        let head = self.head(row);
+        if head.ranges == 0 {
+            return std::iter::once(head.first..head.tokens).filter(|range| !range.is_empty()).collect();
+        }
+        let at = self.offset(row) + HEAD + 4 * (head.tokens + head.extra) as usize;
+        let bytes = &self.map[at..at + 8 * head.ranges as usize];
+        bytes.chunks_exact(8).map(|pair| u32_at(pair, 0)..u32_at(pair, 4)).collect()
     }
 
     /// The extra columns.
@@ -399,7 +441,7 @@ impl RowsFile {
             return place(&self.file, head.line.unwrap_or(0));
         }
         let segments = if head.flags & SEGMENTS != 0 { head.tokens as usize } else { 0 };
-        let at = self.offset(row) + HEAD + 4 * (head.tokens + head.extra) as usize + segments;
+        let at = self.offset(row) + HEAD + head.numbers() + segments;
         String::from_utf8_lossy(&self.map[at..at + head.key as usize]).into_owned()
     }
 }

@@ -9,6 +9,7 @@ use retune_roles::TaskKind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::chat_spec::ChatSpec;
 use crate::{DataError, Result};
 
 /// Rows a preprocessor gets in one call, unless told otherwise.
@@ -25,6 +26,8 @@ pub struct DataSpec {
     pub test: Option<Source>,
     /// Which columns mean what.
     pub columns: Columns,
+    /// How conversations become rows; `None`: there are none.
+    pub chat: Option<ChatSpec>,
     /// Numeric columns handed to the loss and the metrics as `column.<name>`.
     pub extra_columns: Vec<String>,
     /// Most tokens of an example, special tokens included.
@@ -61,6 +64,7 @@ impl DataSpec {
             validation: Validation::None,
             test: None,
             columns: Columns { label, ..Columns::default() },
+            chat: None,
             extra_columns: Vec::new(),
             max_length: 128,
             task,
@@ -265,7 +269,7 @@ pub enum Validation {
 /// Which columns mean what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Columns {
-    /// The text. Not read when `completion` is set.
+    /// The text. Not read when `completion` or `messages` is set.
     pub text: String,
     /// A second text (classification of pairs).
     pub text_pair: Option<String>,
@@ -275,11 +279,25 @@ pub struct Columns {
     pub prompt: Option<String>,
     /// The part of a text that is learnt.
     pub completion: Option<String>,
+    /// A conversation, in place of all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messages: Option<String>,
+    /// The tools that a conversation is told about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools: Option<String>,
 }
 
 impl Default for Columns {
     fn default() -> Self {
-        Self { text: "text".to_owned(), text_pair: None, label: None, prompt: None, completion: None }
+        Self {
+            text: "text".to_owned(),
+            text_pair: None,
+            label: None,
+            prompt: None,
+            completion: None,
+            messages: None,
+            tools: None,
+        }
     }
 }
 

@@ -2,13 +2,14 @@
 
 use retune_roles::{Rows as _, TaskKind};
 
+use crate::chat_check;
 use crate::dataset::Dataset;
 use crate::label_check;
 use crate::overlap::Repeats;
 use crate::report::{CacheUse, DataReport, LabelCount, SplitReport, histogram};
 use crate::rows_file::RowHead;
 use crate::spec::{DataSpec, Layout, SplitName};
-use crate::tokenize::{NO_TOKENS, NOTHING_TO_LEARN};
+use crate::tokenize::{CUT_AWAY, NO_TOKENS, NOTHING_TO_LEARN};
 
 /// Labels named in one sentence.
 const NAMED: usize = 5;
@@ -18,7 +19,11 @@ pub(crate) fn split_report(split: SplitName, data: &Dataset, without_target: u64
     let rows = data.rows();
     let mut counts = vec![0u64; labels.len()];
     let (mut truncated, mut doubled_bos, mut empty) = (0, 0, 0);
-    for head in rows.heads() {
+    let (mut all_learnt, mut unended) = (0, 0);
+    for (row, head) in rows.heads().enumerate() {
+        let (file, number) = rows.locate(row);
+        all_learnt += u64::from(file.learnt(number).first().is_some_and(|range| *range == (0..head.tokens)));
+        unended += u64::from(head.unended);
         if let Some(count) = rows.class(&head).and_then(|class| counts.get_mut(class as usize)) {
             *count += 1;
         }
@@ -37,6 +42,8 @@ pub(crate) fn split_report(split: SplitName, data: &Dataset, without_target: u64
         truncated,
         doubled_bos,
         empty,
+        all_learnt,
+        unended,
         blocks_without_target: without_target,
         longest: lengths.clone().max().unwrap_or(0) as u64,
         lengths: histogram(lengths),
@@ -60,6 +67,9 @@ pub fn warnings(report: &DataReport, spec: &DataSpec, repeats: &Repeats, seams: 
             let them = if idle.count == 1 { "it" } else { "them" };
             let why = match idle.reason.as_str() {
                 NOTHING_TO_LEARN => format!("nothing of {them} is learnt"),
+                CUT_AWAY => {
+                    format!("what is learnt of {them} lies behind {} tokens (data.max_length)", spec.max_length)
+                }
                 NO_TOKENS => format!("the tokenizer makes no token of {them}"),
                 _ => continue,
             };
@@ -104,9 +114,10 @@ pub fn warnings(report: &DataReport, spec: &DataSpec, repeats: &Repeats, seams: 
         }
         if split.doubled_bos > 0 {
             said.push(format!(
-                "{} begin{} with the start token twice: the text brings one and the tokenizer adds one",
+                "{} begin{} with the start token twice: the text brings one and the {} adds one",
                 of_rows(split.doubled_bos, split.split),
-                if split.doubled_bos == 1 { "s" } else { "" }
+                if split.doubled_bos == 1 { "s" } else { "" },
+                if spec.chat.is_some() { "template" } else { "tokenizer" },
             ));
         }
         if split.empty > 0 {
@@ -115,6 +126,9 @@ pub fn warnings(report: &DataReport, spec: &DataSpec, repeats: &Repeats, seams: 
                 of_rows(split.empty, split.split),
                 if split.empty == 1 { "has" } else { "have" }
             ));
+        }
+        if let Some(chat) = &spec.chat {
+            said.extend(chat_check::warnings(split, chat));
         }
         if split.blocks_without_target > 0 {
             said.push(format!(
@@ -130,14 +144,20 @@ pub fn warnings(report: &DataReport, spec: &DataSpec, repeats: &Repeats, seams: 
             said.push(format!("{} has no row of {}", split.split, named(&absent)));
         }
     }
-    if seams > 0 {
+    if seams > 0 && spec.chat.is_some() {
+        said.push(format!(
+            "in {seams} row{} a turn begins with other tokens than behind the template's prompt alone: messages of the \
+             assistant should not begin with space",
+            if seams == 1 { "" } else { "s" }
+        ));
+    } else if seams > 0 {
         said.push(format!(
             "in {seams} row{} the end of the prompt and the start of the completion share a token; \
              end prompts without a space and begin completions with it",
             if seams == 1 { "" } else { "s" }
         ));
     }
-    if spec.task == TaskKind::CausalLm && !has_eos {
+    if spec.task == TaskKind::CausalLm && !has_eos && spec.chat.is_none() {
         said.push(match spec.layout {
             Layout::Rows => "the tokenizer has no eos token: the model does not learn where a text ends".to_owned(),
             Layout::Blocks => "the tokenizer has no eos token: texts run into one another inside a block".to_owned(),

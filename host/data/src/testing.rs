@@ -16,7 +16,9 @@ use crate::selection::Selection;
 
 /// A row of three tokens with a key, and nothing else of note.
 pub fn row(key: &str) -> Row {
-    Row { key: key.to_owned(), input_ids: vec![1, 2, 3], ..Row::default() }
+    let mut row = Row { key: key.to_owned(), input_ids: vec![1, 2, 3], ..Row::default() };
+    row.learn_from(0);
+    row
 }
 
 /// Rows in a file of their own; labels must be the numbers of their classes.

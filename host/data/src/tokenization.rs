@@ -5,6 +5,7 @@
 //! pad every text to its length. What the tokenizer's class makes of the file is
 //! [`TokenizerClass`](crate::tokenizer_class).
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use retune_roles::{Encoding, ErrorKind, Message, Refusal, SpecialTokens};
@@ -14,6 +15,7 @@ use tokenizers::utils::truncation::{TruncationDirection, TruncationParams};
 use tokenizers::{PostProcessor, Tokenizer};
 
 use crate::error::plain_io;
+use crate::templates::Templates;
 use crate::tokenizer_class::{TokenizerClass, model_type};
 use crate::{DataError, Result};
 
@@ -25,6 +27,9 @@ pub struct Tokenization {
     bos: Option<u32>,
     eos: Option<u32>,
     pad: Option<u32>,
+    /// Text of each special token by its role, as a template sees them.
+    special_tokens: BTreeMap<String, String>,
+    templates: Templates,
     side: TruncationDirection,
     model_max_length: Option<usize>,
     warnings: Vec<String>,
@@ -80,6 +85,10 @@ impl Tokenization {
         let tokens = SpecialTokens::new(&config, &map, model_type.as_deref(), padding.as_deref());
         let class = TokenizerClass::new(&config, tokens);
         hash_part(&mut hash, "class", class.name.as_bytes());
+        let templates = Templates::read(directory, &config)?;
+        for (name, text) in templates.iter() {
+            hash_part(&mut hash, &format!("template {name}"), text.as_bytes());
+        }
         let digest = retune_roles::digest::hex(&hash.finalize());
 
         let mut warnings = class.complete(&mut tokenizer)?;
@@ -93,6 +102,11 @@ impl Tokenization {
             }
             id
         };
+        let special_tokens = ["bos", "eos", "unk", "sep", "pad", "cls", "mask"]
+            .into_iter()
+            .map(|role| format!("{role}_token"))
+            .filter_map(|role| class.special_token(&role).map(|text| (role.clone(), text.to_owned())))
+            .collect();
         let (bos, eos, pad) = (special("bos_token"), special("eos_token"), special("pad_token"));
         let side = match config.get("truncation_side").and_then(Value::as_str) {
             Some("left") => TruncationDirection::Left,
@@ -107,7 +121,7 @@ impl Tokenization {
         let name = directory
             .file_name()
             .map_or_else(|| directory.display().to_string(), |name| name.to_string_lossy().into_owned());
-        Ok(Self { tokenizer, name, digest, bos, eos, pad, side, model_max_length, warnings })
+        Ok(Self { tokenizer, name, digest, bos, eos, pad, special_tokens, templates, side, model_max_length, warnings })
     }
 
     /// SHA-256 over the tokenizer's files, in hex.
@@ -118,6 +132,34 @@ impl Tokenization {
     /// The most tokens the tokenizer's author had in mind, when the config says.
     pub fn model_max_length(&self) -> Option<usize> {
         self.model_max_length
+    }
+
+    /// The chat templates beside it.
+    pub(crate) fn templates(&self) -> &Templates {
+        &self.templates
+    }
+
+    /// Text of each special token by its role: `eos_token`.
+    pub(crate) fn special_tokens(&self) -> &BTreeMap<String, String> {
+        &self.special_tokens
+    }
+
+    /// Ids of the tokens that are no text.
+    pub fn special_ids(&self) -> impl Iterator<Item = u32> {
+        let added = self.tokenizer.get_added_tokens_decoder();
+        added.into_iter().filter(|(_, token)| token.special).map(|(id, _)| id)
+    }
+
+    /// Whether rows that are too long lose their beginning.
+    pub(crate) fn cuts_left(&self) -> bool {
+        self.side == TruncationDirection::Left
+    }
+
+    /// The text that each token adds to those before it; a token that only begins a character adds nothing, and the one
+    /// that ends it adds all of it.
+    pub fn pieces(&self, ids: &[u32]) -> Vec<String> {
+        let mut stream = self.tokenizer.decode_stream(false);
+        ids.iter().map(|&id| stream.step(id).ok().flatten().unwrap_or_default()).collect()
     }
 
     /// What is odd about the tokenizer's files, a sentence each.
@@ -237,7 +279,7 @@ impl retune_roles::Tokenizer for Tokenization {
     fn apply_chat_template(&self, _: &[Message], _: bool) -> std::result::Result<(Encoding, Vec<bool>), Refusal> {
         Err(Refusal::new(
             ErrorKind::Unsupported,
-            format!("chat templates are not rendered by this host; {} can encode plain text", self.name),
+            format!("{} is lent without its chat template; it can encode plain text", self.name),
         ))
     }
 }

@@ -3,11 +3,14 @@
 //! Classification: the text, or the pair, with the tokenizer's special tokens, cut at `max_length`.
 //! Causal language model: the text and, when it was not cut, the end token. A prompt and a
 //! completion are tokenised as one text, so that the tokens are those of the whole; every token with a
-//! character of the completion is learnt. In the layout `blocks` nothing is cut here.
+//! character of the completion is learnt. A conversation is [`Chat`]'s. In the layout `blocks` nothing is cut here.
 
 use retune_roles::{TaskKind, Tokenizer as _, Value};
 use tokenizers::EncodeInput;
 
+use crate::chat::Chat;
+use crate::chat_check;
+use crate::conversation::{Conversation, Message};
 use crate::record::Record;
 use crate::row::{Row, text_digest};
 use crate::spec::{DataSpec, Layout};
@@ -15,6 +18,9 @@ use crate::{DataError, Result, Tokenization};
 
 /// The reason of a row that has no token for the loss.
 pub const NOTHING_TO_LEARN: &str = "nothing-to-learn";
+
+/// The reason of a conversation of which all that is learnt lies behind `max_length`.
+pub const CUT_AWAY: &str = "answers-cut-away";
 
 /// Reason of a row that a classifier cannot read: its text gives no token, not even a special one.
 pub const NO_TOKENS: &str = "no-tokens";
@@ -25,6 +31,9 @@ pub struct Encoder<'a> {
     /// What is read besides the text.
     reads: Reads,
     tokenizer: tokenizers::Tokenizer,
+    /// For rows that are conversations.
+    chat: Option<Chat>,
+    cuts_left: bool,
     bos: Option<u32>,
     eos: Option<u32>,
 }
@@ -42,25 +51,32 @@ impl<'a> Encoder<'a> {
     /// An encoder for `spec`.
     ///
     /// # Errors
-    /// `max_length` leaves no room beside the special tokens.
+    /// `max_length` leaves no room beside the special tokens, or conversations cannot be rendered.
     pub fn new(spec: &'a DataSpec, tokenization: &Tokenization, reads: Reads) -> Result<Self> {
         let cut = (spec.layout == Layout::Rows).then_some(spec.max_length);
         let tokenizer = tokenization.cutting(cut, spec.columns.text_pair.is_some())?;
-        Ok(Self { spec, reads, tokenizer, bos: tokenization.bos(), eos: tokenization.eos() })
+        chat_check::check(spec)?;
+        let chat = spec.chat.as_ref().map(|chat| Chat::new(chat, tokenization)).transpose()?;
+        let (bos, eos, cuts_left) = (tokenization.bos(), tokenization.eos(), tokenization.cuts_left());
+        Ok(Self { spec, reads, tokenizer, chat, cuts_left, bos, eos })
     }
 
     /// The columns that a row must have after preprocessing, each with the recipe's key for it.
     pub fn columns(&self) -> Vec<(String, String)> {
         let columns = &self.spec.columns;
         let mut needed = Vec::new();
-        match &columns.completion {
-            Some(completion) => {
+        match (&columns.messages, &columns.completion) {
+            (Some(messages), _) => {
+                needed.push((messages.clone(), "data.columns.messages".to_owned()));
+                needed.extend(columns.tools.iter().map(|tools| (tools.clone(), "data.columns.tools".to_owned())));
+            }
+            (None, Some(completion)) => {
                 if let Some(prompt) = &columns.prompt {
                     needed.push((prompt.clone(), "data.columns.prompt".to_owned()));
                 }
                 needed.push((completion.clone(), "data.columns.completion".to_owned()));
             }
-            None => needed.push((columns.text.clone(), "data.columns.text".to_owned())),
+            (None, None) => needed.push((columns.text.clone(), "data.columns.text".to_owned())),
         }
         if let Some(pair) = &columns.text_pair {
             needed.push((pair.clone(), "data.columns.text_pair".to_owned()));
@@ -90,7 +106,10 @@ impl<'a> Encoder<'a> {
     pub fn row(&self, record: &Record) -> Result<Row> {
         let mut row = match self.spec.task {
             TaskKind::SequenceClassification => self.texts(record)?,
-            TaskKind::CausalLm => self.document(record)?,
+            TaskKind::CausalLm => match &self.chat {
+                Some(chat) => self.conversation(record, chat)?,
+                None => self.document(record)?,
+            },
         };
         if let Some(column) = self.label_column() {
             row.label = Some(record.label(column)?);
@@ -128,13 +147,10 @@ impl<'a> Encoder<'a> {
             let encoding = self.tokenizer.encode_fast(text, true).map_err(|e| refused(record, e))?;
             let mut row = row(record, digest, &encoding);
             self.end(&mut row);
+            row.learn_from(0);
             return Ok(row);
         };
-        let prompt = match &columns.prompt {
-            Some(column) if record.get(column) == Some(&Value::Null) => String::new(),
-            Some(column) => record.text(column, "data.columns.prompt")?,
-            None => String::new(),
-        };
+        let prompt = self.prompt(record)?;
         let completion = record.text(completion, "data.columns.completion")?;
         let digest = text_digest(&prompt, Some(&completion));
         let seam = prompt.len();
@@ -145,16 +161,51 @@ impl<'a> Encoder<'a> {
         let own = |&(at, &(from, to)): &(usize, &(usize, usize))| special[at] == 0 && to > seam && to > from;
         match encoding.get_offsets().iter().enumerate().find(own) {
             Some((first, &(from, _))) => {
-                row.prompt_tokens = if seam == 0 { 0 } else { first as u32 };
                 row.seam = from < seam;
                 self.end(&mut row);
+                row.learn_from(if seam == 0 { 0 } else { first as u32 });
             }
             None => {
                 row.empty = true;
                 self.end(&mut row);
-                row.prompt_tokens = row.input_ids.len() as u32;
             }
         }
+        Ok(row)
+    }
+
+    fn prompt(&self, record: &Record) -> Result<String> {
+        match &self.spec.columns.prompt {
+            Some(column) if record.get(column) == Some(&Value::Null) => Ok(String::new()),
+            Some(column) => record.text(column, "data.columns.prompt"),
+            None => Ok(String::new()),
+        }
+    }
+
+    /// A conversation, or a prompt and a completion as one.
+    fn conversation(&self, record: &Record, chat: &Chat) -> Result<Row> {
+        let columns = &self.spec.columns;
+        let conversation = match (&columns.messages, &columns.completion) {
+            (Some(column), _) => Conversation::read(record, column, columns.tools.as_deref(), chat.weight())?,
+            (None, completion) => {
+                let completion = record.text(completion.as_deref().unwrap_or_default(), "data.columns.completion")?;
+                let messages =
+                    vec![Message::text("user", &self.prompt(record)?), Message::text("assistant", &completion)];
+                Conversation { messages, tools: serde_json::Value::Null }
+            }
+        };
+        let made = chat.encode(&conversation, &record.key, false)?;
+        let mut row = Row {
+            key: record.key.clone(),
+            line: record.line,
+            text: text_digest(&made.text, None),
+            empty: made.ids.is_empty(),
+            input_ids: made.ids,
+            learnt: made.learnt,
+            seam: made.seam,
+            unended: made.unended,
+            ..Row::default()
+        };
+        row.cut(self.spec.max_length, self.cuts_left);
         Ok(row)
     }
 

@@ -16,9 +16,10 @@ pub fn derive(values: &mut Map<String, Json>, stem: &str) {
         }
     });
     within(values, "data", |data| {
-        let mut completes = false;
+        let (mut completes, mut talks) = (false, false);
         within(data, "columns", |columns| {
-            completes = columns.contains_key("completion");
+            talks = columns.contains_key("messages");
+            completes = talks || columns.contains_key("completion");
             if !completes {
                 absent(columns, "text", || json!("text"));
             }
@@ -26,7 +27,10 @@ pub fn derive(values: &mut Map<String, Json>, stem: &str) {
                 absent(columns, "label", || json!("label"));
             }
         });
-        // Documents are joined; a prompt and its completion stay a row of their own.
+        if talks {
+            absent(data, "chat", || json!({}));
+        }
+        // Documents are joined; a conversation, or a prompt and its completion, stays a row of its own.
         let joined = !task.has_labels && !completes;
         absent(data, "layout", || json!(if joined { "blocks" } else { "rows" }));
     });

@@ -14,6 +14,8 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+#[cfg(test)]
+mod chat_tests;
 mod check;
 mod derived;
 pub mod diagnostic;

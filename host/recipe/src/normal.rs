@@ -55,6 +55,7 @@ fn is_path(described: &Json, text: &str) -> bool {
         match part.get("format").and_then(Json::as_str) {
             Some("path") => true,
             Some("role") => text.ends_with(".wasm"),
+            Some("template") => text.ends_with(".jinja"),
             _ => false,
         }
     })

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use retune_data::Layout;
+use retune_data::{Date, Layout, TAKEN};
 
 use crate::derived::fit_for_a_name;
 use crate::place::Place;
@@ -24,6 +24,7 @@ pub fn check(recipe: &Recipe, problems: &mut Problems) {
     rules.files();
     rules.labels();
     rules.columns();
+    rules.chat();
     rules.strategy();
     rules.warmup();
     rules.evaluation();
@@ -161,6 +162,7 @@ impl<'a> Rules<'a> {
         match self.labelled() {
             None => {}
             Some(true) => {
+                self.no_meaning("data.columns.messages");
                 self.no_meaning("data.columns.prompt");
                 self.no_meaning("data.columns.completion");
                 if data.layout == Layout::Blocks {
@@ -179,7 +181,17 @@ impl<'a> Rules<'a> {
                     self.broken("data.columns.label", message, "remove this", "");
                 }
                 let both = "write columns = { prompt = \"…\", completion = \"…\" }";
-                if data.columns.completion.is_some() {
+                if data.columns.messages.is_some() {
+                    for key in ["data.columns.text", "data.columns.prompt", "data.columns.completion"] {
+                        let message = format!("`{key}` is not read where `messages` is given");
+                        self.broken(
+                            key,
+                            message,
+                            "leave one out",
+                            "`messages` names the column with the whole conversation",
+                        );
+                    }
+                } else if data.columns.completion.is_some() {
                     let message = "`data.columns.text` is not read where `completion` is given";
                     self.broken("data.columns.text", message, "did you mean `prompt`?", both);
                 } else {
@@ -187,6 +199,58 @@ impl<'a> Rules<'a> {
                     self.broken("data.columns.prompt", message, "nothing would be learnt", both);
                 }
             }
+        }
+    }
+
+    fn chat(&mut self) {
+        let (columns, chat) = (&self.recipe.data.columns, &self.recipe.data.chat);
+        if columns.messages.is_none() {
+            let message = "`data.columns.tools` needs `messages` beside it";
+            let help = "write columns = { messages = \"…\", tools = \"…\" }";
+            self.broken("data.columns.tools", message, "told to nobody", help);
+        }
+        let Some(chat) = chat else { return };
+        if self.labelled() == Some(true) {
+            return self.no_meaning("data.chat");
+        }
+        match (&columns.messages, &columns.completion) {
+            (Some(_), _) if chat.wrap => self.broken(
+                "data.chat.wrap",
+                "`data.chat.wrap` is for prompt and completion, and `messages` is given",
+                "has no effect on messages",
+                "remove this, or name columns = { prompt = \"…\", completion = \"…\" }",
+            ),
+            (None, None) => self.broken(
+                "data.chat",
+                "`data.chat` needs conversations, and no column holds them",
+                "has no effect on texts",
+                "write columns = { messages = \"…\" }, or prompt and completion with wrap = true here",
+            ),
+            (None, Some(_)) if !chat.wrap => self.broken(
+                "data.chat",
+                "`data.chat` has no effect on prompt and completion as they are",
+                "no conversation",
+                "write wrap = true here to take them as one; without a template, remove this",
+            ),
+            (None, Some(_)) if columns.prompt.is_none() => self.broken(
+                "data.chat.wrap",
+                "`data.chat.wrap` needs `prompt` beside `completion`",
+                "nobody asks",
+                "write columns = { prompt = \"…\", completion = \"…\" }",
+            ),
+            _ => {}
+        }
+        if self.recipe.data.layout == Layout::Blocks {
+            let message = "`data.layout` cannot be `blocks` for conversations";
+            self.broken("data.layout", message, "a conversation is a row", "write layout = \"rows\", or leave it out");
+        }
+        if let Some(date) = chat.date.as_deref().filter(|date| Date::parse(date).is_none()) {
+            let message = format!("`data.chat.date` is `{date}`, which is no day");
+            self.broken("data.chat.date", message, "expected a day", "write date = \"2026-11-26\"");
+        }
+        if let Some(name) = chat.variables.keys().find(|name| TAKEN.contains(&name.as_str())) {
+            let message = format!("`data.chat.variables` cannot set `{name}`, which every template is given");
+            self.broken(&format!("data.chat.variables.{name}"), message, "another name", "");
         }
     }
 

@@ -5,7 +5,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use retune_data::{DataReport, DataSpec, Dataset, Prepared, Source, SplitName, Tokenization, prepare, prepare_source};
+use retune_data::{
+    DataReport, DataSpec, Dataset, LentTokenizer, Prepared, Source, SplitName, Tokenization, prepare, prepare_source,
+};
 use retune_roles::Tokenizer;
 use retune_tensor::Device;
 use retune_tensor::device::DeviceChoice;
@@ -120,7 +122,7 @@ impl Assembly {
     }
 
     fn lent_tokenizer(&self) -> Arc<dyn Tokenizer> {
-        self.tokenizer.clone()
+        Arc::new(LentTokenizer::new(Arc::clone(&self.tokenizer), self.data.chat.as_ref()))
     }
 }
 

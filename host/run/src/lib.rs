@@ -45,6 +45,7 @@ mod run;
 pub mod run_dir;
 pub mod self_check;
 pub mod settings;
+pub mod shown;
 mod stages;
 pub mod summary;
 pub mod words;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use retune_data::DataError;
+use retune_data::{ChatError, DataError};
 use retune_train::TrainError;
 use retune_train::model::ModelError;
 
@@ -23,6 +23,7 @@ pub fn data(recipe: &Recipe, error: DataError) -> Diagnostic {
         DataError::ColumnMissing { purpose, .. }
         | DataError::ValueMissing { purpose, .. }
         | DataError::ValueKind { purpose, .. } => (recipe.place(purpose), "this column"),
+        DataError::Chat(error) => (chat_key(error).and_then(|key| recipe.place(key)), "this key"),
         DataError::MaxLengthTooLong { .. } | DataError::NoRoom { .. } => {
             (recipe.place("data.max_length"), "this length")
         }
@@ -41,6 +42,20 @@ pub fn data(recipe: &Recipe, error: DataError) -> Diagnostic {
         _ => (None, ""),
     };
     recipe.diagnostic(error.to_string(), place, label).help_some(help)
+}
+
+/// The key of a recipe that a problem with conversations comes from.
+fn chat_key(error: &ChatError) -> Option<&'static str> {
+    Some(match error {
+        ChatError::NoTemplate { .. } => "model.tokenizer",
+        ChatError::TemplateUnknown { .. } | ChatError::TemplateBroken { .. } => "data.chat.template",
+        ChatError::NotMessages { .. } => "data.columns.messages",
+        ChatError::NotTools { .. } => "data.columns.tools",
+        ChatError::LastNotAssistant { .. } | ChatError::WeightWithAll { .. } => "data.chat.learn",
+        ChatError::WeightKind { .. } => "data.chat.weight",
+        ChatError::Undated { .. } => "data.chat",
+        _ => return None,
+    })
 }
 
 /// What the model room says while loading.

@@ -12,13 +12,14 @@ use toml::Value;
 use toml::de::{DeTable, DeValue};
 
 /// Keys that hold a path, with the key of the table they are in.
-const PATHS: [(&str, &str); 7] = [
+const PATHS: [(&str, &str); 8] = [
     ("model", "base"),
     ("model", "config"),
     ("model", "tokenizer"),
     ("data", "train"),
     ("data", "validation"),
     ("data", "test"),
+    ("chat", "template"),
     ("export", "directory"),
 ];
 

@@ -186,9 +186,10 @@ fn key_of(place: Option<&Place>) -> Option<Place> {
 /// The columns that the recipe's model reads, and its label.
 fn columns(recipe: &Recipe) -> Columns {
     let columns = &recipe.data.columns;
-    let inputs = match &columns.completion {
-        Some(completion) => columns.prompt.iter().chain([completion]).cloned().collect(),
-        None => columns.text.iter().chain(&columns.text_pair).cloned().collect(),
+    let inputs = match (&columns.messages, &columns.completion) {
+        (Some(messages), _) => vec![messages.clone()],
+        (None, Some(completion)) => columns.prompt.iter().chain([completion]).cloned().collect(),
+        (None, None) => columns.text.iter().chain(&columns.text_pair).cloned().collect(),
     };
     Columns { inputs, label: columns.label.clone() }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use retune_data::{Columns, DataSpec, Source, Validation as DataValidation};
+use retune_data::{ChatSpec, Columns, DataSpec, Source, TemplateRef, Validation as DataValidation};
 use retune_roles::Rows;
 use retune_train::model::{Base, Task};
 use retune_train::{
@@ -30,7 +30,17 @@ pub fn data(recipe: &Recipe, cache: Option<PathBuf>) -> DataSpec {
             label: columns.label,
             prompt: columns.prompt,
             completion: columns.completion,
+            messages: columns.messages,
+            tools: columns.tools,
         },
+        chat: data.chat.as_ref().map(|chat| ChatSpec {
+            learn: chat.learn,
+            weight: chat.weight.clone(),
+            template: chat.template.as_deref().map(TemplateRef::new),
+            variables: chat.variables.clone(),
+            date: chat.date.clone(),
+            wrap: chat.wrap,
+        }),
         extra_columns: extra_columns(recipe),
         max_length: size(data.max_length),
         layout: data.layout,

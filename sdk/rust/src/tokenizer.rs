@@ -143,10 +143,11 @@ impl Tokenizer {
         Ok(all)
     }
 
-    /// A conversation in the model's own template, and which tokens an assistant said.
+    /// A conversation in the template that the run uses, and which tokens an assistant said.
     ///
     /// # Errors
-    /// `unsupported`, always: hosts of this version render no template.
+    /// `unsupported` where the tokenizer has no template; `input` for a conversation that the template refuses, or of which
+    /// it cannot be told who said what.
     pub fn apply_chat_template(
         &self,
         messages: &[Message],

@@ -2,6 +2,7 @@
 
 mod cache;
 mod common;
+mod data;
 mod doctor;
 mod evaluate;
 mod plugin;
@@ -46,6 +47,8 @@ enum Verb {
     Train(run::Args),
     /// Read and preprocess the data, and account for every row
     Prepare(prepare::Args),
+    /// Look at rows as the model sees them
+    Data(data::Args),
     /// Evaluate a trained model on a file
     Evaluate(evaluate::Args),
     /// Label texts with a trained model
@@ -71,6 +74,7 @@ impl Cli {
         match &self.verb {
             Verb::Run(args) | Verb::Train(args) => args.common.verbosity(),
             Verb::Prepare(args) => args.common.verbosity(),
+            Verb::Data(args) => args.verbosity(),
             Verb::Evaluate(args) => args.common.verbosity(),
             Verb::Predict(args) => args.common.verbosity(),
             Verb::Report(_)
@@ -88,6 +92,7 @@ impl Cli {
             Verb::Run(args) => run::run(args, true),
             Verb::Train(args) => run::run(args, false),
             Verb::Prepare(args) => prepare::run(&args),
+            Verb::Data(args) => data::run(&args),
             Verb::Evaluate(args) => evaluate::run(args),
             Verb::Predict(args) => predict::run(&args),
             Verb::Report(args) => report::run(&args),

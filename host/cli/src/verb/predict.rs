@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use retune_data::{DataSpec, SplitName, TaskKind, Tokenization, prepare_source};
-use retune_roles::Stage;
+use retune_data::{DataSpec, LentTokenizer, SplitName, TaskKind, Tokenization, prepare_source};
+use retune_roles::{Stage, Tokenizer};
 use retune_tensor::device::DeviceChoice;
 use retune_train::model::{Base, Model, Task, task_of_checkpoint};
 use retune_train::{Prediction, predict};
@@ -118,13 +118,14 @@ impl Reader {
         let mut reader = Self::of_model(run.model())?;
         let cache = machine::cache_directory();
         let roles = RunRoles::resolve(&recipe, cache.as_deref())?;
-        for stage in roles.stages(&(reader.tokenizer.clone() as _)) {
+        let data = settings::data(&recipe, None);
+        let lent: Arc<dyn Tokenizer> = Arc::new(LentTokenizer::new(reader.tokenizer.clone(), data.chat.as_ref()));
+        for stage in roles.stages(&lent) {
             // One that compares rows, such as a search for duplicates, has no meaning for a single text.
             if !is_stateful(&stage)? {
                 reader.stages.push(stage);
             }
         }
-        let data = settings::data(&recipe, None);
         reader.spec.max_length = data.max_length;
         reader.spec.seed = data.seed;
         reader.spec.columns.text = data.columns.text;

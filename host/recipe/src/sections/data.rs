@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 
+use super::chat::Chat;
 use super::kinds::File;
 use super::role::RoleRef;
 
@@ -31,6 +32,9 @@ pub struct Data {
     pub format: Option<Format>,
     /// Which columns hold what.
     pub columns: Columns,
+    /// How conversations become rows (`messages`, or `wrap = true`).
+    #[schemars(extend("x-write" = "chat = { learn = \"assistant\" }"))]
+    pub chat: Option<Chat>,
     /// Numeric columns that roles see as `column.<name>`.
     pub extra_columns: Vec<String>,
     /// The label set, in the model's order.
@@ -41,7 +45,7 @@ pub struct Data {
     #[schemars(range(min = 2))]
     pub max_length: u64,
     /// Blocks join documents and cut them into `max_length` tokens.
-    #[schemars(extend("x-default" = "rows; blocks for causal-lm without `completion`"))]
+    #[schemars(extend("x-default" = "rows; blocks for causal-lm with `text`"))]
     pub layout: Layout,
     /// Keeps the first so many training rows of each label, in file order.
     #[schemars(range(min = 1))]
@@ -60,7 +64,7 @@ pub struct Data {
 #[serde(default, deny_unknown_fields)]
 pub struct Columns {
     /// The column with the text.
-    #[schemars(extend("x-default" = "text; none beside `completion`"))]
+    #[schemars(extend("x-default" = "text; none beside `completion` or `messages`"))]
     pub text: Option<String>,
     /// The column with the second text of a pair.
     pub text_pair: Option<String>,
@@ -71,6 +75,10 @@ pub struct Columns {
     pub prompt: Option<String>,
     /// The column that is learnt, in place of `text` (causal-lm).
     pub completion: Option<String>,
+    /// The column with a conversation (causal-lm): messages of role and content, or of from and value.
+    pub messages: Option<String>,
+    /// The column with the tools that a conversation is told about.
+    pub tools: Option<String>,
 }
 
 /// Where the validation set comes from.

@@ -19,6 +19,10 @@ pub struct Glob;
 #[derive(Debug)]
 pub struct RoleName;
 
+/// The name of a chat template, or a file that ends in `.jinja`.
+#[derive(Debug)]
+pub struct TemplateName;
+
 macro_rules! text {
     ($kind:ty, $name:literal, $schema:tt) => {
         impl JsonSchema for $kind {
@@ -38,4 +42,5 @@ macro_rules! text {
 text!(File, "File", {"type": "string", "minLength": 1, "format": "path", "x-kind": "file"});
 text!(Folder, "Folder", {"type": "string", "minLength": 1, "format": "path", "x-kind": "directory"});
 text!(Glob, "Glob", {"type": "string", "minLength": 1, "x-kind": "glob"});
+text!(TemplateName, "TemplateName", {"type": "string", "minLength": 1, "format": "template", "x-kind": "file or name"});
 text!(RoleName, "RoleName", {"type": "string", "minLength": 1, "format": "role", "x-kind": "name"});

@@ -10,6 +10,7 @@
 //! default that depends on other keys, in words; [`crate::derived`] fills it in),
 //! `x-write` (what to write instead of what was wrong), `x-form` (what is wrong with a text that does not fit its pattern).
 
+mod chat;
 mod data;
 mod evaluation;
 mod export;
@@ -20,6 +21,7 @@ mod role;
 mod strategy;
 mod training;
 
+pub use chat::Chat;
 pub use data::{Columns, Data, Validation};
 pub use evaluation::{Best, EarlyStopping, Evaluation, Every, Mode};
 pub use export::Export;

@@ -1,0 +1,157 @@
+//! Values as Python's `json.dumps` writes them, for the filter `tojson` of chat templates.
+//!
+//! It differs from other writers of JSON in spaces (`", "` and `": "`), in how floats look and in what is escaped; a
+//! template that lists tools would make other tokens without it.
+
+use minijinja::value::Kwargs;
+use minijinja::{Error, ErrorKind, Value};
+use serde_json::Value as Json;
+
+/// `json.dumps(value, ensure_ascii=False, indent=None, separators=None, sort_keys=False)`.
+pub(crate) fn tojson(value: &Value, options: Kwargs) -> Result<String, Error> {
+    if value.is_undefined() {
+        return Err(Error::new(ErrorKind::InvalidOperation, "an undefined value cannot be written as JSON"));
+    }
+    let json = serde_json::to_value(value)
+        .map_err(|e| Error::new(ErrorKind::InvalidOperation, format!("it cannot be written as JSON: {e}")))?;
+    let indent = match options.get::<Option<Value>>("indent")? {
+        None => None,
+        Some(indent) => match (indent.as_usize(), indent.as_str()) {
+            (Some(spaces), _) => Some(" ".repeat(spaces)),
+            (None, Some(text)) => Some(text.to_owned()),
+            (None, None) if indent.is_none() => None,
+            (None, None) => return Err(Error::new(ErrorKind::InvalidOperation, "indent is not a number of spaces")),
+        },
+    };
+    let (item, key) = match options.get::<Option<Vec<String>>>("separators")?.as_deref() {
+        Some([item, key]) => (item.clone(), key.clone()),
+        Some(_) => return Err(Error::new(ErrorKind::InvalidOperation, "separators are not a pair")),
+        None => (if indent.is_some() { "," } else { ", " }.to_owned(), ": ".to_owned()),
+    };
+    let ascii = options.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false);
+    let sorted = options.get::<Option<bool>>("sort_keys")?.unwrap_or(false);
+    options.assert_all_used()?;
+    let mut out = String::new();
+    Writer { indent, item, key, ascii, sorted }.write(&json, 0, &mut out);
+    Ok(out)
+}
+
+struct Writer {
+    indent: Option<String>,
+    item: String,
+    key: String,
+    ascii: bool,
+    sorted: bool,
+}
+
+impl Writer {
+    fn write(&self, value: &Json, level: usize, out: &mut String) {
+        match value {
+            Json::Null => out.push_str("null"),
+            Json::Bool(b) => out.push_str(if *b { "true" } else { "false" }),
+            Json::Number(n) => match n.as_f64().filter(|_| n.is_f64()) {
+                Some(float) => out.push_str(&float_repr(float)),
+                None => out.push_str(&n.to_string()),
+            },
+            Json::String(text) => self.string(text, out),
+            Json::Array(items) => {
+                let each = items.iter().map(|item| (None, item)).collect();
+                self.list(('[', ']'), each, level, out);
+            }
+            Json::Object(members) => {
+                let mut each: Vec<_> = members.iter().map(|(key, value)| (Some(key), value)).collect();
+                if self.sorted {
+                    each.sort_by_key(|(key, _)| *key);
+                }
+                self.list(('{', '}'), each, level, out);
+            }
+        }
+    }
+
+    fn list(&self, (open, close): (char, char), each: Vec<(Option<&String>, &Json)>, level: usize, out: &mut String) {
+        out.push(open);
+        let some = !each.is_empty();
+        for (at, (key, value)) in each.into_iter().enumerate() {
+            if at > 0 {
+                out.push_str(&self.item);
+            }
+            self.line(level + 1, out);
+            if let Some(key) = key {
+                self.string(key, out);
+                out.push_str(&self.key);
+            }
+            self.write(value, level + 1, out);
+        }
+        if some {
+            self.line(level, out);
+        }
+        out.push(close);
+    }
+
+    fn line(&self, level: usize, out: &mut String) {
+        if let Some(indent) = &self.indent {
+            out.push('\n');
+            out.push_str(&indent.repeat(level));
+        }
+    }
+
+    fn string(&self, text: &str, out: &mut String) {
+        out.push('"');
+        for c in text.chars() {
+            match c {
+                '"' => out.push_str("\\\""),
+                '\\' => out.push_str("\\\\"),
+                '\n' => out.push_str("\\n"),
+                '\r' => out.push_str("\\r"),
+                '\t' => out.push_str("\\t"),
+                '\u{8}' => out.push_str("\\b"),
+                '\u{c}' => out.push_str("\\f"),
+                c if c < ' ' || (self.ascii && !c.is_ascii()) || (self.ascii && c == '\u{7f}') => {
+                    for unit in c.encode_utf16(&mut [0; 2]) {
+                        out.push_str(&format!("\\u{unit:04x}"));
+                    }
+                }
+                c => out.push(c),
+            }
+        }
+        out.push('"');
+    }
+}
+
+/// `repr(float)`: the shortest digits that give it back, an exponent below 1e-4 and from 1e16 on.
+fn float_repr(value: f64) -> String {
+    let short = format!("{value:e}");
+    let Some((digits, exponent)) = short.split_once('e') else { return short };
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if (-4..16).contains(&exponent) {
+        let plain = value.to_string();
+        return if plain.contains('.') { plain } else { plain + ".0" };
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{digits}e{sign}{:02}", exponent.abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_look_as_in_python() {
+        let known = [
+            (1.0, "1.0"),
+            (0.1, "0.1"),
+            (-2.5, "-2.5"),
+            (1e16, "1e+16"),
+            (123456789012345680.0, "1.2345678901234568e+17"),
+            (1e15, "1000000000000000.0"),
+            (0.0001, "0.0001"),
+            (0.00001, "1e-05"),
+            (1.5e-7, "1.5e-07"),
+            (0.0, "0.0"),
+            (1e300, "1e+300"),
+        ];
+        for (value, text) in known {
+            assert_eq!(float_repr(value), text);
+        }
+    }
+}

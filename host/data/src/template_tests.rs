@@ -1,0 +1,35 @@
+use super::*;
+
+fn render(source: &str) -> Rendered {
+    Template::new(source, BTreeMap::new(), None).unwrap().render(&[Value::from("m")], &Value::from(()), false).unwrap()
+}
+
+#[test]
+fn marks_are_taken_out_and_leave_whitespace_as_the_tag_asks() {
+    let rendered = render("a\n  {% generation %}\nb é{{ messages[0] }}\n  {%- endgeneration %}\n c");
+    assert_eq!(rendered.text, "a\nb ém c");
+    assert_eq!(rendered.generated, [2..7], "in bytes");
+    let two = render("{% for x in [1, 2] %}{%- generation -%} {{ loop.index }} {%- endgeneration -%},{% endfor %}");
+    assert_eq!((two.text.as_str(), two.generated), ("1,2,", vec![0..1, 2..3]));
+    let inside = render("{%generation%}a{% generation %}b{% endgeneration %}c{%endgeneration%}");
+    assert_eq!((inside.text.as_str(), inside.generated), ("abc", vec![0..3]), "the outer one counts");
+}
+
+#[test]
+fn a_name_is_no_tag() {
+    assert!(!Template::new("{% if generation %}{% endif %}{{ '{% x %}' }}", BTreeMap::new(), None).unwrap().marks());
+    assert_eq!(render("{{ '{% x %}' }}{% set generation = 1 %}{{ generation }}").text, "{% x %}1");
+}
+
+#[test]
+fn what_a_template_refuses_is_told_in_its_own_words_and_what_fails_with_its_line() {
+    let wrong = |source: &str| {
+        let template = Template::new(source, BTreeMap::new(), None)?;
+        template.render(&[], &Value::from(()), false).map(|_| ())
+    };
+    let raised = wrong("{% macro m() %}{{ raise_exception('no ' ~ 'way') }}{% endmacro %}{{ m() }}");
+    assert_eq!(raised, Err(Trouble::Raised("no way".to_owned())));
+    assert_eq!(wrong("{{ strftime_now('%Y') }}"), Err(Trouble::Undated));
+    assert!(matches!(wrong("\n{{ nothing.at.all }}"), Err(Trouble::Failed { line: 2, .. })));
+    assert!(matches!(wrong("\n\n{% for %}"), Err(Trouble::Syntax { line: 3, .. })));
+}
