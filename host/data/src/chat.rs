@@ -13,6 +13,7 @@ use tokenizers::Tokenizer;
 
 use crate::chat_error::{ChatError, origin};
 use crate::chat_spec::{ChatSpec, Learn, TemplateRef};
+use crate::control::Controls;
 use crate::conversation::Conversation;
 use crate::date::Date;
 use crate::template::{Rendered, Template, Trouble};
@@ -29,6 +30,7 @@ pub(crate) struct Chat {
     tokenizer: Tokenizer,
     /// Tokens that end a turn: all that are special.
     special: HashSet<u32>,
+    controls: Controls,
 }
 
 /// A conversation as tokens.
@@ -46,6 +48,8 @@ pub(crate) struct Encoded {
     pub seam: bool,
     /// The end token of a turn is not learnt.
     pub unended: bool,
+    /// A message holds a control token.
+    pub control: bool,
 }
 
 impl Chat {
@@ -95,7 +99,9 @@ impl Chat {
         let own = spec.template.is_none();
         let tool_use = templates.get(Templates::TOOL_USE).filter(|_| own).map(compile).transpose()?;
         let special = tokenization.special_ids().chain(tokenization.eos()).collect();
-        Ok(Self { spec: spec.clone(), template, tool_use, tokenizer: tokenization.cutting(None, false)?, special })
+        let controls = Controls::new(tokenization.special_texts());
+        let tokenizer = tokenization.cutting(None, false)?;
+        Ok(Self { spec: spec.clone(), template, tool_use, tokenizer, special, controls })
     }
 
     /// The field of a message that says whether it is learnt.
@@ -134,7 +140,8 @@ impl Chat {
             place,
         };
         let turns = turns.learnt(self.spec.learn)?;
-        self.tokens(rendered, &turns, place)
+        let control = conversation.messages.iter().any(|message| self.controls.within(&message.fields));
+        Ok(Encoded { control, ..self.tokens(rendered, &turns, place)? })
     }
 
     fn tokens(&self, rendered: Rendered, turns: &[Turn], place: &str) -> Result<Encoded> {
@@ -145,13 +152,12 @@ impl Chat {
         let mut made = Encoded { text, ids, offsets, ..Encoded::default() };
         for turn in turns {
             let Some(mut tokens) = within(&turn.bytes, &made.offsets) else { continue };
+            let end = self.end(&made, &tokens, turn.bytes.end);
             if turn.prompted {
-                tokens.end = self.end(&made, &tokens, turn.bytes.end);
+                tokens.end = end.unwrap_or(tokens.end);
                 made.seam |= !self.begins(&made, tokens.start as usize, turn.bytes.start).map_err(refused)?;
             }
-            if self.spec.learn != Learn::All {
-                made.unended |= !self.special.contains(&made.ids[tokens.end as usize - 1]);
-            }
+            made.unended |= self.spec.learn != Learn::All && end.is_none();
             match made.learnt.last_mut() {
                 Some(last) if last.end >= tokens.start => last.end = last.end.max(tokens.end),
                 _ => made.learnt.push(tokens),
@@ -160,11 +166,11 @@ impl Chat {
         Ok(made)
     }
 
-    /// The end of a turn behind its end token, where nothing but space follows that.
-    fn end(&self, made: &Encoded, tokens: &Range<u32>, end: usize) -> u32 {
+    /// The end of a turn behind its end token; none where something else than space follows that, or there is none.
+    fn end(&self, made: &Encoded, tokens: &Range<u32>, end: usize) -> Option<u32> {
         let last = tokens.clone().rev().find(|&at| self.special.contains(&made.ids[at as usize]));
         let behind = |at: u32| made.text.get(made.offsets[at as usize].1..end).unwrap_or("x");
-        last.filter(|&at| behind(at).trim().is_empty()).map_or(tokens.end, |at| at + 1)
+        last.filter(|&at| behind(at).trim().is_empty()).map(|at| at + 1)
     }
 
     /// Whether the text before the byte `start` alone has the tokens that stand before the token `first`. Special tokens

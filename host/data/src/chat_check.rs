@@ -79,6 +79,12 @@ pub fn warnings(split: &SplitReport, chat: &ChatSpec) -> Vec<String> {
             rows(split.unended)
         ));
     }
+    if split.control > 0 {
+        said.push(format!(
+            "in {} a message holds the text of a control token, which is read as that token; take it out, unless it is meant",
+            rows(split.control)
+        ));
+    }
     if chat.learn != Learn::All && split.rows > 0 && split.all_learnt == split.rows {
         said.push(format!(
             "every token of every row of {} is learnt, also what users say; data.chat.learn = \"assistant\" learns the answers",

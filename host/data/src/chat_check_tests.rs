@@ -64,7 +64,13 @@ fn odd_masks_are_warned_of() {
     let nothing = with(
         "{% for m in messages %}{% if m.role == 'system' %}{% generation %}{% endgeneration %}{% endif %}{{ m.content }}{% endfor %}",
     );
-    insta::assert_snapshot!(format!("{all}\n\n{bare}\n\n{doubled}\n\n{nothing}"));
+    let spaced = with(
+        "{% for m in messages %}{{ m.role }}: {{ m.content }}</s>{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}",
+    );
+    let mut control = spec(&directory, &[talk("one</s>", "two"), talk("three", "four")]);
+    control.max_length = 200;
+    let control = prepared(&control).unwrap().report.warnings.join("\n");
+    insta::assert_snapshot!([all, bare, doubled, nothing, spaced, control].join("\n\n"));
 }
 
 #[test]

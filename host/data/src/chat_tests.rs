@@ -156,11 +156,18 @@ fn a_weight_of_zero_is_read_and_not_learnt_with_and_without_marks() {
 
 #[test]
 fn a_turn_that_begins_inside_a_token_is_noticed_and_learnt_whole() {
-    // A line break of the header and one of the answer are a single token, or at least not two of the same kind.
-    let plain = encode(&spec("chatml"), &talk(&["a", "two"])).unwrap();
+    let plain = encode(&spec("chatml"), &talk(&["a", "four"])).unwrap();
     assert!(!plain.seam);
-    let joined = encode(&spec("mistral"), &talk(&["a", "the answer"])).unwrap();
-    assert!(!joined.seam, "a special token stands before the answer");
+    let parted = encode(&spec("mistral"), &talk(&["a", "four"])).unwrap();
+    assert!(!parted.seam, "a special token stands before the answer");
+    // The space at the end of the prompt and the answer's first letters are one token, which nobody sees behind the prompt.
+    let directory = crate::testing::Directory::new();
+    let text = "{% for m in messages %}{{ m.role }}: {{ m.content }}</s>{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}";
+    let template = Some(TemplateRef::File(directory.write("space.jinja", text)));
+    let spec = ChatSpec { template, ..ChatSpec::default() };
+    let joined = encode(&spec, &talk(&["a", "four"])).unwrap();
+    assert!(joined.seam && !joined.unended);
+    assert_eq!(learnt(&joined), [" four</s>"]);
 }
 
 #[test]
@@ -173,6 +180,12 @@ fn an_end_token_outside_the_marks_is_noticed() {
     let made = encode(&spec, &talk(&["one", "two"])).unwrap();
     assert_eq!(learnt(&made), ["two"]);
     assert!(made.unended);
+    let inside = outside.replace("{% endgeneration %}", "<|im_end|>\n{% endgeneration %}");
+    let file = directory.write("inside.jinja", inside);
+    let spec = ChatSpec { template: Some(TemplateRef::File(file)), ..ChatSpec::default() };
+    let made = encode(&spec, &talk(&["one", "two"])).unwrap();
+    assert!(!made.unended, "what is marked is learnt as it is, and a line break behind the end token is no harm");
+    assert_eq!(learnt(&made), ["two<|im_end|>\n"]);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The rows of one split as the training loop reads them.
 //!
 //! Rows stay in their file; an [`Example`] is made when it is asked for. A row of a causal language model says which of
-//! its tokens are learnt; a token of a prompt, or of what a user says, never is. Price: one allocation and copy for each row that is read.
+//! its tokens are learnt; a token of a prompt, or of what a user says, never is. Price: one allocation and copy for each
+//! row that is read.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;

@@ -43,6 +43,7 @@ mod chat;
 mod chat_check;
 pub mod chat_error;
 pub mod chat_spec;
+mod control;
 mod conversation;
 pub mod dataset;
 pub mod date;

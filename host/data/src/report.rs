@@ -121,6 +121,9 @@ pub struct SplitReport {
     /// Rows in which the end token of a turn is not learnt.
     #[serde(default)]
     pub unended: u64,
+    /// Rows in which a message holds a control token.
+    #[serde(default)]
+    pub control: u64,
     /// Blocks left out because no token of them is a target.
     pub blocks_without_target: u64,
     /// Tokens of the longest example.

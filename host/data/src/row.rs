@@ -38,6 +38,8 @@ pub struct Row {
     pub seam: bool,
     /// The end token of a turn is not learnt, although the turn was not cut.
     pub unended: bool,
+    /// A message holds a control token.
+    pub control: bool,
 }
 
 impl Row {

@@ -12,8 +12,8 @@
 //! All numbers are little-endian. Labels are numbered in the order in which they appear, and [`RowsFile::labels`] says
 //! what they are: which class a label is, is decided by who reads. A file is written under another name, synced and
 //! renamed, so it is there whole or not at all; one that is damaged all the same is noticed when it is opened, because
-//! checksum, key and every row's size are checked. Ranges of learnt tokens are written only where they are not one range up to
-//! the end, whose first token stands in the head. Price: 68 bytes for a row and four for a token on disk, and one
+//! checksum, key and every row's size are checked. Ranges of learnt tokens are written only where they are not one range
+//! up to the end, whose first token stands in the head. Price: 68 bytes for a row and four for a token on disk, and one
 //! pass over the file when it is opened.
 
 use std::collections::HashMap;
@@ -48,6 +48,7 @@ const EMPTY: u8 = 64;
 const SEAM: u8 = 128;
 /// In a second byte of flags.
 const UNENDED: u8 = 1;
+const CONTROL: u8 = 2;
 
 /// What is known of a source besides its rows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -223,7 +224,7 @@ fn encode(out: &mut Vec<u8>, row: &Row, label: Option<u32>, plain: bool) {
     out.extend((key.len() as u32).to_le_bytes());
     out.extend([
         flags.iter().filter(|(set, _)| *set).map(|(_, flag)| flag).sum(),
-        u8::from(row.unended) * UNENDED,
+        u8::from(row.unended) * UNENDED + u8::from(row.control) * CONTROL,
         0,
         0,
     ]);
@@ -281,6 +282,7 @@ pub(crate) struct RowHead {
     pub empty: bool,
     pub seam: bool,
     pub unended: bool,
+    pub control: bool,
     /// The first token that is learnt.
     first: u32,
     /// How many ranges are written.
@@ -387,6 +389,7 @@ impl RowsFile {
             empty: flags & EMPTY != 0,
             seam: flags & SEAM != 0,
             unended: bytes[61] & UNENDED != 0,
+            control: bytes[61] & CONTROL != 0,
             first: u32_at(bytes, 44),
             ranges: u32_at(bytes, 64),
             extra: u32_at(bytes, 52),

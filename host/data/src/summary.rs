@@ -19,11 +19,14 @@ pub(crate) fn split_report(split: SplitName, data: &Dataset, without_target: u64
     let rows = data.rows();
     let mut counts = vec![0u64; labels.len()];
     let (mut truncated, mut doubled_bos, mut empty) = (0, 0, 0);
-    let (mut all_learnt, mut unended) = (0, 0);
+    let (mut all_learnt, mut unended, mut control) = (0, 0, 0);
     for (row, head) in rows.heads().enumerate() {
         let (file, number) = rows.locate(row);
-        all_learnt += u64::from(file.learnt(number).first().is_some_and(|range| *range == (0..head.tokens)));
+        // The first token is never a target, so that it does not matter whether it is meant to be learnt.
+        let all = matches!(file.learnt(number).as_slice(), [only] if only.start <= 1 && only.end == head.tokens);
+        all_learnt += u64::from(all);
         unended += u64::from(head.unended);
+        control += u64::from(head.control);
         if let Some(count) = rows.class(&head).and_then(|class| counts.get_mut(class as usize)) {
             *count += 1;
         }
@@ -44,6 +47,7 @@ pub(crate) fn split_report(split: SplitName, data: &Dataset, without_target: u64
         empty,
         all_learnt,
         unended,
+        control,
         blocks_without_target: without_target,
         longest: lengths.clone().max().unwrap_or(0) as u64,
         lengths: histogram(lengths),
@@ -146,8 +150,8 @@ pub fn warnings(report: &DataReport, spec: &DataSpec, repeats: &Repeats, seams: 
     }
     if seams > 0 && spec.chat.is_some() {
         said.push(format!(
-            "in {seams} row{} a turn begins with other tokens than behind the template's prompt alone: messages of the \
-             assistant should not begin with space",
+            "in {seams} row{} a turn begins with other tokens than behind the template's prompt alone: neither the prompt \
+             should end with a space, nor a message of the assistant begin with one",
             if seams == 1 { "" } else { "s" }
         ));
     } else if seams > 0 {

@@ -150,6 +150,12 @@ impl Tokenization {
         added.into_iter().filter(|(_, token)| token.special).map(|(id, _)| id)
     }
 
+    /// Texts of the tokens that are no text.
+    pub(crate) fn special_texts(&self) -> impl Iterator<Item = String> {
+        let added = self.tokenizer.get_added_tokens_decoder();
+        added.into_values().filter(|token| token.special).map(|token| token.content)
+    }
+
     /// Whether rows that are too long lose their beginning.
     pub(crate) fn cuts_left(&self) -> bool {
         self.side == TruncationDirection::Left

@@ -203,6 +203,7 @@ impl<'a> Encoder<'a> {
             learnt: made.learnt,
             seam: made.seam,
             unended: made.unended,
+            control: made.control,
             ..Row::default()
         };
         row.cut(self.spec.max_length, self.cuts_left);

@@ -18,6 +18,7 @@ use crate::machine;
 use crate::roles::RunRoles;
 use crate::{locate, settings};
 use retune_recipe::diagnostic::{Diagnostic, Result, nearest_path};
+use retune_recipe::sections::Chat;
 use retune_recipe::{BaseRef, Recipe};
 
 /// What a run is made of.
@@ -172,6 +173,9 @@ fn missing_files(recipe: &Recipe) -> Vec<Diagnostic> {
     }
     if let Some(path) = &recipe.data.test {
         check("data.test", path, Wants::File);
+    }
+    if let Some(path) = recipe.data.chat.as_ref().and_then(Chat::template_file) {
+        check("data.chat.template", path, Wants::File);
     }
     diagnostics
 }

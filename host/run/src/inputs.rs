@@ -14,6 +14,7 @@ use crate::run_dir::RunDir;
 use crate::{machine, plan};
 use retune_recipe::Recipe;
 use retune_recipe::diagnostic::{Diagnostic, Result};
+use retune_recipe::sections::Chat;
 
 /// The manifest of a run that begins now with `model`.
 pub fn manifest(
@@ -43,7 +44,7 @@ pub fn manifest(
         },
         base: base_facts(recipe.model.start().path())?,
         tokenizer: prepared.report.tokenizer_digest.clone(),
-        data: data_facts(prepared),
+        data: data_facts(recipe, prepared)?,
         roles: assembly.roles.facts(),
     })
 }
@@ -72,7 +73,7 @@ pub fn tell_changed_plugins(
 /// the bytes count: a project may be moved.
 pub fn same_inputs(run_dir: &RunDir, recipe: &Recipe, prepared: &Prepared) -> Result<()> {
     let then = Manifest::read(&run_dir.manifest())?;
-    let now = [data_facts(prepared), base_facts(recipe.model.start().path())?];
+    let now = [data_facts(recipe, prepared)?, base_facts(recipe.model.start().path())?];
     for (then, now) in then.data.iter().zip(&now[0]).chain(then.base.iter().zip(&now[1])) {
         if then.sha256 != now.sha256 {
             return Err(Diagnostic::new(format!(
@@ -96,11 +97,13 @@ pub fn same_inputs(run_dir: &RunDir, recipe: &Recipe, prepared: &Prepared) -> Re
     Ok(())
 }
 
-fn data_facts(prepared: &Prepared) -> Vec<FileFacts> {
+/// The files that rows are made of: data, and a chat template that is a file.
+fn data_facts(recipe: &Recipe, prepared: &Prepared) -> Result<Vec<FileFacts>> {
     let facts = |source: &SourceReport| FileFacts {
         path: PathBuf::from(&source.path),
         sha256: source.sha256.clone(),
         bytes: source.bytes,
     };
-    prepared.report.sources.iter().map(facts).collect()
+    let template = recipe.data.chat.as_ref().and_then(Chat::template_file).map(crate::manifest::facts);
+    prepared.report.sources.iter().map(facts).map(Ok).chain(template).collect()
 }

@@ -23,6 +23,9 @@ pub fn data(recipe: &Recipe, error: DataError) -> Diagnostic {
         DataError::ColumnMissing { purpose, .. }
         | DataError::ValueMissing { purpose, .. }
         | DataError::ValueKind { purpose, .. } => (recipe.place(purpose), "this column"),
+        DataError::Chat(ChatError::NoTemplate { .. }) => {
+            (recipe.place("model.tokenizer").or_else(|| recipe.place("model.base")), "the tokenizer")
+        }
         DataError::Chat(error) => (chat_key(error).and_then(|key| recipe.place(key)), "this key"),
         DataError::MaxLengthTooLong { .. } | DataError::NoRoom { .. } => {
             (recipe.place("data.max_length"), "this length")
@@ -47,7 +50,6 @@ pub fn data(recipe: &Recipe, error: DataError) -> Diagnostic {
 /// The key of a recipe that a problem with conversations comes from.
 fn chat_key(error: &ChatError) -> Option<&'static str> {
     Some(match error {
-        ChatError::NoTemplate { .. } => "model.tokenizer",
         ChatError::TemplateUnknown { .. } | ChatError::TemplateBroken { .. } => "data.chat.template",
         ChatError::NotMessages { .. } => "data.columns.messages",
         ChatError::NotTools { .. } => "data.columns.tools",

@@ -8,6 +8,8 @@
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
+use retune_recipe::sections::is_template_file;
+
 use toml::Value;
 use toml::de::{DeTable, DeValue};
 
@@ -23,8 +25,8 @@ const PATHS: [(&str, &str); 8] = [
     ("export", "directory"),
 ];
 
-/// Keys of a role whose values are the plugin's own.
-const OPAQUE: [&str; 2] = ["config", "limits"];
+/// Keys whose values are a plugin's own, or a template's.
+const OPAQUE: [&str; 3] = ["config", "limits", "variables"];
 
 /// A setting of a recipe.
 struct Leaf {
@@ -87,7 +89,9 @@ fn of_table(table: &DeTable<'_>, name: &str, prefix: &str, text: &str, leaves: &
     for (key, value) in table {
         let key: &str = key.get_ref();
         let full = if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") };
-        let is_path = key == "plugin" || PATHS.contains(&(name, key));
+        // A chat template is a file, or the name of one that the tokenizer has.
+        let named = (name, key) == ("chat", "template") && !value.get_ref().as_str().is_some_and(is_template_file);
+        let is_path = key == "plugin" || PATHS.contains(&(name, key)) && !named;
         of_value(value.get_ref(), value.span(), key, full, is_path, text, leaves);
     }
 }
@@ -169,6 +173,14 @@ mod tests {
         assert_eq!(
             differs("[training]", "test = \"t.csv\"\n[training]"),
             told("data.preprocess[0].test = (not set)", "data.preprocess[0].test = \"t.csv\"")
+        );
+        let chat = |template: &str| {
+            RESOLVED.replace("[training]", &format!("[data.chat]\ntemplate = \"{template}\"\n\n[training]"))
+        };
+        assert_eq!(difference(&chat("/home/a/one.jinja"), &chat("/elsewhere/one.jinja")), None);
+        assert_eq!(
+            difference(&chat("default"), &chat("tool_use")),
+            told("data.chat.template = \"default\"", "data.chat.template = \"tool_use\"")
         );
         assert!(
             differs("config = { plugin", "config = { other").is_some(),

@@ -80,6 +80,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Diagnostic::new(format!("the recipe has no {} rows", show.split))
             .help("--split train shows those that are learnt")
     })?;
+    if show.skip >= data.len() && show.rows > 0 {
+        let (rows, skip) = (count(data.len() as u64), count(show.skip as u64));
+        return Err(Diagnostic::new(format!("{} has {rows} rows, and --skip {skip} leaves them all out", show.split))
+            .help("give a smaller number"));
+    }
     let last = data.len().min(show.skip.saturating_add(show.rows));
     let rows: Vec<Shown> =
         (show.skip..last).map(|row| Shown::new(&data.get(row), &prepared.labels, &assembly.tokenizer)).collect();

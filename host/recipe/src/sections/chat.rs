@@ -1,6 +1,8 @@
 //! The table `data.chat`.
 
-use retune_data::Learn;
+use std::path::Path;
+
+use retune_data::{Learn, TemplateRef};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
@@ -29,4 +31,16 @@ pub struct Chat {
     pub date: Option<String>,
     /// Takes `prompt` and `completion` as a conversation of two messages.
     pub wrap: bool,
+}
+
+impl Chat {
+    /// The file that the template is in, where it is one.
+    pub fn template_file(&self) -> Option<&Path> {
+        self.template.as_deref().filter(|template| is_template_file(template)).map(Path::new)
+    }
+}
+
+/// Whether a chat template is named by its file, and not by one of the names that a tokenizer has for its own.
+pub fn is_template_file(template: &str) -> bool {
+    matches!(TemplateRef::new(template), TemplateRef::File(_))
 }

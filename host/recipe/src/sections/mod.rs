@@ -21,7 +21,7 @@ mod role;
 mod strategy;
 mod training;
 
-pub use chat::Chat;
+pub use chat::{Chat, is_template_file};
 pub use data::{Columns, Data, Validation};
 pub use evaluation::{Best, EarlyStopping, Evaluation, Every, Mode};
 pub use export::Export;
