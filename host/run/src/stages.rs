@@ -23,6 +23,7 @@ use crate::summary::Summary;
 use crate::{Reporter, locate, machine, settings};
 use retune_recipe::Recipe;
 use retune_recipe::diagnostic::{Diagnostic, Result, unreadable};
+use retune_recipe::sections::Chat;
 
 /// What the stages share.
 pub(crate) struct Stages<'a> {
@@ -211,10 +212,11 @@ impl Stages<'_> {
 
     fn export(&mut self, model: &Model) -> Result<()> {
         let tokenizer: &Path = &self.recipe.model.tokenizer;
+        let template = self.recipe.data.chat.as_ref().and_then(Chat::template_file);
         let mut places = vec![self.run_dir.model()];
         places.extend(self.recipe.export.as_ref().map(|export| export.directory.clone()));
         for path in places {
-            model.export(&path, Some(tokenizer)).map_err(|e| {
+            model.export_with_template(&path, tokenizer, template).map_err(|e| {
                 let diagnostic = Diagnostic::new(format!("the model cannot be written to `{}`", path.display()))
                     .because(e)
                     .help(format!("`{}` exports again without training again", self.resume()));

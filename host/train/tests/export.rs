@@ -133,6 +133,38 @@ fn the_tokenizers_files_go_with_the_model() {
     assert!(error.contains("no tokenizer files"), "{error}");
 }
 
+#[test]
+fn chat_templates_go_with_the_model_and_one_of_the_recipe_in_their_place() {
+    let place = tempfile::tempdir().unwrap();
+    let tokenizer = place.path().join("tokenizer");
+    let more = tokenizer.join("additional_chat_templates");
+    std::fs::create_dir_all(&more).unwrap();
+    for (file, text) in [("tokenizer.json", "{}"), ("chat_template.jinja", "its own")] {
+        std::fs::write(tokenizer.join(file), text).unwrap();
+    }
+    for (file, text) in [("tool_use.jinja", "with tools"), ("notes.txt", "not a template")] {
+        std::fs::write(more.join(file), text).unwrap();
+    }
+    let own = place.path().join("own.jinja");
+    std::fs::write(&own, "the recipe's").unwrap();
+
+    let directory = place.path().join("model");
+    let model = load(&fixture("bert-tiny"), &classes());
+    let read = |file: &str| std::fs::read_to_string(directory.join(file)).ok();
+    model.export(&directory, Some(&tokenizer)).unwrap();
+    assert_eq!(read("chat_template.jinja").as_deref(), Some("its own"));
+    assert_eq!(read("additional_chat_templates/tool_use.jinja").as_deref(), Some("with tools"));
+    assert_eq!(read("additional_chat_templates/notes.txt"), None);
+    model.export_with_template(&directory, &tokenizer, Some(&own)).unwrap();
+    assert_eq!(read("chat_template.jinja").as_deref(), Some("the recipe's"));
+    assert!(!directory.join("additional_chat_templates").exists(), "the model did not learn with them");
+
+    std::fs::create_dir(directory.join("additional_chat_templates")).unwrap();
+    std::fs::write(directory.join("additional_chat_templates/mine.txt"), "").unwrap();
+    let error = model.export(&directory, None).unwrap_err().to_string();
+    assert!(error.contains("it holds `additional_chat_templates`"), "{error}");
+}
+
 /// A Llama classifier without a padding token in its config, and a tokenizer of these files beside it.
 fn without_padding(directory: &Path, tokenizer: &[(&str, serde_json::Value)]) {
     let base = fixture("llama-classifier-tiny");

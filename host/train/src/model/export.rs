@@ -27,8 +27,14 @@ const TOKENIZER_FILES: [&str; 9] = [
     "vocab.json",
     "merges.txt",
     "tokenizer.model",
-    "chat_template.jinja",
+    TEMPLATE,
 ];
+
+/// How conversations are written.
+const TEMPLATE: &str = "chat_template.jinja";
+
+/// Further templates, by name: files that end in `.jinja`.
+const MORE_TEMPLATES: &str = "additional_chat_templates";
 
 /// How a language model is to generate; goes with it from its base.
 const GENERATION_CONFIG: &str = "generation_config.json";
@@ -46,6 +52,29 @@ impl Model {
     /// When something cannot be read or written, or `directory` is there and is
     /// not a model; it is then left as it was.
     pub fn export(&self, directory: &Path, tokenizer: Option<&Path>) -> Result<(), ModelError> {
+        self.write_directory(directory, tokenizer, None)
+    }
+
+    /// As [`Model::export`], with the chat template that the model learnt with, a file of its own, in place of those of
+    /// the tokenizer.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn export_with_template(
+        &self,
+        directory: &Path,
+        tokenizer: &Path,
+        template: Option<&Path>,
+    ) -> Result<(), ModelError> {
+        self.write_directory(directory, Some(tokenizer), template)
+    }
+
+    fn write_directory(
+        &self,
+        directory: &Path,
+        tokenizer: Option<&Path>,
+        template: Option<&Path>,
+    ) -> Result<(), ModelError> {
         may_replace(directory)?;
         let parent = match directory.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
@@ -73,6 +102,10 @@ impl Model {
             .map_err(ModelError::io(&staged, "cannot be written"))?;
         if let Some(source) = tokenizer {
             copy_tokenizer(source, &staged)?;
+            match template {
+                Some(template) => copy(template, &staged.join(TEMPLATE))?,
+                None => copy_templates(&source.join(MORE_TEMPLATES), &staged.join(MORE_TEMPLATES))?,
+            }
         }
         self.copy_generation_config(&staged)?;
         put_in_place(&staged, &staging.path().join("replaced"), directory)
@@ -81,9 +114,7 @@ impl Model {
     fn copy_generation_config(&self, target: &Path) -> Result<(), ModelError> {
         let from = self.origin.as_ref().map(|base| base.join(GENERATION_CONFIG));
         match from.filter(|path| self.task == Task::CausalLm && path.is_file()) {
-            Some(from) => std::fs::copy(&from, target.join(GENERATION_CONFIG))
-                .map(|_| ())
-                .map_err(ModelError::io(&from, "cannot be copied")),
+            Some(from) => copy(&from, &target.join(GENERATION_CONFIG)),
             None => Ok(()),
         }
     }
@@ -164,6 +195,7 @@ pub fn may_replace(directory: &Path) -> Result<(), ModelError> {
     let ours = |name: &str| {
         ["config.json", "model.safetensors", GENERATION_CONFIG].contains(&name)
             || TOKENIZER_FILES.contains(&name) && directory.join("config.json").is_file()
+            || name == MORE_TEMPLATES && holds_templates_only(&directory.join(name))
     };
     match names.iter().find(|name| !ours(name)) {
         Some(stranger) => Err(ModelError::file(
@@ -179,7 +211,7 @@ fn copy_tokenizer(source: &Path, target: &Path) -> Result<(), ModelError> {
     for name in TOKENIZER_FILES {
         let from = source.join(name);
         if from.is_file() {
-            std::fs::copy(&from, target.join(name)).map_err(ModelError::io(&from, "cannot be copied"))?;
+            copy(&from, &target.join(name))?;
             copied += 1;
         }
     }
@@ -189,12 +221,46 @@ fn copy_tokenizer(source: &Path, target: &Path) -> Result<(), ModelError> {
     Ok(())
 }
 
+fn copy(from: &Path, to: &Path) -> Result<(), ModelError> {
+    std::fs::copy(from, to).map(|_| ()).map_err(ModelError::io(from, "cannot be copied"))
+}
+
+fn is_template(path: &Path) -> bool {
+    path.is_file() && path.extension().is_some_and(|end| end == "jinja")
+}
+
+fn holds_templates_only(folder: &Path) -> bool {
+    std::fs::read_dir(folder).is_ok_and(|entries| entries.flatten().all(|entry| is_template(&entry.path())))
+}
+
+/// Copies the templates in the folder `from`, if there are any, to a new folder `to`.
+fn copy_templates(from: &Path, to: &Path) -> Result<(), ModelError> {
+    let Ok(entries) = std::fs::read_dir(from) else { return Ok(()) };
+    let templates: Vec<PathBuf> =
+        entries.flatten().map(|entry| entry.path()).filter(|path| is_template(path)).collect();
+    if !templates.is_empty() {
+        std::fs::create_dir(to).map_err(ModelError::io(to, "cannot be created"))?;
+    }
+    templates.iter().try_for_each(|path| copy(path, &to.join(path.file_name().unwrap_or_default())))
+}
+
+/// Waits until the files of a folder, and of those in it, are on the disk.
+fn sync(folder: &Path) -> Result<(), ModelError> {
+    for entry in std::fs::read_dir(folder).map_err(ModelError::io(folder, "cannot be read"))? {
+        let path = entry.map_err(ModelError::io(folder, "cannot be read"))?.path();
+        if path.is_dir() {
+            sync(&path)?;
+        } else {
+            let synced = std::fs::File::open(&path).and_then(|file| file.sync_all());
+            synced.map_err(ModelError::io(&path, "cannot be written"))?;
+        }
+    }
+    Ok(())
+}
+
 /// Syncs what was written, and swaps it with what is there by way of `aside`.
 fn put_in_place(staged: &Path, aside: &Path, directory: &Path) -> Result<(), ModelError> {
-    for entry in std::fs::read_dir(staged).map_err(ModelError::io(staged, "cannot be read"))? {
-        let path = entry.map_err(ModelError::io(staged, "cannot be read"))?.path();
-        std::fs::File::open(&path).and_then(|f| f.sync_all()).map_err(ModelError::io(&path, "cannot be written"))?;
-    }
+    sync(staged)?;
     let replaces = directory.exists();
     if replaces {
         std::fs::rename(directory, aside).map_err(ModelError::io(directory, "cannot be replaced"))?;
