@@ -22,7 +22,7 @@ fn spec(template: &str) -> ChatSpec {
 
 fn conversation(messages: &Json, tools: &Json) -> Result<Conversation> {
     let row = json!({"messages": messages, "tools": tools}).to_string();
-    let record = Record::new("t.jsonl", 3, fields_of_json(&row, || String::new()).unwrap());
+    let record = Record::new("t.jsonl", 3, fields_of_json(&row, String::new).unwrap());
     Conversation::read(&record, "messages", Some("tools"), "weight")
 }
 
@@ -239,9 +239,7 @@ fn what_cannot_be_honoured_is_refused_with_the_way_out() {
 #[test]
 fn a_conversation_with_tools_takes_the_template_for_tools() {
     let directory = crate::testing::Directory::new();
-    for name in ["tokenizer.json"] {
-        std::fs::copy(folder().join(name), directory.path().join(name)).unwrap();
-    }
+    std::fs::copy(folder().join("tokenizer.json"), directory.path().join("tokenizer.json")).unwrap();
     let config = json!({"tokenizer_class": "PreTrainedTokenizerFast", "chat_template": [
         {"name": "default", "template": "plain {{ messages[0].content }}{{ mood }}"},
         {"name": "tool_use", "template": "tools {{ tools | length }}"},

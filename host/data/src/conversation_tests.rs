@@ -4,7 +4,7 @@ use super::*;
 use crate::record::fields_of_json;
 
 fn read(row: &Json) -> crate::Result<Conversation> {
-    let record = Record::new("t.jsonl", 3, fields_of_json(&row.to_string(), || String::new()).unwrap());
+    let record = Record::new("t.jsonl", 3, fields_of_json(&row.to_string(), String::new).unwrap());
     Conversation::read(&record, "chat", None, "weight")
 }
 
@@ -65,8 +65,7 @@ fn whatever_is_no_conversation_is_refused_by_row_and_message() {
         let error = read(&row).unwrap_err();
         out.push_str(&format!("{error}\n    {}\n", error.help().unwrap_or_default()));
     }
-    let record =
-        Record::new("t.jsonl", 3, fields_of_json(r#"{"chat": [], "tools": "all"}"#, || String::new()).unwrap());
+    let record = Record::new("t.jsonl", 3, fields_of_json(r#"{"chat": [], "tools": "all"}"#, String::new).unwrap());
     let error = Conversation::read(&record, "chat", Some("tools"), "weight").unwrap_err();
     out.push_str(&format!("{error}\n    {}\n", error.help().unwrap_or_default()));
     insta::assert_snapshot!(out);
