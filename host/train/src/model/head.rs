@@ -102,7 +102,7 @@ impl Head {
                     None => read,
                 };
                 let kept = dropout.lines(pooled.clone(), *probability, CLASSIFIER);
-                let logits = AnyTensor::from(classifier.forward(weights, kept));
+                let logits = AnyTensor::from(classifier.forward(weights, kept, dropout));
                 Output { logits, hidden: x, pooled: Some(pooled) }
             }
         }
@@ -113,7 +113,7 @@ impl Pooler {
     /// `x`: `[documents, hidden]`; gives the same.
     fn forward(&self, weights: &Weights, x: Tensor<2>, dropout: &Dropout, probability: f64) -> Tensor<2> {
         let x = if self.dropout { dropout.lines(x, probability, POOLER) } else { x };
-        let x = self.projection.forward(weights, x);
+        let x = self.projection.forward(weights, x, dropout);
         let x = match self.activation {
             Some(activation) => activate(activation, x),
             None => x.tanh(),

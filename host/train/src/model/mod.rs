@@ -31,6 +31,7 @@
 //! # Ok(()) }
 //! ```
 
+pub mod adapter;
 pub mod agreement;
 mod check;
 mod config;

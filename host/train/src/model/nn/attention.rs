@@ -93,13 +93,13 @@ impl Attention {
     ) -> Tensor<2> {
         let [q, k, v] = match &self.projections {
             Inward::Apart([query, key, value]) => {
-                let q = query.forward(weights, x.clone());
-                let k = key.forward(weights, x.clone());
-                [q, k, value.forward(weights, x)]
+                let q = query.forward(weights, x.clone(), dropout);
+                let k = key.forward(weights, x.clone(), dropout);
+                [q, k, value.forward(weights, x, dropout)]
             }
             Inward::Fused(all) => {
                 let [query, key] = [self.queries, self.keys].map(|heads| heads * self.width);
-                all.split(weights, x, [query, key, key])
+                all.split(weights, x, [query, key, key], dropout)
             }
         };
         let (q, k) = match &self.norms {
@@ -121,7 +121,7 @@ impl Attention {
             soft_cap: self.soft_cap,
             dropout: dropout.attention(self.dropout, site),
         };
-        self.output.forward(weights, kernels::attention(q, k, v, spans))
+        self.output.forward(weights, kernels::attention(q, k, v, spans), dropout)
     }
 }
 

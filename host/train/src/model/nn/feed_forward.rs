@@ -58,19 +58,20 @@ impl FeedForward {
         site: Site,
     ) -> Tensor<2> {
         let inner = match (&self.gate, self.activation) {
-            (Gated::Not, activation) => self.up.activated(weights, x, activation),
-            (Gated::By(gate), Activation::Silu) => Linear::gated(gate, &self.up, weights, x),
+            (Gated::Not, activation) => self.up.activated(weights, x, activation, dropout),
+            (Gated::By(gate), Activation::Silu) => Linear::gated(gate, &self.up, weights, x, dropout),
             (Gated::By(gate), activation) => {
-                activate(activation, gate.forward(weights, x.clone())) * self.up.forward(weights, x)
+                let gate = gate.forward(weights, x.clone(), dropout);
+                activate(activation, gate) * self.up.forward(weights, x, dropout)
             }
             (Gated::Fused(width), activation) => {
-                let [gate, up] = self.up.split(weights, x, [*width, *width]);
+                let [gate, up] = self.up.split(weights, x, [*width, *width], dropout);
                 match activation {
                     Activation::Silu => kernels::swiglu(gate, up),
                     activation => activate(activation, gate) * up,
                 }
             }
         };
-        self.down.forward(weights, dropout.lines(inner, self.dropout, site))
+        self.down.forward(weights, dropout.lines(inner, self.dropout, site), dropout)
     }
 }

@@ -4,6 +4,7 @@ use burn::tensor::Tensor;
 use retune_tensor::{AnyTensor, Head, lazy_logits};
 
 use super::{activate, kernels};
+use crate::model::dropout::Dropout;
 use crate::model::inventory::Inventory;
 use crate::model::shape::Activation;
 use crate::model::{Layout, Weights};
@@ -76,8 +77,8 @@ impl Linear {
             .unwrap_or_else(|error| unreachable!("described shapes: {error}"))
     }
 
-    /// `x`: `[rows, in]`; gives `[rows, out]`.
-    pub(in crate::model) fn forward(&self, weights: &Weights, x: Tensor<2>) -> Tensor<2> {
+    /// `x`: `[rows, in]`; gives `[rows, out]`. `dropout` is that of an adapter's input; a projection without one drops nothing.
+    pub(in crate::model) fn forward(&self, weights: &Weights, x: Tensor<2>, _: &Dropout) -> Tensor<2> {
         let weight = self.matrix(weights);
         match self.bias {
             Some(bias) => kernels::project_bias(x, weight, weights.vector(bias)),
@@ -86,19 +87,31 @@ impl Linear {
     }
 
     /// `activation` of the result.
-    pub(in crate::model) fn activated(&self, weights: &Weights, x: Tensor<2>, activation: Activation) -> Tensor<2> {
+    pub(in crate::model) fn activated(
+        &self,
+        weights: &Weights,
+        x: Tensor<2>,
+        activation: Activation,
+        dropout: &Dropout,
+    ) -> Tensor<2> {
         match self.bias {
             Some(bias) => kernels::project_activate(x, self.matrix(weights), weights.vector(bias), activation),
-            None => activate(activation, self.forward(weights, x)),
+            None => activate(activation, self.forward(weights, x, dropout)),
         }
     }
 
     /// `silu` of the result of `gate`, times that of `up`.
-    pub(in crate::model) fn gated(gate: &Self, up: &Self, weights: &Weights, x: Tensor<2>) -> Tensor<2> {
+    pub(in crate::model) fn gated(
+        gate: &Self,
+        up: &Self,
+        weights: &Weights,
+        x: Tensor<2>,
+        dropout: &Dropout,
+    ) -> Tensor<2> {
         if gate.bias.is_none() && up.bias.is_none() {
             return kernels::project_gated(x, gate.matrix(weights), up.matrix(weights));
         }
-        kernels::swiglu(gate.forward(weights, x.clone()), up.forward(weights, x))
+        kernels::swiglu(gate.forward(weights, x.clone(), dropout), up.forward(weights, x, dropout))
     }
 
     /// Several projections that are stored as one: its result in parts of so many columns. `x`: `[rows, in]`. Price: in the
@@ -108,8 +121,9 @@ impl Linear {
         weights: &Weights,
         x: Tensor<2>,
         parts: [usize; N],
+        dropout: &Dropout,
     ) -> [Tensor<2>; N] {
-        let all = self.forward(weights, x);
+        let all = self.forward(weights, x, dropout);
         let mut start = 0;
         parts.map(|width| {
             let part = all.clone().narrow(1, start, width);
