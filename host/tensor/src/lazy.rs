@@ -23,7 +23,8 @@ use crate::error::{Result, ensure};
 use crate::fused::score::Scores;
 use crate::geometry::admit;
 
-/// A projection to logits, and what it reads. All of one float type and on one device.
+/// A projection to logits, and what it reads. All on one device and of one float type, or float32 with a head that is kept
+/// in bfloat16.
 #[derive(Clone, Debug)]
 pub struct Head {
     /// `[tokens, hidden]`.
@@ -54,7 +55,8 @@ pub fn lazy_logits(head: Head, lead: &[usize], rows: Option<Vec<Option<u32>>>) -
     let types = [Some(&head.weight), head.bias.as_ref()];
     for other in types.into_iter().flatten() {
         let (dtype, found) = (head.hidden.dtype(), other.dtype());
-        ensure!(dtype == found, op, "the hidden states are {dtype}, the head is {found}");
+        let narrow = (dtype, found) == (Dtype::Float32, Dtype::Bfloat16);
+        ensure!(dtype == found || narrow, op, "the hidden states are {dtype}, the head is {found}");
     }
     if let Some(bias) = &head.bias {
         ensure!(bias.shape() == [*vocab], op, "a bias of shape {:?} for {vocab} classes", bias.shape());

@@ -30,6 +30,7 @@ pub mod fused;
 mod geometry;
 mod gradient;
 mod lazy;
+pub mod narrow;
 mod portable;
 pub mod product;
 pub mod random;

@@ -38,6 +38,11 @@ fn is_plain(tensors: &[&FlexTensor]) -> bool {
     !portable() && tensors.iter().all(|tensor| tensor.dtype() == DType::F32)
 }
 
+/// The same of a head, whose weight may be kept in bfloat16.
+fn is_plain_head(head: &Head<Flex>) -> bool {
+    is_plain(&[&head.hidden, &head.bias]) && matches!(head.weight.dtype(), DType::F32 | DType::BF16)
+}
+
 fn contiguous(head: Head<Flex>) -> Head<Flex> {
     Head {
         hidden: head.hidden.to_contiguous(),
@@ -106,7 +111,7 @@ impl Rows for Flex {
     }
 
     fn head_forward(head: Head<Self>, class: FlexTensor, score: Score) -> Stats<Self> {
-        if !is_plain(&[&head.hidden, &head.weight, &head.bias]) || class.dtype() != DType::I64 {
+        if !is_plain_head(&head) || class.dtype() != DType::I64 {
             return composed_head_forward::<Self>(&head, class, score);
         }
         let (head, class) = (contiguous(head), class.to_contiguous());
@@ -114,7 +119,7 @@ impl Rows for Flex {
         let mut folds = vec![Fold::NOTHING; class.len()];
         // On a thread of the pool, where going parallel wakes nobody who is awake.
         rayon::scope(|_| {
-            plain.tiles(|rows, across, tile| {
+            plain.tiles(|rows, across, tile, _| {
                 tile.par_chunks_mut(across.len())
                     .zip(folds[rows.clone()].par_iter_mut().zip(&class[rows]))
                     .with_min_len(lines(across.len()))
@@ -139,7 +144,7 @@ impl Rows for Flex {
         score: Score,
         wanted: [bool; 3],
     ) -> [Option<FlexTensor>; 3] {
-        let plain = is_plain(&[&head.hidden, &head.weight, &head.bias, &upstream]);
+        let plain = is_plain_head(&head) && is_plain(&[&upstream]);
         if !plain || class.dtype() != DType::I64 {
             return composed_head_backward::<Self>(&head, stats, class, upstream, score, wanted);
         }
@@ -171,6 +176,8 @@ fn matrix(tensor: &FlexTensor) -> Matrix<'_> {
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::bf16;
+
     use super::super::tiles::{COLUMNS, ROWS};
     use super::*;
 
@@ -253,6 +260,30 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_weight_that_is_kept_in_bfloat16_gives_the_bits_of_the_wide_one() {
+        let (rows, vocab, width) = (9, COLUMNS + 3, 6);
+        let rounded: Vec<f32> = wave(vocab * width, 0.31, 1.0).into_iter().map(|x| bf16::from_f32(x).to_f32()).collect();
+        let wide = Head {
+            hidden: tensor(wave(rows * width, 0.7, 1.5), [rows, width]),
+            weight: tensor(rounded, [vocab, width]),
+            bias: tensor(Vec::new(), [0]),
+            cap: 0.0,
+        };
+        let cast = <Flex as burn::backend::ops::FloatTensorOps<Flex>>::float_cast(wide.weight.clone(), burn::tensor::FloatDType::BF16);
+        let narrow = Head { weight: cast, ..wide.clone() };
+        let class = classes(&(0..rows).map(|i| (i * 997 % vocab) as i64).collect::<Vec<_>>());
+        let upstream = tensor(vec![-1.0; rows], [rows, 1]);
+        let [wide, narrow] = [wide, narrow].map(|head| {
+            let stats = Flex::head_forward(head.clone(), class.clone(), Score::Label);
+            let y = values(&stats[0]);
+            let wanted = [true, false, false];
+            let [hidden, ..] = Flex::head_backward(head, stats, class.clone(), upstream.clone(), Score::Label, wanted);
+            (y, values(&hidden.unwrap()))
+        });
+        assert_eq!(wide, narrow);
     }
 
     #[test]

@@ -28,6 +28,8 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, TensorMetadata, backend_extension, get_device_settings};
 use burn::tensor::{DType, FloatDType, IndexingUpdateOp, Scalar, Shape, Slice};
 
+use crate::narrow::widened;
+
 /// The class of a row that takes no part.
 pub(super) const IGNORED: i64 = -1;
 
@@ -74,6 +76,13 @@ pub struct Head<B: Backend> {
     pub(super) weight: FloatTensor<B>,
     pub(super) bias: FloatTensor<B>,
     pub(super) cap: f64,
+}
+
+impl<B: Backend> Head<B> {
+    /// With a weight of the type of the hidden states.
+    fn wide(&self) -> Self {
+        Self { weight: widened::<B>(self.weight.clone(), self.hidden.dtype()), ..self.clone() }
+    }
 }
 
 /// `y`, `m` and `s`, each `[n, 1]`.
@@ -205,7 +214,7 @@ fn chunk_logits<B: Backend>(head: &Head<B>, hidden: FloatTensor<B>) -> FloatTens
 }
 
 pub(super) fn composed_head_forward<B: Backend>(head: &Head<B>, class: IntTensor<B>, score: Score) -> Stats<B> {
-    let mut parts = [const { Vec::new() }; 3];
+    let (head, mut parts) = (&head.wide(), [const { Vec::new() }; 3]);
     for (from, to) in chunks(head) {
         let x = chunk_logits(head, rows_of::<B>(&head.hidden, from, to));
         let class = B::int_slice(class.clone(), &[Slice::from(from..to)]);
@@ -224,7 +233,7 @@ pub(super) fn composed_head_backward<B: Backend>(
     score: Score,
     [wants_hidden, wants_weight, wants_bias]: [bool; 3],
 ) -> [Option<FloatTensor<B>>; 3] {
-    let stored: FloatDType = head.hidden.dtype().into();
+    let (head, stored): (_, FloatDType) = (&head.wide(), head.hidden.dtype().into());
     let plus = |sum: Option<FloatTensor<B>>, part: FloatTensor<B>| match sum {
         Some(sum) => Some(B::float_add(sum, part)),
         None => Some(part),
@@ -279,6 +288,7 @@ macro_rules! untaped {
             }
 
             fn head_logits(hidden: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+                let weight = widened::<Self>(weight, hidden.dtype());
                 Self::multiply(hidden, <Self as FloatTensorOps<Self>>::float_swap_dims(weight, 0, 1))
             }
         }
@@ -338,6 +348,7 @@ impl<B: Rows> Backward<B, 2> for Logits {
         let upstream = gradients.consume::<B>(&ops.node);
         let ([hidden_node, weight_node], [hidden, weight]) = (ops.parents, ops.state);
         if let (Some(node), Some(weight)) = (hidden_node, weight) {
+            let weight = widened::<B>(weight, upstream.dtype());
             gradients.register::<B>(node.id, B::multiply(upstream.clone(), weight));
         }
         if let (Some(node), Some(hidden)) = (weight_node, hidden) {

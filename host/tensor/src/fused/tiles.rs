@@ -5,19 +5,20 @@
 //! block of the weight and of its gradient is read from memory once. Work is cut the
 //! same way for any number of threads, and so are the results.
 //!
-//! Price: 2 MiB for the tile.
+//! Price: 2 MiB for the tile; of a weight that is kept in bfloat16, as much as a block of it takes in float32.
 
 use std::ops::Range;
 
 use burn::backend::Flex;
 use burn::backend::TensorMetadata;
 use burn::backend::flex::FlexTensor;
-use burn::tensor::TensorData;
+use burn::tensor::{DType, TensorData, bf16};
 use rayon::prelude::*;
 
 use super::fold::Slope;
 use super::score::{Head, Score};
 use super::wide;
+use crate::narrow::widen_into;
 use crate::product::{Matrix, multiply};
 use crate::wide::accumulate;
 
@@ -46,10 +47,34 @@ pub(super) fn lines(columns: usize) -> usize {
 pub(super) const ROWS: usize = 256;
 pub(super) const COLUMNS: usize = 2048;
 
+/// A weight as it is kept.
+#[derive(Clone, Copy)]
+enum Kept<'a> {
+    Wide(&'a [f32]),
+    Narrow(&'a [bf16]),
+}
+
+impl<'a> Kept<'a> {
+    /// A part of it in float32; `memory` is for one that has to be widened.
+    fn part<'b>(self, part: Range<usize>, memory: &'b mut Vec<f32>) -> &'b [f32]
+    where
+        'a: 'b,
+    {
+        match self {
+            Self::Wide(values) => &values[part],
+            Self::Narrow(values) => {
+                memory.resize(part.len(), 0.0);
+                widen_into(&values[part], memory);
+                memory
+            }
+        }
+    }
+}
+
 /// A head in plain slices.
 pub(super) struct Plain<'a> {
     hidden: &'a [f32],
-    weight: &'a [f32],
+    weight: Kept<'a>,
     bias: &'a [f32],
     cap: f32,
     width: usize,
@@ -61,7 +86,10 @@ impl<'a> Plain<'a> {
         let [vocab, width] = head.weight.shape().dims();
         Self {
             hidden: elements!(head.hidden, f32),
-            weight: elements!(head.weight, f32),
+            weight: match head.weight.dtype() {
+                DType::BF16 => Kept::Narrow(elements!(head.weight, bf16)),
+                _ => Kept::Wide(elements!(head.weight, f32)),
+            },
             bias: elements!(head.bias, f32),
             cap: head.cap as f32,
             width,
@@ -69,19 +97,20 @@ impl<'a> Plain<'a> {
         }
     }
 
-    /// Logits of all rows, a tile after the other: its rows, its columns, its values.
-    pub(super) fn tiles(&self, mut visit: impl FnMut(Range<usize>, Range<usize>, &mut [f32])) {
+    /// Logits of all rows, a tile after the other: its rows, its columns, its values, and the weight's rows for these columns.
+    pub(super) fn tiles(&self, mut visit: impl FnMut(Range<usize>, Range<usize>, &mut [f32], Matrix<'_>)) {
         let (width, count) = (self.width, self.hidden.len() / self.width.max(1));
         let mut memory = vec![0.0f32; ROWS.min(count) * COLUMNS.min(self.vocab)];
+        let mut wide = Vec::new();
         for first in (0..self.vocab).step_by(COLUMNS) {
             let across = first..(first + COLUMNS).min(self.vocab);
-            let weight = Matrix::rows(&self.weight[across.start * width..across.end * width], width);
+            let weight = Matrix::rows(self.weight.part(across.start * width..across.end * width, &mut wide), width);
             for row in (0..count).step_by(ROWS) {
                 let rows = row..(row + ROWS).min(count);
                 let hidden = Matrix::rows(&self.hidden[rows.start * width..rows.end * width], width);
                 let tile = &mut memory[..rows.len() * across.len()];
                 multiply(tile, [rows.len(), width, across.len()], hidden, weight.transposed(), false);
-                visit(rows, across.clone(), tile);
+                visit(rows, across.clone(), tile, weight);
             }
         }
     }
@@ -119,7 +148,7 @@ pub(super) fn head_gradients(
         &gathered
     };
     let plain = Plain { hidden: carried, ..plain };
-    plain.tiles(|rows, across, tile| {
+    plain.tiles(|rows, across, tile, weight| {
         tile.par_chunks_mut(across.len()).zip(&slopes[rows.clone()]).with_min_len(lines(across.len())).for_each(
             |(row, (_, slope))| {
                 plain.complete(row, &across);
@@ -131,7 +160,6 @@ pub(super) fn head_gradients(
         let grad = Matrix::rows(tile, across.len());
         if wants_hidden {
             let to = &mut carried_grad[hidden.clone()];
-            let weight = Matrix::rows(&plain.weight[weights.clone()], width);
             multiply(to, [rows.len(), across.len(), width], grad, weight, true);
         }
         if wants_weight {

@@ -264,7 +264,7 @@ impl Opened {
                 from_floats(values, &shape, &device).map_err(TrainError::tensor(format!("restoring `{name}`")))?;
             model.parameters_mut().set_value(index, value)?;
         }
-        Ok(())
+        Ok(model.parameters_mut().narrow_fixed()?)
     }
 
     /// Puts the moments into `optimizer`; `steps` has the updates of each parameter that has some.

@@ -40,7 +40,8 @@ pub struct Parameter {
     pub name: String,
     /// Index of its layer in `Model::layers`.
     pub layer: usize,
-    /// Float32, untracked; matrices are `[out, in]` as in the checkpoint.
+    /// Float32, untracked; matrices are `[out, in]` as in the checkpoint. One that never changes may be bfloat16, see
+    /// [`Parameters::narrow_fixed`].
     pub value: AnyTensor,
     /// Whether it learns now.
     pub trainable: bool,
@@ -182,6 +183,24 @@ impl Parameters {
         }
     }
 
+    /// Keeps matrices that may never learn in bfloat16 where that loses no bit, as with a base that was stored so: half the
+    /// memory, and the same results.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn narrow_fixed(&mut self) -> Result<(), ModelError> {
+        for parameter in &mut self.list {
+            let stored = parameter.stored == StoredDtype::Bfloat16 && parameter.shape.len() == 2;
+            if stored
+                && !parameter.may_learn
+                && let Some(narrow) = parameter.value.narrowed()?
+            {
+                parameter.value = narrow;
+            }
+        }
+        Ok(())
+    }
+
     /// SHA-256 over the value as little-endian float32, in row-major order: equal
     /// digests, equal bytes. Copies the value to the host.
     ///
@@ -200,7 +219,9 @@ impl Parameters {
     /// # Errors
     /// Those of [`Parameters::fingerprint`]; the value is lost when it cannot be read.
     pub fn fingerprint_in_place(&mut self, index: usize) -> Result<[u8; 32], ModelError> {
-        if self.list.get(index).is_none_or(|parameter| !is_host(&parameter.value.device())) {
+        if self.list.get(index).is_none_or(|parameter| {
+            !is_host(&parameter.value.device()) || parameter.value.dtype() != retune_tensor::Dtype::Float32
+        }) {
             return self.fingerprint(index);
         }
         self.update_value(index, |value| {

@@ -1,6 +1,6 @@
 //! Rows of a table.
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{DType, FloatDType, Int, Tensor};
 
 use super::kernels;
 use crate::model::Weights;
@@ -31,11 +31,16 @@ impl Embedding {
 
     /// `ids`: `[tokens]`; gives `[tokens, width]`.
     pub(in crate::model) fn forward(&self, weights: &Weights, ids: Tensor<1, Int>) -> Tensor<2> {
-        kernels::lookup(weights.matrix(self.table), ids)
+        wide(kernels::lookup(weights.matrix(self.table), ids))
     }
 
     /// The first `count` rows: `[count, width]`.
     pub(in crate::model) fn first(&self, weights: &Weights, count: usize) -> Tensor<2> {
-        weights.matrix(self.table).narrow(0, 0, count)
+        wide(weights.matrix(self.table).narrow(0, 0, count))
     }
+}
+
+/// Rows of a table that is kept in bfloat16, in float32.
+fn wide(rows: Tensor<2>) -> Tensor<2> {
+    if rows.dtype() == DType::BF16 { rows.cast(FloatDType::F32) } else { rows }
 }

@@ -10,12 +10,15 @@
 //! | forward, silu(gate) up | 3 | 1 |
 //! | backward, bias and activation | 3 activation + 1 bias = 4 | 3 |
 //!
+//! A frozen weight may be kept in bfloat16: it is widened for each product ([`Parts::wide`]), and the tape keeps the narrow one.
+//!
 //! [`Projections`] is what the model calls; [`Parts`] is what its autodiff version runs on a device.
 
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, backend_extension};
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
+use retune_tensor::narrow::widened;
 
 use super::composed_projection;
 use super::operations::Kernels;
@@ -44,6 +47,11 @@ pub trait Projections: Backend {
 
 /// The same without a tape, with what backward needs, and the gradients; the bodies are burn's operations.
 pub trait Parts: Kernels {
+    /// A weight for a product with float32: itself, or float32 of one that is kept in bfloat16.
+    fn wide(weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        widened::<Self>(weight, DType::F32)
+    }
+
     /// `x Wᵀ + b`.
     fn biased(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
         composed_projection::biased::<Self>(x, weight, bias)
@@ -99,7 +107,7 @@ macro_rules! untaped {
     ($backend:ty) => {
         impl Projections for $backend {
             fn project(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
-                Self::product(x, <Self as FloatTensorOps<Self>>::float_swap_dims(weight, 0, 1))
+                Self::product(x, <Self as FloatTensorOps<Self>>::float_swap_dims(Self::wide(weight), 0, 1))
             }
 
             fn project_bias(
@@ -107,7 +115,7 @@ macro_rules! untaped {
                 weight: FloatTensor<Self>,
                 bias: FloatTensor<Self>,
             ) -> FloatTensor<Self> {
-                Self::biased(x, weight, bias)
+                Self::biased(x, Self::wide(weight), bias)
             }
 
             fn project_activate(
@@ -116,7 +124,7 @@ macro_rules! untaped {
                 bias: FloatTensor<Self>,
                 activation: Activation,
             ) -> FloatTensor<Self> {
-                let [out, _] = Self::activated(x, weight, bias, activation);
+                let [out, _] = Self::activated(x, Self::wide(weight), bias, activation);
                 out
             }
 
@@ -125,7 +133,7 @@ macro_rules! untaped {
                 gate: FloatTensor<Self>,
                 up: FloatTensor<Self>,
             ) -> FloatTensor<Self> {
-                let [out, ..] = Self::gated(x, gate, up);
+                let [out, ..] = Self::gated(x, Self::wide(gate), Self::wide(up));
                 out
             }
         }

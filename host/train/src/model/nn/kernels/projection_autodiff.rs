@@ -20,7 +20,7 @@ impl<B: Parts> Backward<B, 2> for Project {
     type State = (Option<Kept<B>>, Option<Kept<B>>);
 
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
-        pass_back::<B, _, 2>(ops, grads, |grad, (x, weight)| B::project_gradients(x, weight, grad));
+        pass_back::<B, _, 2>(ops, grads, |grad, (x, weight)| B::project_gradients(x, weight.map(B::wide), grad));
     }
 }
 
@@ -34,7 +34,7 @@ impl<B: Parts> Backward<B, 3> for ProjectBias {
         let learns = ops.parents[2].is_some();
         pass_back::<B, _, 3>(ops, grads, |grad, (x, weight)| {
             let bias = learns.then(|| B::column_sum(grad.clone()));
-            let [x, weight] = B::project_gradients(x, weight, grad);
+            let [x, weight] = B::project_gradients(x, weight.map(B::wide), grad);
             [x, weight, bias]
         });
     }
@@ -49,7 +49,7 @@ impl<B: Parts> Backward<B, 3> for ProjectActivate {
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         pass_back::<B, _, 3>(ops, grads, |grad, (x, weight, before, activation)| {
             let [grad, bias] = B::activation_gradients(before, grad, activation);
-            let [x, weight] = B::project_gradients(x, weight, grad);
+            let [x, weight] = B::project_gradients(x, weight.map(B::wide), grad);
             [x, weight, Some(bias)]
         });
     }
@@ -62,7 +62,9 @@ impl<B: Parts> Backward<B, 3> for ProjectGated {
     type State = (Option<Kept<B>>, Option<[Kept<B>; 2]>, [Kept<B>; 2]);
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-        pass_back::<B, _, 3>(ops, grads, |grad, (x, weights, parts)| B::gated_gradients(x, weights, parts, grad));
+        pass_back::<B, _, 3>(ops, grads, |grad, (x, weights, parts)| {
+            B::gated_gradients(x, weights.map(|weights| weights.map(B::wide)), parts, grad)
+        });
     }
 }
 
@@ -75,7 +77,7 @@ impl<B: Parts + Projections, C: CheckpointStrategy> Projections for Autodiff<B, 
 
     fn project_bias(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
         let (nodes, kept) = ([x.node(), weight.node(), bias.node()], needed::<B, C>(&x, &weight));
-        let out = B::biased(x.into_primitive(), weight.into_primitive(), bias.into_primitive());
+        let out = B::biased(x.into_primitive(), B::wide(weight.into_primitive()), bias.into_primitive());
         record::<B, C, _, 3>(ProjectBias, nodes, kept, out)
     }
 
@@ -87,7 +89,7 @@ impl<B: Parts + Projections, C: CheckpointStrategy> Projections for Autodiff<B, 
     ) -> FloatTensor<Self> {
         let (nodes, (kept_x, kept_weight)) = ([x.node(), weight.node(), bias.node()], needed::<B, C>(&x, &weight));
         let (x, weight, bias) = (x.into_primitive(), weight.into_primitive(), bias.into_primitive());
-        let [out, before] = B::activated(x, weight, bias, activation);
+        let [out, before] = B::activated(x, B::wide(weight), bias, activation);
         record::<B, C, _, 3>(ProjectActivate, nodes, (kept_x, kept_weight, before, activation), out)
     }
 
@@ -95,7 +97,8 @@ impl<B: Parts + Projections, C: CheckpointStrategy> Projections for Autodiff<B, 
         let nodes = [x.node(), gate.node(), up.node()];
         let kept_x = (gate.is_tracked() || up.is_tracked()).then(|| x.primitive().clone());
         let kept_weights = x.is_tracked().then(|| [gate.primitive().clone(), up.primitive().clone()]);
-        let [out, gate, up] = B::gated(x.into_primitive(), gate.into_primitive(), up.into_primitive());
+        let [by_gate, by_up] = [gate, up].map(|weight| B::wide(weight.into_primitive()));
+        let [out, gate, up] = B::gated(x.into_primitive(), by_gate, by_up);
         record::<B, C, _, 3>(ProjectGated, nodes, (kept_x, kept_weights, [gate, up]), out)
     }
 }

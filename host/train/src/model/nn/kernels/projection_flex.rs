@@ -1,8 +1,11 @@
 //! Projections on the CPU: a piece of a product is finished on the thread that made it.
 
+use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Flex, TensorMetadata};
+use burn::tensor::{DType, bf16};
 use rayon::prelude::*;
 use retune_tensor::device::portable;
+use retune_tensor::narrow::{widen, widened};
 use retune_tensor::product::{Matrix, Panel, product, product_then, together};
 use retune_tensor::wide::accumulate;
 
@@ -14,6 +17,21 @@ use super::wide;
 use crate::model::shape::Activation;
 
 impl Parts for Flex {
+    fn wide(weight: Flat) -> Flat {
+        if portable() || weight.dtype() != DType::BF16 {
+            return widened::<Self>(weight, DType::F32);
+        }
+        // Of a matrix that is read by columns, the rows that lie in memory.
+        let turned = weight.layout().strides()[0].unsigned_abs() < weight.layout().strides()[1].unsigned_abs();
+        let lying = if turned { Self::float_swap_dims(weight, 0, 1) } else { weight };
+        let lying = lying.to_contiguous();
+        let (start, length) = (lying.layout().start_offset(), lying.layout().num_elements());
+        let values = widen(&lying.storage::<bf16>()[start..start + length]);
+        let [rows, columns] = lying.shape().dims();
+        let wide = filled(values, rows, columns);
+        if turned { Self::float_swap_dims(wide, 0, 1) } else { wide }
+    }
+
     fn biased(x: Flat, weight: Flat, bias: Flat) -> Flat {
         if portable() {
             return composed_projection::biased::<Self>(x, weight, bias);
