@@ -265,14 +265,18 @@ mod tests {
     #[test]
     fn a_weight_that_is_kept_in_bfloat16_gives_the_bits_of_the_wide_one() {
         let (rows, vocab, width) = (9, COLUMNS + 3, 6);
-        let rounded: Vec<f32> = wave(vocab * width, 0.31, 1.0).into_iter().map(|x| bf16::from_f32(x).to_f32()).collect();
-        let wide = Head {
+        let rounded: Vec<f32> =
+            wave(vocab * width, 0.31, 1.0).into_iter().map(|x| bf16::from_f32(x).to_f32()).collect();
+        let wide: Head<Flex> = Head {
             hidden: tensor(wave(rows * width, 0.7, 1.5), [rows, width]),
             weight: tensor(rounded, [vocab, width]),
             bias: tensor(Vec::new(), [0]),
             cap: 0.0,
         };
-        let cast = <Flex as burn::backend::ops::FloatTensorOps<Flex>>::float_cast(wide.weight.clone(), burn::tensor::FloatDType::BF16);
+        let cast = <Flex as burn::backend::ops::FloatTensorOps<Flex>>::float_cast(
+            wide.weight.clone(),
+            burn::tensor::FloatDType::BF16,
+        );
         let narrow = Head { weight: cast, ..wide.clone() };
         let class = classes(&(0..rows).map(|i| (i * 997 % vocab) as i64).collect::<Vec<_>>());
         let upstream = tensor(vec![-1.0; rows], [rows, 1]);
