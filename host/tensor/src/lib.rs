@@ -26,6 +26,7 @@ pub mod device;
 mod dtype;
 mod elementwise;
 mod error;
+mod few_rows;
 pub mod fused;
 mod geometry;
 mod gradient;

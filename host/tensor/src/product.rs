@@ -6,11 +6,15 @@
 //! own columns of the right side; of one that is read by columns (`aᵀ b`, the gradient of a weight), rows are cut.
 //!
 //! Price: the side that is not cut is packed once for every piece.
+//!
+//! A few rows by a matrix that is stored by columns go another way, see `few_rows`.
 
 use std::marker::PhantomData;
 use std::ops::Range;
 
 use rayon::prelude::*;
+
+use crate::few_rows::{self, MOST_ROWS};
 
 /// Multiplications of a piece, at least: some 40 microseconds of work.
 const PIECE: usize = 1 << 21;
@@ -111,6 +115,11 @@ fn cuts(width: usize, work: usize) -> impl Iterator<Item = Range<usize>> {
     (0..width).step_by(columns).map(move |first| first..(first + columns).min(width))
 }
 
+/// Multiplications of a column of `inner` by `rows` rows; of few rows what it takes to read the column instead.
+fn column_work(rows: usize, inner: usize) -> usize {
+    rows.max(MOST_ROWS) * inner
+}
+
 /// How many columns or rows, each `work` multiplications, make a piece.
 fn step(work: usize, least: usize) -> usize {
     PIECE.div_ceil(work.max(1)).next_multiple_of(least)
@@ -126,6 +135,11 @@ unsafe fn one_thread(to: *mut f32, stride: usize, [m, k, n]: [usize; 3], a: Matr
         // SAFETY: the caller's.
         (0..m).for_each(|row| unsafe { std::ptr::write_bytes(to.add(row * stride), 0, n) });
         return;
+    }
+    if m <= MOST_ROWS && a.column == 1 && b.row == 1 {
+        let sizes = few_rows::Sizes { m, k, n, row: a.row, column: b.column, stride, add };
+        // SAFETY: the caller's.
+        return unsafe { few_rows::multiply(to, a.values.as_ptr(), b.values.as_ptr(), sizes) };
     }
     // SAFETY: the caller's.
     unsafe {
@@ -196,7 +210,8 @@ pub unsafe fn together<const N: usize>(
     let mut results = [(); N].map(|()| Vec::with_capacity(m * n));
     let memory = results.each_mut().map(Vec::as_mut_ptr);
     // SAFETY: the memory is this function's, and the columns are disjoint; the caller's `work` writes before it reads.
-    let pieces = cuts(n, N * m * k).map(|columns| memory.map(|data| unsafe { Panel::at(data, m, n, columns.clone()) }));
+    let pieces = cuts(n, N * column_work(m, k))
+        .map(|columns| memory.map(|data| unsafe { Panel::at(data, m, n, columns.clone()) }));
     each(pieces.collect(), work);
     // SAFETY: the panels make up the whole, and each was written.
     results.iter_mut().for_each(|result| unsafe { result.set_len(m * n) });
@@ -221,7 +236,7 @@ pub fn multiply(to: &mut [f32], [m, k, n]: [usize; 3], a: Matrix<'_>, b: Matrix<
 unsafe fn pieces<'a>(to: *mut f32, [m, k, n]: [usize; 3], a: Matrix<'_>) -> Vec<(usize, Panel<'a>)> {
     if a.row != 1 || a.column == 1 {
         // SAFETY: the caller's.
-        return cuts(n, m * k).map(|columns| (0, unsafe { Panel::at(to, m, n, columns) })).collect();
+        return cuts(n, column_work(m, k)).map(|columns| (0, unsafe { Panel::at(to, m, n, columns) })).collect();
     }
     let rows = step(n * k, ROWS);
     let piece = |first: usize| {

@@ -39,6 +39,7 @@ pub mod evaluation;
 pub mod event;
 mod files;
 mod freeze;
+pub mod generation;
 pub mod memory;
 pub mod model;
 pub mod optimizer;

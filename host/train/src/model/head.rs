@@ -88,6 +88,16 @@ impl Head {
         }
     }
 
+    /// Logits over the vocabulary of hidden states `[rows, hidden]`: `[rows, vocab]`; `None` of a head over classes.
+    pub(super) fn next_token(&self, weights: &Weights, x: Tensor<2>, dropout: &Dropout) -> Option<Tensor<2>> {
+        let Self::Language { projection, soft_cap } = self else { return None };
+        let logits = projection.forward(weights, x, dropout);
+        Some(match soft_cap {
+            Some(cap) => (logits / *cap).tanh() * *cap,
+            None => logits,
+        })
+    }
+
     /// `x`: the hidden states, `[tokens, hidden]`.
     pub(super) fn forward(&self, weights: &Weights, x: Tensor<2>, input: &Input, dropout: &Dropout) -> Output {
         match self {

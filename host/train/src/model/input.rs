@@ -117,6 +117,32 @@ impl Input {
         })
     }
 
+    /// Tokens that follow others of their documents: for each its ids, and how many were read before. No labels.
+    ///
+    /// # Errors
+    /// Names the place in the list of one that is empty or does not fit the model.
+    pub(super) fn continuing(
+        pieces: &[(&[u32], usize)],
+        config: &ModelConfig,
+        device: &Device,
+    ) -> Result<Self, ModelError> {
+        let examples: Vec<Example> = pieces
+            .iter()
+            .enumerate()
+            .map(|(place, (ids, _))| Example::new(format!("text {place}"), Sequence::of(ids.to_vec()), Target::None))
+            .collect();
+        let longest = config.shape.longest_row();
+        for (example, (ids, read)) in examples.iter().zip(pieces) {
+            if ids.len() + read > longest {
+                let reason = format!("{} tokens are more than the model's {longest} positions", ids.len() + read);
+                return Err(refuse(example, reason));
+            }
+        }
+        let input = Self::from_examples(&examples.iter().collect::<Vec<_>>(), TaskKind::CausalLm, config, device)?;
+        let layout = Layout::continued(pieces.iter().map(|(ids, read)| (ids.len(), *read)));
+        Ok(Self { layout: Arc::new(layout), ..input })
+    }
+
     /// Number of rows.
     pub fn batch_size(&self) -> usize {
         self.lengths.len()

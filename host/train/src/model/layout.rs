@@ -69,6 +69,22 @@ impl Layout {
         layout
     }
 
+    /// One sequence of one document for each pair: so many tokens, behind so many that were read before.
+    pub(super) fn continued(pieces: impl IntoIterator<Item = (usize, usize)>) -> Self {
+        let (lengths, read): (Vec<usize>, Vec<usize>) = pieces.into_iter().unzip();
+        let mut layout = Self::new(lengths);
+        let bounds = layout.documents.clone();
+        for (pair, read) in bounds.windows(2).zip(read) {
+            layout.positions[pair[0]..pair[1]].iter_mut().for_each(|position| *position += read as u32);
+        }
+        layout
+    }
+
+    /// Tokens of the document that `span` is the end of, those before the span included.
+    pub(super) fn reach(&self, span: &Range<usize>) -> usize {
+        span.end.checked_sub(1).map_or(0, |last| self.positions[last] as usize + 1)
+    }
+
     /// The same with a segment for each token; all zero is the same as none.
     #[must_use]
     pub fn with_segments(mut self, segments: Vec<u8>) -> Self {

@@ -77,8 +77,8 @@ pub struct Model {
     pub(super) parameters: Parameters,
     layers: Vec<Layer>,
     entries: Vec<Entry>,
-    network: Network,
-    device: Device,
+    pub(super) network: Network,
+    pub(super) device: Device,
     pub(super) origin: Option<PathBuf>,
     seed: u64,
 }

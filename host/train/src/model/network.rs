@@ -12,9 +12,10 @@ use retune_roles::LayerKind;
 use super::dropout::Dropout;
 use super::head::{Head, Output};
 use super::inventory::Inventory;
+use super::key_value_cache::KeyValueCache;
 use super::layout::indices;
 use super::mask::Site;
-use super::nn::{Attention, Documents, Embedding, FeedForward, Norm, Rope, Stream};
+use super::nn::{Attention, Documents, Embedding, FeedForward, Norm, Rope, Stored, Stream, lookup};
 use super::rotary::Rotary;
 use super::shape::{LanguageHeadShape, NormPlacement, Shape};
 use super::{Input, Weights};
@@ -151,6 +152,42 @@ impl Network {
         self.head.forward(weights, x, input, dropout)
     }
 
+    /// Reads tokens that follow those in `caches`, one for each document, and gives the logits of the last one of each,
+    /// `[documents, vocab]`. `None` of a network without a head over the vocabulary.
+    pub(super) fn extend(
+        &self,
+        weights: &Weights,
+        input: &Input,
+        caches: &mut [&mut KeyValueCache],
+    ) -> Option<Tensor<2>> {
+        let (layout, device) = (input.layout(), input.device());
+        let dropout = Dropout::new(None, layout);
+        let mut stream = Stream::new(self.embed(weights, input));
+        let documents: Documents = layout.spans().collect();
+        let ropes: Vec<Rope> =
+            self.rotaries.iter().map(|rotary| Rope::new(layout, self.head_dim, rotary, device)).collect();
+        for (index, block) in self.blocks.iter().enumerate() {
+            let rope = block.rotary.map(|index| &ropes[index]);
+            let mut stored: Vec<&mut Stored> = caches.iter_mut().map(|cache| cache.block(index)).collect();
+            let attend = |x| block.attention.extend(weights, x, &documents, rope, &mut stored, &dropout);
+            stream = block.around(weights, stream, attend, &dropout);
+        }
+        // Nobody looks at the others.
+        let last = layout.spans().map(|span| span.end as i64 - 1).collect();
+        let x = lookup(stream.states(), indices(last, device));
+        let x = match &self.last_norm {
+            Some(norm) => norm.forward(weights, x),
+            None => x,
+        };
+        self.head.next_token(weights, x, &dropout)
+    }
+
+    /// Whether what was computed of the first `read` tokens of a document holds in one of `length`: rotary positions that are
+    /// scaled by length turn all of a longer document otherwise.
+    pub(super) fn keeps(&self, read: usize, length: usize) -> bool {
+        self.rotaries.iter().all(|rotary| rotary.keeps(read, length))
+    }
+
     /// `[tokens, hidden]`: the sum of the tables, and its norm.
     fn embed(&self, weights: &Weights, input: &Input) -> Tensor<2> {
         // As `padding_idx` of torch: the row learns nothing from where it is read, whatever else the token means.
@@ -233,9 +270,20 @@ impl Block {
         rope: Option<&Rope>,
         dropout: &Dropout,
     ) -> Stream {
+        let attend = |x| self.attention.forward(weights, x, documents, rope, dropout, self.site);
+        self.around(weights, stream, attend, dropout)
+    }
+
+    /// Both halves, the first around `attend`.
+    fn around(
+        &self,
+        weights: &Weights,
+        stream: Stream,
+        attend: impl FnOnce(Tensor<2>) -> Tensor<2>,
+        dropout: &Dropout,
+    ) -> Stream {
         let attended = || dropout.of_tokens(self.dropout[0], self.site + 1);
         let fed = || dropout.of_tokens(self.dropout[1], self.site + 2);
-        let attend = |x| self.attention.forward(weights, x, documents, rope, dropout, self.site);
         let feed = |x| self.feed_forward.forward(weights, x, dropout, self.site + 3);
         let normed = |norm: &Option<Norm>, stream: Stream| match norm {
             Some(norm) => stream.normed(norm, weights),

@@ -135,6 +135,15 @@ impl Rotary {
         matches!(self.scaling, RopeScaling::Dynamic { .. } | RopeScaling::LongRope { .. })
     }
 
+    /// Whether what was turned in a document of `read` tokens is turned alike in one of `length`.
+    pub(super) fn keeps(&self, read: usize, length: usize) -> bool {
+        match self.scaling {
+            RopeScaling::Dynamic { trained, .. } => read.max(trained) == length.max(trained),
+            RopeScaling::LongRope { trained, .. } => (read > trained) == (length > trained),
+            _ => true,
+        }
+    }
+
     /// The longest row where it is not the model's `max_position_embeddings`: `dynamic` is for rows that are longer.
     pub(super) fn longest_row(&self) -> Option<usize> {
         match self.scaling {

@@ -3,6 +3,7 @@
 
 pub mod peers;
 pub mod splitting;
+pub mod texts;
 
 use std::{ops::ControlFlow, path::Path};
 

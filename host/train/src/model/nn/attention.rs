@@ -3,7 +3,7 @@
 
 use burn::tensor::Tensor;
 
-use super::kernels::{self, Documents, Pattern, Spans};
+use super::kernels::{self, Documents, Dropped, Pattern, Spans, Stored};
 use super::{Linear, Norm, Rope};
 use crate::model::Weights;
 use crate::model::dropout::Dropout;
@@ -91,6 +91,28 @@ impl Attention {
         dropout: &Dropout,
         site: Site,
     ) -> Tensor<2> {
+        let [q, k, v] = self.inward(weights, x, rope, dropout);
+        let spans = self.spans(documents, dropout.attention(self.dropout, site));
+        self.output.forward(weights, kernels::attention(q, k, v, spans), dropout)
+    }
+
+    /// The same for tokens that follow those whose keys and values are stored, of each document its own; `dropout` drops nothing.
+    pub(in crate::model) fn extend(
+        &self,
+        weights: &Weights,
+        x: Tensor<2>,
+        documents: &Documents,
+        rope: Option<&Rope>,
+        stored: &mut [&mut Stored],
+        dropout: &Dropout,
+    ) -> Tensor<2> {
+        let [q, k, v] = self.inward(weights, x, rope, dropout);
+        let attended = kernels::attention_to_stored(q, k, v, self.spans(documents, None), stored);
+        self.output.forward(weights, attended, dropout)
+    }
+
+    /// Queries, keys and values of `x`, `[tokens, heads * width]`, normed and turned.
+    fn inward(&self, weights: &Weights, x: Tensor<2>, rope: Option<&Rope>, dropout: &Dropout) -> [Tensor<2>; 3] {
         let [q, k, v] = match &self.projections {
             Inward::Apart([query, key, value]) => {
                 let q = query.forward(weights, x.clone(), dropout);
@@ -108,20 +130,22 @@ impl Attention {
             }
             None => (q, k),
         };
-        let (q, k) = match rope {
-            Some(rope) => (rope.turn(q), rope.turn(k)),
-            None => (q, k),
-        };
-        let spans = Spans {
+        match rope {
+            Some(rope) => [rope.turn(q), rope.turn(k), v],
+            None => [q, k, v],
+        }
+    }
+
+    fn spans(&self, documents: &Documents, dropout: Option<Dropped>) -> Spans {
+        Spans {
             spans: documents.clone(),
             heads: self.queries,
             kv_heads: self.keys,
             pattern: self.pattern,
             scale: self.scale,
             soft_cap: self.soft_cap,
-            dropout: dropout.attention(self.dropout, site),
-        };
-        self.output.forward(weights, kernels::attention(q, k, v, spans), dropout)
+            dropout,
+        }
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) use activation::activate;
 pub(super) use attention::Attention;
 pub(super) use embedding::Embedding;
 pub(super) use feed_forward::FeedForward;
-pub(super) use kernels::{Documents, Dropped, DroppedLines, Pattern, Spans, attention, drop_lines, lookup};
+pub(super) use kernels::{Documents, Dropped, DroppedLines, Pattern, Spans, Stored, attention, drop_lines, lookup};
 pub(super) use linear::Linear;
 pub(super) use norm::Norm;
 pub(super) use rope::Rope;

@@ -31,7 +31,7 @@ impl Rope {
         let (mut turns, mut factor) = of_length(0);
         for span in layout.spans() {
             if rotary.depends_on_length() {
-                (turns, factor) = of_length(span.len());
+                (turns, factor) = of_length(layout.reach(&span));
             }
             for position in &layout.positions()[span] {
                 for turn in &turns {

@@ -45,6 +45,8 @@ mod projection_autodiff;
 mod projection_flex;
 mod residual;
 mod spans;
+mod stored;
+mod stored_attention;
 mod tape;
 mod wide;
 
@@ -55,6 +57,8 @@ pub(in crate::model) use operations::{
 };
 pub(in crate::model) use projection::{project, project_activate, project_bias, project_gated};
 pub(in crate::model) use spans::{Dropped, DroppedLines, Pattern, Spans};
+pub(in crate::model) use stored::Stored;
+pub(in crate::model) use stored_attention::attention as attention_to_stored;
 
 #[cfg(test)]
 mod attention_tests;
