@@ -12,6 +12,7 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use burn::tensor::bf16;
 use rayon::prelude::*;
 
 use crate::few_rows::{self, MOST_ROWS};
@@ -196,6 +197,29 @@ pub fn product_then(
     // SAFETY: the panels make up the whole, and each was written.
     unsafe { out.set_len(m * n) };
     out
+}
+
+/// `a wᵀ` of a few rows with a weight `[n, k]` that is kept in bfloat16: `[m, n]` in rows, the bits that the same weight in float32
+/// gives. `None` of more rows, for which it is better widened first.
+///
+/// # Panics
+/// When a slice is too short.
+pub fn few_rows_of_narrow([m, k, n]: [usize; 3], a: Matrix<'_>, weight: &[bf16]) -> Option<Vec<f32>> {
+    if m > MOST_ROWS || a.column != 1 {
+        return None;
+    }
+    assert!(a.holds(m, k) && weight.len() >= n * k, "a product of [{m}, {k}] and [{k}, {n}]");
+    let mut out = vec![0.0; m * n];
+    // SAFETY: `out` is this function's.
+    let panels = cuts(n, column_work(m, k)).map(|columns| unsafe { Panel::at(out.as_mut_ptr(), m, n, columns) });
+    each(panels.collect(), |panel| {
+        let sizes = few_rows::Sizes { m, k, n: panel.columns.len(), row: a.row, column: k, stride: n, add: false };
+        // SAFETY: the slices hold what the sizes lead to; the panel's columns are its own.
+        unsafe {
+            few_rows::multiply(panel.data, a.values.as_ptr(), weight[panel.columns.start * k..].as_ptr(), sizes);
+        }
+    });
+    Some(out)
 }
 
 /// Makes `N` results `[m, n]` of products of inner size `k` together: a piece is the same columns of each.

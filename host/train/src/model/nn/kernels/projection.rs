@@ -16,8 +16,8 @@
 
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, backend_extension};
-use burn::tensor::{DType, Tensor};
+use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension};
+use burn::tensor::{DType, Shape, Tensor};
 use retune_tensor::narrow::widened;
 
 use super::composed_projection;
@@ -50,6 +50,11 @@ pub trait Parts: Kernels {
     /// A weight for a product with float32: itself, or float32 of one that is kept in bfloat16.
     fn wide(weight: FloatTensor<Self>) -> FloatTensor<Self> {
         widened::<Self>(weight, DType::F32)
+    }
+
+    /// `x Wᵀ` of a few rows with a weight that is kept in bfloat16, where there is a way without widening it first.
+    fn few_rows(_: &FloatTensor<Self>, _: &FloatTensor<Self>) -> Option<FloatTensor<Self>> {
+        None
     }
 
     /// `x Wᵀ + b`.
@@ -107,6 +112,9 @@ macro_rules! untaped {
     ($backend:ty) => {
         impl Projections for $backend {
             fn project(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+                if let Some(out) = Self::few_rows(&x, &weight) {
+                    return out;
+                }
                 Self::product(x, <Self as FloatTensorOps<Self>>::float_swap_dims(Self::wide(weight), 0, 1))
             }
 
@@ -115,6 +123,10 @@ macro_rules! untaped {
                 weight: FloatTensor<Self>,
                 bias: FloatTensor<Self>,
             ) -> FloatTensor<Self> {
+                if let Some(out) = Self::few_rows(&x, &weight) {
+                    let [width] = bias.shape().dims();
+                    return Self::float_add(out, Self::float_reshape(bias, Shape::new([1, width])));
+                }
                 Self::biased(x, Self::wide(weight), bias)
             }
 
@@ -133,6 +145,9 @@ macro_rules! untaped {
                 gate: FloatTensor<Self>,
                 up: FloatTensor<Self>,
             ) -> FloatTensor<Self> {
+                if let (Some(gate), Some(up)) = (Self::few_rows(&x, &gate), Self::few_rows(&x, &up)) {
+                    return Self::gated_silu(gate, up);
+                }
                 let [out, ..] = Self::gated(x, Self::wide(gate), Self::wide(up));
                 out
             }

@@ -6,7 +6,7 @@ use burn::tensor::{DType, bf16};
 use rayon::prelude::*;
 use retune_tensor::device::portable;
 use retune_tensor::narrow::{widen, widened};
-use retune_tensor::product::{Matrix, Panel, product, product_then, together};
+use retune_tensor::product::{Matrix, Panel, few_rows_of_narrow, product, product_then, together};
 use retune_tensor::wide::accumulate;
 
 use super::composed_projection;
@@ -30,6 +30,16 @@ impl Parts for Flex {
         let [rows, columns] = lying.shape().dims();
         let wide = filled(values, rows, columns);
         if turned { Self::float_swap_dims(wide, 0, 1) } else { wide }
+    }
+
+    fn few_rows(x: &Flat, weight: &Flat) -> Option<Flat> {
+        let lies = || weight.is_contiguous() && x.layout().strides()[1] == 1;
+        if portable() || weight.dtype() != DType::BF16 || !lies() {
+            return None;
+        }
+        let sizes = sizes(x, weight);
+        let weight = &weight.storage::<bf16>()[weight.layout().start_offset()..];
+        Some(filled(few_rows_of_narrow(sizes, matrix(x), weight)?, sizes[0], sizes[2]))
     }
 
     fn biased(x: Flat, weight: Flat, bias: Flat) -> Flat {
