@@ -71,7 +71,9 @@ impl Assembly {
         let config = ModelConfig::read(base.path()).map_err(|e| locate::model(recipe, &e))?;
         self.check(recipe, &config)?;
         match base {
-            BaseRef::Directory(path) => check_files(path, recipe.model.task).map_err(|e| locate::model(recipe, &e)),
+            BaseRef::Directory(path) => {
+                check_files(path, recipe.model.task, None).map_err(|e| locate::model(recipe, &e))
+            }
             BaseRef::Config(_) => Ok(()),
         }
     }

@@ -2,115 +2,37 @@
 //! wrote, whatever lies there.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+mod support;
 
-use retune_roles::{Example, Sequence, Target};
-use retune_tensor::{AnyTensor, Device, fused};
+use retune_tensor::Device;
 use retune_train::AdamW;
-use retune_train::model::{Base, Forward, Input, Model, task_of_checkpoint};
+use retune_train::model::{Base, Model, task_of_checkpoint};
 use retune_train::optimizer::adamw::{Optimizer, Rate};
 use retune_train::optimizer::gradients::Gradients;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
+use support::expected::{Fixture, largest, mean_loss, shown};
 
 /// Of the script that wrote the fixtures.
 const LEARNING_RATE: f64 = 2e-3;
 const WEIGHT_DECAY: f64 = 0.01;
 
-struct Fixture {
-    name: String,
-    directory: PathBuf,
-    expected: BTreeMap<String, (Vec<usize>, Vec<f64>)>,
-}
-
 fn fixtures() -> Vec<Fixture> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/families");
-    let mut all: Vec<Fixture> =
-        std::fs::read_dir(root).unwrap().map(|entry| Fixture::read(entry.unwrap().path())).collect();
-    all.sort_by(|a, b| a.name.cmp(&b.name));
-    all
+    support::expected::fixtures("families")
 }
 
-impl Fixture {
-    fn read(directory: PathBuf) -> Self {
-        let bytes = std::fs::read(directory.join("expected.safetensors")).unwrap();
-        let file = SafeTensors::deserialize(&bytes).unwrap();
-        let values = |data: &[u8], dtype: Dtype| -> Vec<f64> {
-            match dtype {
-                Dtype::F32 => {
-                    data.chunks_exact(4).map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap()))).collect()
-                }
-                _ => data.chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f64).collect(),
-            }
-        };
-        let read = file.iter().map(|(name, v)| (name.to_owned(), (v.shape().to_vec(), values(v.data(), v.dtype()))));
-        let name = directory.file_name().unwrap().to_string_lossy().into_owned();
-        Self { name, expected: read.collect(), directory }
-    }
-
-    fn values(&self, name: &str) -> &[f64] {
-        &self.expected[name].1
-    }
-
-    fn model(&self) -> Model {
-        let task = task_of_checkpoint(&self.directory).unwrap();
-        let (model, report) = Model::load(&Base::Directory(self.directory.clone()), &task, 1, &Device::flex()).unwrap();
-        assert_eq!((&report.new, &report.unused), (&Vec::new(), &Vec::new()), "{}", self.name);
-        model
-    }
-
-    fn examples(&self) -> Vec<Example> {
-        let width = self.expected["input_ids"].0[1];
-        let classes = self.expected["labels"].0.len() == 1;
-        let row = |(i, length): (usize, &f64)| {
-            let ids = &self.values("input_ids")[i * width..i * width + *length as usize];
-            let mut sequence = Sequence::of(ids.iter().map(|id| *id as u32).collect());
-            let target = if classes {
-                Target::Class(self.values("labels")[i] as u32)
-            } else {
-                sequence.learnt = std::iter::once(1..sequence.len() as u32).collect();
-                Target::None
-            };
-            Example::new(format!("row {i}"), sequence, target)
-        };
-        self.values("lengths").iter().enumerate().map(row).collect()
-    }
-
-    fn input(&self, model: &Model) -> Input {
-        model.input(&self.examples().iter().collect::<Vec<_>>()).unwrap()
-    }
-}
-
-/// Over all tokens or rows that have a label.
-fn mean_loss(forward: &Forward, input: &Input) -> AnyTensor {
-    let labels = input.labels().unwrap().unwrap();
-    let counted = labels.to_int64().unwrap().iter().filter(|l| **l != -100).count();
-    let log_probs = fused::token_log_probs(&forward.logits, labels, -100).unwrap();
-    log_probs.sum(&[], false).unwrap().mul_scalar(-1.0 / counted as f64).unwrap()
-}
-
-fn largest(values: impl Iterator<Item = f64>) -> f64 {
-    values.fold(0.0, |most, x| most.max(x.abs()))
-}
-
-/// As the script shows a gradient: a vector as it is, of a matrix its product with cos(0), cos(1), …
-fn shown(gradient: &AnyTensor) -> Vec<f64> {
-    let values = gradient.to_float32().unwrap();
-    match gradient.shape()[..] {
-        [_, width] => {
-            let product = |row: &[f32]| row.iter().enumerate().map(|(j, x)| f64::from(*x) * (j as f64).cos()).sum();
-            values.chunks_exact(width).map(product).collect()
-        }
-        _ => values.into_iter().map(f64::from).collect(),
-    }
+fn model(fixture: &Fixture) -> Model {
+    let task = task_of_checkpoint(&fixture.directory).unwrap();
+    let (model, report) = Model::load(&Base::Directory(fixture.directory.clone()), &task, 1, &Device::flex()).unwrap();
+    assert_eq!((&report.new, &report.unused), (&Vec::new(), &Vec::new()), "{}", fixture.name);
+    model
 }
 
 #[test]
 fn logits_are_within_1e_4_of_transformers() {
     for fixture in fixtures() {
-        let model = fixture.model();
+        let model = model(&fixture);
         let input = fixture.input(&model);
         let forward = model.forward(&model.weights(false), &input, None).unwrap();
         assert_eq!(forward.logits.shape(), fixture.expected["logits"].0, "{}", fixture.name);
@@ -125,7 +47,7 @@ fn logits_are_within_1e_4_of_transformers() {
 #[test]
 fn the_gradient_of_every_parameter_is_within_1e_4_of_transformers() {
     for fixture in fixtures() {
-        let model = fixture.model();
+        let model = model(&fixture);
         let (input, weights) = (fixture.input(&model), model.weights(true));
         let forward = model.forward(&weights, &input, None).unwrap();
         let loss = mean_loss(&forward, &input);
@@ -151,7 +73,7 @@ fn the_gradient_of_every_parameter_is_within_1e_4_of_transformers() {
 #[test]
 fn losses_of_20_steps_of_adamw_are_within_1e_3_of_torch() {
     for fixture in fixtures() {
-        let mut model = fixture.model();
+        let mut model = model(&fixture);
         let mut optimizer = Optimizer::new(AdamW::default(), model.parameters().len());
         let input = fixture.input(&model);
         for (step, expected) in fixture.values("losses").iter().enumerate() {
@@ -178,7 +100,7 @@ fn an_export_has_the_names_shapes_formats_and_bytes_that_were_loaded() {
     for fixture in fixtures() {
         let place = tempfile::tempdir().unwrap();
         let directory = place.path().join("model");
-        fixture.model().export(&directory, None).unwrap();
+        model(&fixture).export(&directory, None).unwrap();
         let [before, after] =
             [&fixture.directory, &directory].map(|place| std::fs::read(place.join("model.safetensors")).unwrap());
         let [before, after] = [&before, &after].map(|bytes| SafeTensors::deserialize(bytes).unwrap());
@@ -234,7 +156,7 @@ fn every_setting_of_a_variant_counts() {
         config[key] = value;
         std::fs::write(place.path().join("config.json"), config.to_string()).unwrap();
         let changed = Fixture { directory: place.path().to_owned(), ..fixture };
-        let model = changed.model();
+        let model = model(&changed);
         let forward = model.forward(&model.weights(false), &changed.input(&model), None).unwrap();
         let found = forward.logits.to_float32().unwrap();
         let off = largest(found.iter().zip(changed.values("logits")).map(|(a, b)| f64::from(*a) - b));
@@ -256,7 +178,7 @@ fn a_gpt2_of_the_first_release_loads_without_its_buffers() {
     let tensors = file.iter().map(|(name, view)| (name.trim_start_matches("transformer.").to_owned(), view));
     safetensors::serialize_to_file(tensors.chain(masks), None, &place.path().join("model.safetensors")).unwrap();
     let released = Fixture { directory: place.path().to_owned(), ..fixture };
-    let model = released.model();
+    let model = model(&released);
     let input = released.input(&model);
     let found = model.forward(&model.weights(false), &input, None).unwrap().logits.to_float32().unwrap();
     let off = largest(found.iter().zip(released.values("logits")).map(|(a, b)| f64::from(*a) - b));
@@ -265,7 +187,7 @@ fn a_gpt2_of_the_first_release_loads_without_its_buffers() {
 
 #[test]
 fn every_family_has_a_fixture() {
-    let seen: Vec<String> = fixtures().iter().map(|f| f.model().config().family.model_type.to_owned()).collect();
+    let seen: Vec<String> = fixtures().iter().map(|f| model(f).config().family.model_type.to_owned()).collect();
     for family in retune_train::model::family::FAMILIES {
         // BERT's are larger, and older.
         assert!(family.model_type == "bert" || seen.contains(&family.model_type.to_owned()), "{}", family.model_type);

@@ -42,7 +42,10 @@ impl LayerSetting {
     /// Rate and decay of a parameter of this layer.
     pub fn rate(&self, parameter: &Parameter, learning_rate: f64, weight_decay: f64) -> Rate {
         let decay = self.weight_decay.map_or(weight_decay, |decay| decay.0);
-        Rate { learning_rate: learning_rate * self.lr_scale.0, weight_decay: if parameter.decay { decay } else { 0.0 } }
+        Rate {
+            learning_rate: learning_rate * self.lr_scale.0 * parameter.lr_scale,
+            weight_decay: if parameter.decay { decay } else { 0.0 },
+        }
     }
 }
 
@@ -118,8 +121,14 @@ impl Target<'_> {
 
     /// Says which of the layers that a policy unfreezes have parameters that the recipe keeps frozen.
     fn still_frozen(&self, policy: &str, selected: &[usize], names: &[String]) -> Option<String> {
-        let fixed = self.model.parameters().iter().filter(|parameter| !parameter.may_learn);
-        let fixed: BTreeSet<usize> = fixed.map(|parameter| parameter.layer).collect();
+        let all = self.model.parameters().iter();
+        let mut fixed: BTreeSet<usize> = all.clone().filter(|p| !p.may_learn).map(|p| p.layer).collect();
+        if self.model.adapter().is_some() {
+            // That the base of an adapter stays as it is, is what an adapter is for.
+            all.filter(|p| p.may_learn).for_each(|p| {
+                fixed.remove(&p.layer);
+            });
+        }
         let layers: Vec<String> =
             selected.iter().filter(|layer| fixed.contains(layer)).map(|&layer| names[layer].clone()).collect();
         (!layers.is_empty()).then(|| {
@@ -152,6 +161,7 @@ impl Target<'_> {
             if learns && !learnt {
                 self.frozen.remove(self.model, index, at.step)?;
             }
+            let scheme = scheme.filter(|_| !self.model.holds(index));
             if let Some(scheme) = scheme {
                 let seed = seed_of(self.seed, Purpose::Reinitialize, at.step + 1, index as u64);
                 self.model.reinitialize(index, scheme, seed)?;

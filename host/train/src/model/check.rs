@@ -3,20 +3,23 @@
 //! It is asked before rows are prepared, which takes long and needs no model; [`Model::load`](super::Model::load)
 //! makes the same checks again, and looks at the values. Price: the headers are read twice.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::adapter::AdapterSpec;
+use super::adapter::placements::Placements;
 use super::inventory::{Entry, Inventory};
 use super::network::{Network, Purpose};
 use super::tensor_files::TensorFiles;
 use super::{ModelConfig, ModelError, Task};
 use retune_roles::TaskKind;
 
-/// Refuses a checkpoint whose files are cut short, lack a tensor of the network, or hold one of another shape or in a
+/// Refuses an adapter that does not fit the model, and a checkpoint whose files are cut short, lack a tensor of the network, or hold one of another shape or in a
 /// format that is not read. Labels are not known yet, so the head that is made for them is not looked at.
 ///
 /// # Errors
 /// Names the file, the tensor, and what was expected.
-pub fn check_files(directory: &Path, task: TaskKind) -> Result<(), ModelError> {
+pub fn check_files(directory: &Path, task: TaskKind, adapter: Option<&AdapterSpec>) -> Result<(), ModelError> {
     let mut config = ModelConfig::read(directory)?;
     let files = TensorFiles::open(directory)?;
     let labels = if task.info().has_labels { vec!["a".to_owned(), "b".to_owned()] } else { Vec::new() };
@@ -27,10 +30,38 @@ pub fn check_files(directory: &Path, task: TaskKind) -> Result<(), ModelError> {
     let prefix = config.family.prefix;
     let mut inventory = Inventory::default();
     Network::describe(&config.shape, prefix, purpose(&config, &task)?, config.pad_token_id, &mut inventory);
+    if let Some(spec) = adapter {
+        let always = whole_with_adapter(&inventory, &config, &task, Some(&files))?;
+        let names: Vec<&str> = inventory.entries.iter().map(|entry| entry.name.as_str()).collect();
+        Placements::of(spec, &inventory.modules, &names, always)?;
+    }
     let for_labels = |entry: &Entry| task.info().has_labels && entry.head && !entry.name.starts_with(prefix);
     inventory.entries.retain(|entry| !for_labels(entry));
     let plan = files.plan(&inventory.entries, &config, &task)?;
     files.refuse_lost(&plan.unused, &config)
+}
+
+/// Names of the parameters that are trained whole beside an adapter, whatever its specification says: the head that is made for
+/// a task's labels, and what the checkpoint lacks.
+pub(super) fn whole_with_adapter(
+    inventory: &Inventory,
+    config: &ModelConfig,
+    task: &Task,
+    files: Option<&TensorFiles>,
+) -> Result<BTreeSet<String>, ModelError> {
+    let head = config.shape.classifier.name.split('.').next().unwrap_or_default();
+    let of_head = |entry: &&Entry| {
+        let rest = entry.name.strip_prefix(head);
+        task.kind().info().has_labels && entry.head && rest.is_some_and(|rest| rest.starts_with('.'))
+    };
+    let mut whole: BTreeSet<String> =
+        inventory.entries.iter().filter(of_head).map(|entry| entry.name.clone()).collect();
+    if let Some(files) = files {
+        let plan = files.plan(&inventory.entries, config, task)?;
+        let new = inventory.entries.iter().zip(&plan.sources).filter(|(_, source)| source.is_none());
+        whole.extend(new.map(|(entry, _)| entry.name.clone()));
+    }
+    Ok(whole)
 }
 
 /// What the network is for.

@@ -80,6 +80,16 @@ pub enum ModelError {
     /// A glob that is malformed or matches nothing.
     #[error(transparent)]
     Pattern(#[from] PatternError),
+    /// An adapter that this model cannot have.
+    #[error("adapter.{key}: {problem}")]
+    Adapter {
+        /// The key of the specification.
+        key: String,
+        /// One sentence, without a full stop.
+        problem: String,
+        /// The next step.
+        help: Option<String>,
+    },
     /// A tensor operation was refused.
     #[error(transparent)]
     Tensor(#[from] TensorError),
@@ -92,6 +102,10 @@ impl ModelError {
 
     pub(crate) fn file(path: &Path, reason: impl Into<String>) -> Self {
         Self::File { path: path.to_owned(), reason: reason.into() }
+    }
+
+    pub(super) fn adapter(key: &str, problem: impl Into<String>, help: &str) -> Self {
+        Self::Adapter { key: key.to_owned(), problem: problem.into(), help: Some(help.to_owned()) }
     }
 
     pub(super) fn request(reason: impl Into<String>) -> Self {

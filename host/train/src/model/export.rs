@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
+use super::adapter::merge::Exported;
 use super::{Model, ModelError, StoredDtype, Task};
 use crate::files::tensor_file::{Source, WriteError, encode, write_tensors};
 
@@ -119,17 +120,18 @@ impl Model {
         }
     }
 
-    /// Writes every parameter; gives the widest format among them.
+    /// Writes every parameter, adapters merged into theirs; gives the widest format among them.
     fn write_weights(&self, path: &Path) -> Result<StoredDtype, ModelError> {
-        let mut formats = Vec::with_capacity(self.parameters.len());
-        for parameter in &self.parameters {
-            formats.push(match parameter.stored {
+        let exported = self.exported()?;
+        let mut formats = Vec::with_capacity(exported.len());
+        for Exported { value, stored, .. } in &exported {
+            formats.push(match stored {
                 StoredDtype::Float32 => StoredDtype::Float32,
-                half => encode(&parameter.value.to_float32()?, half).0,
+                half => encode(&value.to_float32()?, *half).0,
             });
         }
-        let each = self.parameters.iter().zip(&formats);
-        let tensors = each.map(|(p, format)| (p.name.clone(), p.shape.clone(), Source::Tensor(&p.value, *format)));
+        let each = exported.iter().zip(&formats);
+        let tensors = each.map(|(p, format)| (p.name.clone(), p.value.shape(), Source::Tensor(&p.value, *format)));
         let metadata = [("format".to_owned(), "pt".to_owned())].into();
         write_tensors(path, Some(metadata), tensors.collect()).map_err(|error| match error {
             WriteError::Tensor(error) => error.into(),
@@ -162,7 +164,8 @@ impl Model {
             }
             Task::CausalLm => {
                 let says = self.config.family.filled(&config).get("tie_word_embeddings") == Some(&json!(true));
-                if self.config.shape.language_head.is_some_and(|head| !head.tied) && says {
+                let apart = self.config.shape.language_head.is_some_and(|head| !head.tied) || self.parts_head();
+                if apart && says {
                     config.insert("tie_word_embeddings".into(), json!(false));
                 }
             }

@@ -52,10 +52,13 @@ impl Head {
         inventory: &mut Inventory,
     ) -> Self {
         let projection = if head.tied {
-            Linear::tied(tokens.table())
+            if inventory.adapts(head.name) {
+                inventory.layer(head.name, depth, LayerKind::Head);
+            }
+            Linear::tied(inventory, head.name, tokens.table(), shape.hidden_size, shape.vocab_size)
         } else {
             inventory.layer(head.name, depth, LayerKind::Head);
-            Linear::describe(inventory, head.name, shape.hidden_size, shape.vocab_size, false)
+            Linear::describe_output(inventory, head.name, shape.hidden_size, shape.vocab_size)
         };
         Self::Language { projection, soft_cap: head.soft_cap }
     }
@@ -102,7 +105,7 @@ impl Head {
     pub(super) fn forward(&self, weights: &Weights, x: Tensor<2>, input: &Input, dropout: &Dropout) -> Output {
         match self {
             Self::Language { projection, soft_cap } => {
-                let logits = projection.lazy(weights, x.clone(), input.layout(), *soft_cap);
+                let logits = projection.lazy(weights, x.clone(), input.layout(), *soft_cap, dropout);
                 Output { logits, hidden: x, pooled: None }
             }
             Self::Classifier { pooling, pooler, classifier, dropout: probability } => {

@@ -23,6 +23,9 @@ pub(super) fn start(entry: &Entry, deviation: f64, seed: u64) -> Vec<f32> {
         }
         Start::Zeros => vec![0.0; size(entry)],
         Start::Ones => vec![1.0; size(entry)],
+        Start::Within(bound) => uniform(entry, bound, seed),
+        Start::NormalOf(deviation) => normal(entry, deviation, seed),
+        Start::RowNorms { .. } => unreachable!("`{}` starts from another parameter", entry.name),
     }
 }
 
@@ -78,7 +81,7 @@ mod tests {
     use super::*;
 
     fn entry(name: &str, shape: &[usize], start: Start) -> Entry {
-        Entry { name: name.into(), shape: shape.to_vec(), start, layer: 0, head: false }
+        Entry { name: name.into(), shape: shape.to_vec(), start, layer: 0, head: false, adapter: false }
     }
 
     #[test]

@@ -7,6 +7,14 @@
 
 use retune_roles::{Layer, LayerKind};
 
+use super::adapter::InitLoraWeights;
+use super::adapter::module::{Module, ModuleKind, Placed};
+use super::adapter::placements::Placements;
+
+/// Sites of the dropouts of adapters begin here: one for each module, whether it has an adapter or not, so that a module
+/// drops the same whatever others have.
+const ADAPTERS: u64 = 1 << 32;
+
 /// How a new parameter starts, as the Hugging Face models do.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Start {
@@ -23,6 +31,17 @@ pub(super) enum Start {
     Zeros,
     /// Norms.
     Ones,
+    /// Uniform from minus to plus so much: A of an adapter.
+    Within(f64),
+    /// Normal with a deviation of its own: A of an adapter, B of a table's.
+    NormalOf(f64),
+    /// The lengths of the rows of a matrix `[out, in]`, or `[in, out]`: magnitudes.
+    RowNorms {
+        /// The matrix.
+        of: usize,
+        /// Stored `[in, out]`.
+        transposed: bool,
+    },
 }
 
 /// A parameter to be.
@@ -34,6 +53,8 @@ pub(super) struct Entry {
     pub(super) layer: usize,
     /// A checkpoint of the base model need not have it.
     pub(super) head: bool,
+    /// It belongs to an adapter: no checkpoint of a base model has it.
+    pub(super) adapter: bool,
 }
 
 /// All parameters and layers of a model to be.
@@ -41,9 +62,72 @@ pub(super) struct Entry {
 pub(super) struct Inventory {
     pub(super) entries: Vec<Entry>,
     pub(super) layers: Vec<Layer>,
+    /// What an adapter can sit beside.
+    pub(super) modules: Vec<Module>,
+    /// Those that do.
+    pub(super) placed: Vec<Placed>,
+    placements: Placements,
 }
 
 impl Inventory {
+    /// Of a model with adapters.
+    pub(super) fn with(placements: Placements) -> Self {
+        Self { placements, ..Self::default() }
+    }
+
+    /// Whether the parameter called `name` is trained whole beside the adapters.
+    pub(super) fn is_whole(&self, name: &str) -> bool {
+        self.placements.is_whole(name)
+    }
+
+    /// Whether an adapter sits beside the module called `name`.
+    pub(super) fn adapts(&self, name: &str) -> bool {
+        self.placements.get(name).is_some()
+    }
+
+    /// Writes down a module whose matrix is the entry `weight`, and its adapter where it has one.
+    pub(super) fn module(&mut self, module: Module, weight: usize) -> Option<Placed> {
+        let (name, number) = (module.name.clone(), self.modules.len());
+        let Module { kind, input, output, transposed, .. } = module;
+        self.modules.push(module);
+        let placement = self.placements.get(&name)?;
+        let r = placement.r;
+        let (down, up, starts) = match kind {
+            ModuleKind::Table => ("lora_embedding_A", "lora_embedding_B", [Start::Zeros, Start::NormalOf(1.0)]),
+            ModuleKind::Linear | ModuleKind::OutputHead => {
+                let down = match placement.start {
+                    InitLoraWeights::KaimingUniform => Start::Within(1.0 / (input as f64).sqrt()),
+                    InitLoraWeights::Gaussian => Start::NormalOf(1.0 / r as f64),
+                };
+                ("lora_A.weight", "lora_B.weight", [down, Start::Zeros])
+            }
+        };
+        let mut add = |called: &str, shape, start| {
+            let index = self.add(format!("{name}.{called}"), shape, start);
+            self.entries[index].adapter = true;
+            index
+        };
+        let (a, b) = (add(down, vec![r, input], starts[0]), add(up, vec![output, r], starts[1]));
+        let magnitude = placement
+            .dora
+            .then(|| add("lora_magnitude_vector", vec![output], Start::RowNorms { of: weight, transposed }));
+        let placed = Placed {
+            module: number,
+            weight,
+            a,
+            b,
+            magnitude,
+            r,
+            lora_alpha: placement.lora_alpha,
+            scale: placement.scale,
+            transposed,
+            dropout: placement.dropout,
+            site: ADAPTERS + number as u64,
+        };
+        self.placed.push(placed);
+        Some(placed)
+    }
+
     /// Opens a layer: the entries that follow belong to it.
     pub(super) fn layer(&mut self, name: impl Into<String>, depth: usize, kind: LayerKind) {
         self.layers.push(Layer { name: name.into(), depth: depth as u32, kind, parameters: 0, trainable: true });
@@ -53,7 +137,7 @@ impl Inventory {
         let layer = self.layers.len() - 1;
         self.layers[layer].parameters += shape.iter().map(|n| *n as u64).product::<u64>();
         let head = self.layers[layer].kind == LayerKind::Head;
-        self.entries.push(Entry { name, shape, start, layer, head });
+        self.entries.push(Entry { name, shape, start, layer, head, adapter: false });
         self.entries.len() - 1
     }
 

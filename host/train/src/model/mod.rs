@@ -74,7 +74,7 @@ pub use input::Input;
 pub use key_value_cache::KeyValueCache;
 pub use keys::Keys;
 pub use layout::Layout;
-pub use model::{Base, LoadReport, Model, task_of_checkpoint};
+pub use model::{Adapted, Base, LoadReport, Model, task_of_checkpoint};
 pub use parameters::{Origin, Parameter, Parameters, StoredDtype};
 pub use retune_roles::Task;
 pub use sizes::Sizes;

@@ -6,12 +6,15 @@ use retune_roles::{Example, InitScheme, Layer, Task, TaskKind};
 use retune_tensor::device::is_host;
 use retune_tensor::{Device, from_float32};
 
-use super::check::purpose;
+use super::adapter::placements::Placements;
+use super::adapter::{AdapterSpec, Module, Placed};
+use super::check::{purpose, whole_with_adapter};
 use super::dropout::Dropout;
 use super::family::{FAMILIES, Family};
 use super::initial;
-use super::inventory::{Entry, Inventory};
+use super::inventory::{Entry, Inventory, Start};
 use super::network::Network;
+use super::nn::row_norms;
 use super::pattern::Patterns;
 use super::tensor_files::TensorFiles;
 use super::{
@@ -81,6 +84,19 @@ pub struct Model {
     pub(super) device: Device,
     pub(super) origin: Option<PathBuf>,
     seed: u64,
+    modules: Vec<Module>,
+    adapter: Option<Adapted>,
+}
+
+/// The adapter of a model.
+#[derive(Clone, Debug)]
+pub struct Adapted {
+    /// What was asked for.
+    pub spec: AdapterSpec,
+    /// Where it sits.
+    pub placed: Vec<Placed>,
+    /// Parameters of the base that are trained whole beside it: `modules_to_save`, and the head of a classifier.
+    pub whole: Vec<usize>,
 }
 
 impl Model {
@@ -91,7 +107,22 @@ impl Model {
     /// When a file is missing, truncated or contradicts `config.json` (checked from
     /// the headers, before any weight is read), or the architecture does not do the task.
     pub fn load(base: &Base, task: &Task, seed: u64, device: &Device) -> Result<(Self, LoadReport), ModelError> {
-        Self::load_among(FAMILIES, base, task, seed, device)
+        Self::load_from(FAMILIES, base, task, None, seed, device)
+    }
+
+    /// The same with an adapter, new from the seed. The parameters of the base are fixed, but for those that are trained
+    /// whole: modules that the specification names, the head of a classifier, and heads that the checkpoint lacks.
+    ///
+    /// # Errors
+    /// Those of [`Model::load`], and what of the specification does not fit the model.
+    pub fn load_with_adapter(
+        base: &Base,
+        task: &Task,
+        adapter: &AdapterSpec,
+        seed: u64,
+        device: &Device,
+    ) -> Result<(Self, LoadReport), ModelError> {
+        Self::load_from(FAMILIES, base, task, Some(adapter), seed, device)
     }
 
     /// The same with other families than retune's own.
@@ -102,6 +133,17 @@ impl Model {
         families: &[&'static Family],
         base: &Base,
         task: &Task,
+        seed: u64,
+        device: &Device,
+    ) -> Result<(Self, LoadReport), ModelError> {
+        Self::load_from(families, base, task, None, seed, device)
+    }
+
+    fn load_from(
+        families: &[&'static Family],
+        base: &Base,
+        task: &Task,
+        adapter: Option<&AdapterSpec>,
         seed: u64,
         device: &Device,
     ) -> Result<(Self, LoadReport), ModelError> {
@@ -123,7 +165,20 @@ impl Model {
         let purpose = purpose(&config, task)?;
         let mut inventory = Inventory::default();
         let prefix = config.family.prefix;
-        let network = Network::describe(&config.shape, prefix, purpose, config.pad_token_id, &mut inventory);
+        let describe = |inventory: &mut Inventory| {
+            Network::describe(&config.shape, prefix, purpose, config.pad_token_id, inventory)
+        };
+        let mut network = describe(&mut inventory);
+        let mut whole = Vec::new();
+        if let Some(spec) = adapter {
+            // What has an adapter is known once all names are; the second description puts it there.
+            let always = whole_with_adapter(&inventory, &config, task, files.as_ref())?;
+            let names: Vec<&str> = inventory.entries.iter().map(|entry| entry.name.as_str()).collect();
+            let mut adapted = Inventory::with(Placements::of(spec, &inventory.modules, &names, always)?);
+            network = describe(&mut adapted);
+            whole.extend((0..adapted.entries.len()).filter(|i| adapted.is_whole(&adapted.entries[*i].name)));
+            inventory = adapted;
+        }
         let mut model = Self {
             config,
             task: task.clone(),
@@ -134,6 +189,8 @@ impl Model {
             device: device.clone(),
             origin: None,
             seed,
+            modules: inventory.modules,
+            adapter: adapter.map(|spec| Adapted { spec: spec.clone(), placed: inventory.placed, whole }),
         };
         let report = match (base, files) {
             (Base::Directory(directory), Some(files)) => {
@@ -142,6 +199,7 @@ impl Model {
             }
             _ => model.new_values()?,
         };
+        model.hold_base();
         Ok((model, LoadReport { untied, ..report }))
     }
 
@@ -155,7 +213,7 @@ impl Model {
                     let (values, stored) = files.read(name)?;
                     self.parameter(entry, values, stored, Origin::Base)?
                 }
-                None => self.new_parameter(entry)?,
+                None => self.new_parameter(entry, &list)?,
             });
         }
         self.parameters = Parameters::new(list);
@@ -164,7 +222,10 @@ impl Model {
     }
 
     fn new_values(&mut self) -> Result<LoadReport, ModelError> {
-        let list = self.entries.iter().map(|entry| self.new_parameter(entry)).collect::<Result<_, _>>()?;
+        let mut list = Vec::with_capacity(self.entries.len());
+        for entry in &self.entries {
+            list.push(self.new_parameter(entry, &list)?);
+        }
         self.parameters = Parameters::new(list);
         Ok(self.report())
     }
@@ -173,16 +234,39 @@ impl Model {
     fn report(&self) -> LoadReport {
         let new: Vec<String> =
             self.parameters.iter().filter(|p| p.origin == Origin::New).map(|p| p.name.clone()).collect();
-        LoadReport { loaded: self.parameters.len() - new.len(), new, ..LoadReport::default() }
+        let loaded = self.parameters.iter().filter(|p| p.origin == Origin::Base).count();
+        LoadReport { loaded, new, ..LoadReport::default() }
     }
 
-    fn new_parameter(&self, entry: &Entry) -> Result<Parameter, ModelError> {
-        self.parameter(entry, self.start(entry), StoredDtype::Float32, Origin::New)
+    /// With an adapter: fixes what does not learn, and sets the rates of what does.
+    fn hold_base(&mut self) {
+        let Some(adapter) = &self.adapter else { return };
+        for index in 0..self.parameters.len() {
+            let own = self.parameters.at(index).is_some_and(|p| p.origin == Origin::Adapter);
+            if !own && !adapter.whole.contains(&index) {
+                self.parameters.fix(index);
+            }
+        }
+        let linear = adapter.placed.iter().filter(|placed| self.entries[placed.b].start == Start::Zeros);
+        let faster: Vec<usize> = linear.map(|placed| placed.b).collect();
+        if let Some(ratio) = adapter.spec.loraplus_lr_ratio {
+            faster.into_iter().for_each(|index| self.parameters.set_lr_scale(index, ratio));
+        }
+    }
+
+    /// `before` are the parameters that come before it.
+    fn new_parameter(&self, entry: &Entry, before: &[Parameter]) -> Result<Parameter, ModelError> {
+        let origin = if entry.adapter { Origin::Adapter } else { Origin::New };
+        let values = match entry.start {
+            Start::RowNorms { of, transposed } => lengths(&before[of], transposed)?,
+            _ => self.start(entry, self.seed),
+        };
+        self.parameter(entry, values, StoredDtype::Float32, origin)
     }
 
     /// What a new model has there.
-    fn start(&self, entry: &Entry) -> Vec<f32> {
-        initial::start(entry, self.config.shape.initializer_range, self.seed)
+    fn start(&self, entry: &Entry, seed: u64) -> Vec<f32> {
+        initial::start(entry, self.config.shape.initializer_range, seed)
     }
 
     fn parameter(
@@ -199,6 +283,7 @@ impl Model {
             trainable: true,
             may_learn: true,
             decay: entry.shape.len() > 1,
+            lr_scale: 1.0,
             stored,
             origin,
             shape: entry.shape.clone(),
@@ -233,6 +318,22 @@ impl Model {
     /// A view for one forward pass; see [`Parameters::weights`].
     pub fn weights(&self, tracked: bool) -> Weights {
         self.parameters.weights(tracked)
+    }
+
+    /// The adapter, of a model that was loaded with one.
+    pub fn adapter(&self) -> Option<&Adapted> {
+        self.adapter.as_ref()
+    }
+
+    /// What an adapter can sit beside, in order.
+    pub fn modules(&self) -> &[Module] {
+        &self.modules
+    }
+
+    /// Whether the parameter at `index` belongs to the base of an adapter: nothing changes it.
+    pub(crate) fn holds(&self, index: usize) -> bool {
+        let may_learn = self.parameters.at(index).is_none_or(|p| p.may_learn || p.origin == Origin::Adapter);
+        self.adapter.is_some() && !may_learn
     }
 
     /// Layers in depth order; `trainable` when any of their parameters is.
@@ -304,7 +405,7 @@ impl Model {
 
     /// Gives a parameter new values. `Normal`, `KaimingUniform` and
     /// `XavierUniform` are for matrices: biases become zero and norms one, as in a
-    /// new model. `Pretrained` reads the base again. The same seed gives the same bytes.
+    /// new model. `Pretrained` reads the base again. The same seed gives the same bytes. An adapter begins anew, whatever the scheme.
     ///
     /// # Errors
     /// When there is no such parameter, or the base cannot be read any more.
@@ -316,18 +417,29 @@ impl Model {
             .ok_or_else(|| ModelError::request(format!("there is no parameter {index}; the model has {count}")))?;
         let from_base = self.parameters.at(index).is_some_and(|parameter| parameter.origin == Origin::Base);
         let values = match (scheme, &self.origin) {
+            _ if entry.adapter => match (entry.start, self.parameters.iter().as_slice()) {
+                (Start::RowNorms { of, transposed }, all) => lengths(&all[of], transposed)?,
+                _ => self.start(entry, seed),
+            },
             (InitScheme::Pretrained, Some(directory)) if from_base => {
                 let files = TensorFiles::open(directory)?;
                 let plan = files.plan(std::slice::from_ref(entry), &self.config, &self.task)?;
                 match &plan.sources[0] {
                     Some(name) => files.read(name)?.0,
-                    None => self.start(entry),
+                    None => self.start(entry, self.seed),
                 }
             }
-            (InitScheme::Pretrained, _) => self.start(entry),
+            (InitScheme::Pretrained, _) => self.start(entry, self.seed),
             (scheme, _) => initial::scheme(entry, scheme, seed),
         };
         let value = from_float32(values, &entry.shape, &self.device)?;
         self.parameters.set_value(index, value)
     }
+}
+
+/// Lengths of the rows of a matrix `[out, in]`, or `[in, out]` when `transposed`.
+fn lengths(matrix: &Parameter, transposed: bool) -> Result<Vec<f32>, ModelError> {
+    let values: burn::tensor::Tensor<2> = matrix.value.typed()?;
+    let lengths = row_norms(if transposed { values.transpose() } else { values }, None);
+    Ok(retune_tensor::AnyTensor::from(lengths).to_float32()?)
 }

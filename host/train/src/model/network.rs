@@ -193,7 +193,7 @@ impl Network {
         // As `padding_idx` of torch: the row learns nothing from where it is read, whatever else the token means.
         let read = |table: &Embedding, ids| {
             let x = table.forward(weights, ids);
-            match input.padding().filter(|_| weights.learns(table.table())) {
+            match input.padding().filter(|_| table.learns(weights)) {
                 Some(padding) => {
                     let shape = x.dims();
                     x.clone().mask_where(padding.unsqueeze_dim::<2>(1).expand(shape), x.detach())

@@ -31,6 +31,8 @@ pub enum Origin {
     Base,
     /// The seed: a head that the checkpoint lacks or has for other labels, or any parameter of a model without one.
     New,
+    /// The seed, or an adapter that was read: A, B and magnitudes.
+    Adapter,
 }
 
 /// One named tensor of a model.
@@ -49,6 +51,8 @@ pub struct Parameter {
     pub may_learn: bool,
     /// Whether weight decay applies: to matrices, not to biases and norms.
     pub decay: bool,
+    /// Multiplies the learning rate, whatever policies say: B of an adapter with `loraplus_lr_ratio`.
+    pub lr_scale: f64,
     /// Where its first value came from; `InitScheme::Pretrained` goes back there.
     pub origin: Origin,
     pub(super) stored: StoredDtype,
@@ -199,6 +203,13 @@ impl Parameters {
             }
         }
         Ok(())
+    }
+
+    /// Multiplies the learning rate of a parameter. Out of range does nothing.
+    pub(super) fn set_lr_scale(&mut self, index: usize, scale: f64) {
+        if let Some(parameter) = self.list.get_mut(index) {
+            parameter.lr_scale = scale;
+        }
     }
 
     /// SHA-256 over the value as little-endian float32, in row-major order: equal

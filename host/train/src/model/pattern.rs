@@ -177,6 +177,14 @@ fn expand_ranges(pattern: &str) -> Result<String, String> {
     Ok(expanded)
 }
 
+/// Up to three of `names` that look most like `pattern`.
+pub(super) fn nearest_names(pattern: &str, names: &[&str]) -> Vec<String> {
+    let mut scored: Vec<(f64, &str)> =
+        names.iter().map(|name| (strsim::normalized_damerau_levenshtein(pattern, name), *name)).collect();
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.len().cmp(&b.1.len())));
+    scored.into_iter().filter(|(score, _)| *score > 0.4).take(3).map(|(_, name)| name.to_owned()).collect()
+}
+
 /// Up to three names, or leading parts of names, that look most like `pattern`.
 fn nearest(pattern: &str, names: &[&str]) -> Vec<String> {
     let parts: BTreeSet<&str> =

@@ -93,6 +93,10 @@ impl TensorFiles {
         let mut plan = Plan { sources: Vec::new(), replaced: Vec::new(), unused: Vec::new() };
         let mut used = BTreeSet::new();
         for entry in entries {
+            if entry.adapter {
+                plan.sources.push(None);
+                continue;
+            }
             let Some((name, place)) = self.find(&entry.name, config.family) else {
                 if !entry.head {
                     return Err(self.missing(entry, prefix));

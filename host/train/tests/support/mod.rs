@@ -1,6 +1,7 @@
 //! A tiny random BERT, rows it can learn, and an observer that remembers.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub mod expected;
 pub mod peers;
 pub mod splitting;
 pub mod texts;

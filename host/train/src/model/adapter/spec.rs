@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::ModelError;
+
 /// In `target_modules`: every linear layer but the output head, as in `peft`.
 pub const ALL_LINEAR: &str = "all-linear";
 
@@ -82,6 +84,51 @@ impl AdapterSpec {
         let r = r as f64;
         lora_alpha / if self.use_rslora { r.sqrt() } else { r }
     }
+
+    /// Refuses values that no adapter can have, whatever the model.
+    ///
+    /// # Errors
+    /// Names the key, what it holds, and what it may.
+    pub fn check(&self) -> Result<(), ModelError> {
+        let ranks = std::iter::once(("r".to_owned(), self.r));
+        let ranks = ranks.chain(self.rank_pattern.iter().map(|(name, r)| (format!("rank_pattern.{name}"), *r)));
+        for (key, r) in ranks {
+            if r == 0 {
+                return Err(refuse(
+                    &key,
+                    "a rank of 0 leaves nothing to learn",
+                    "give a rank of at least 1, such as 16",
+                ));
+            }
+        }
+        let alphas = std::iter::once(("lora_alpha".to_owned(), self.lora_alpha));
+        let alphas = alphas.chain(self.alpha_pattern.iter().map(|(name, a)| (format!("alpha_pattern.{name}"), *a)));
+        for (key, alpha) in alphas {
+            if !(alpha.is_finite() && alpha > 0.0) {
+                let problem = format!("{alpha} would switch the adapter off");
+                return Err(refuse(&key, &problem, "give a number above 0; one or two times the rank is usual"));
+            }
+        }
+        if !(0.0..1.0).contains(&self.lora_dropout) {
+            let problem = format!("{} is not a probability below 1", self.lora_dropout);
+            return Err(refuse("lora_dropout", &problem, "give a number from 0 to below 1, such as 0.05"));
+        }
+        if self.target_modules.is_empty() {
+            let help = "name some, such as [\"q_proj\", \"v_proj\"], or leave the key out for `all-linear`";
+            return Err(refuse("target_modules", "an adapter needs a module to sit beside", help));
+        }
+        if let Some(ratio) = self.loraplus_lr_ratio
+            && !(ratio.is_finite() && ratio > 0.0)
+        {
+            let problem = format!("B cannot learn {ratio} times as fast as A");
+            return Err(refuse("loraplus_lr_ratio", &problem, "give a number above 0, such as 16"));
+        }
+        Ok(())
+    }
+}
+
+fn refuse(key: &str, problem: &str, help: &str) -> ModelError {
+    ModelError::adapter(key, problem, help)
 }
 
 #[cfg(test)]

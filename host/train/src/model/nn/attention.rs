@@ -30,7 +30,7 @@ pub(in crate::model) struct Attention {
 /// To queries, keys and values.
 #[derive(Clone, Debug)]
 enum Inward {
-    Apart([Linear; 3]),
+    Apart(Box<[Linear; 3]>),
     Fused(Linear),
 }
 
@@ -48,7 +48,8 @@ impl Attention {
             |name: &str, input, output, bias| describe(inventory, &format!("{block}.{name}"), input, output, bias);
         let projections = match shape.projections {
             Projections::Apart([q, k, v]) => {
-                Inward::Apart([(q, query), (k, key), (v, key)].map(|(name, out)| linear(name, hidden, out, shape.bias)))
+                let parts = [(q, query), (k, key), (v, key)];
+                Inward::Apart(Box::new(parts.map(|(name, out)| linear(name, hidden, out, shape.bias))))
             }
             Projections::Fused(name) => Inward::Fused(linear(name, hidden, query + 2 * key, shape.bias)),
         };
@@ -114,7 +115,8 @@ impl Attention {
     /// Queries, keys and values of `x`, `[tokens, heads * width]`, normed and turned.
     fn inward(&self, weights: &Weights, x: Tensor<2>, rope: Option<&Rope>, dropout: &Dropout) -> [Tensor<2>; 3] {
         let [q, k, v] = match &self.projections {
-            Inward::Apart([query, key, value]) => {
+            Inward::Apart(parts) => {
+                let [query, key, value] = &**parts;
                 let q = query.forward(weights, x.clone(), dropout);
                 let k = key.forward(weights, x.clone(), dropout);
                 [q, k, value.forward(weights, x, dropout)]

@@ -3,7 +3,8 @@
 use burn::tensor::Tensor;
 use retune_tensor::{AnyTensor, Head, lazy_logits};
 
-use super::{activate, kernels};
+use super::{activate, kernels, lora};
+use crate::model::adapter::{Module, ModuleKind, Placed};
 use crate::model::dropout::Dropout;
 use crate::model::inventory::Inventory;
 use crate::model::shape::Activation;
@@ -16,6 +17,7 @@ pub(in crate::model) struct Linear {
     bias: Option<usize>,
     /// Stored `[in, out]`.
     transposed: bool,
+    adapter: Option<Placed>,
 }
 
 impl Linear {
@@ -28,7 +30,14 @@ impl Linear {
         bias: bool,
     ) -> Self {
         let weight = inventory.matrix(format!("{name}.weight"), out, input);
-        Self { weight, bias: bias.then(|| inventory.bias(format!("{name}.bias"), out)), transposed: false }
+        let bias = bias.then(|| inventory.bias(format!("{name}.bias"), out));
+        Self::with_adapter(inventory, weight, bias, module(name, ModuleKind::Linear, [input, out], false))
+    }
+
+    /// The projection to a vocabulary, `name.weight` `[out, in]`.
+    pub(in crate::model) fn describe_output(inventory: &mut Inventory, name: &str, input: usize, out: usize) -> Self {
+        let weight = inventory.matrix(format!("{name}.weight"), out, input);
+        Self::with_adapter(inventory, weight, None, module(name, ModuleKind::OutputHead, [input, out], false))
     }
 
     /// The same with `name.weight` `[in, out]`.
@@ -40,12 +49,23 @@ impl Linear {
         bias: bool,
     ) -> Self {
         let weight = inventory.transposed_matrix(format!("{name}.weight"), out, input);
-        Self { weight, bias: bias.then(|| inventory.bias(format!("{name}.bias"), out)), transposed: true }
+        let bias = bias.then(|| inventory.bias(format!("{name}.bias"), out));
+        Self::with_adapter(inventory, weight, bias, module(name, ModuleKind::Linear, [input, out], true))
     }
 
-    /// A projection with another parameter's matrix: tied embeddings.
-    pub(in crate::model) fn tied(weight: usize) -> Self {
-        Self { weight, bias: None, transposed: false }
+    /// The projection `name` to a vocabulary with another parameter's matrix: tied embeddings.
+    pub(in crate::model) fn tied(
+        inventory: &mut Inventory,
+        name: &str,
+        weight: usize,
+        input: usize,
+        out: usize,
+    ) -> Self {
+        Self::with_adapter(inventory, weight, None, module(name, ModuleKind::OutputHead, [input, out], false))
+    }
+
+    fn with_adapter(inventory: &mut Inventory, weight: usize, bias: Option<usize>, module: Module) -> Self {
+        Self { weight, bias, transposed: module.transposed, adapter: inventory.module(module, weight) }
     }
 
     /// `[out, in]`.
@@ -55,17 +75,23 @@ impl Linear {
     }
 
     /// The result as `[sequences, longest, out]`, not computed yet: logits over a vocabulary, bent by `soft_cap` where there
-    /// is one, zero on padding. `x`: `[tokens, in]`.
+    /// is one, zero on padding. `x`: `[tokens, in]`. An adapter makes both wider by its rank: `[x, s x Aᵀ]` and `[W, B]`, so that
+    /// logits stay unmade. Price: a copy of the matrix, and in the backward pass a gradient as large.
     pub(in crate::model) fn lazy(
         &self,
         weights: &Weights,
         x: Tensor<2>,
         layout: &Layout,
         soft_cap: Option<f64>,
+        dropout: &Dropout,
     ) -> AnyTensor {
+        let (hidden, weight) = match &self.adapter {
+            Some(placed) => lora::widened(placed, weights, self.matrix(weights), x, dropout),
+            None => (x, self.matrix(weights)),
+        };
         let head = Head {
-            hidden: x.into(),
-            weight: self.matrix(weights).into(),
+            hidden: hidden.into(),
+            weight: weight.into(),
             bias: self.bias.map(|bias| weights.vector(bias).into()),
             soft_cap,
         };
@@ -78,8 +104,12 @@ impl Linear {
     }
 
     /// `x`: `[rows, in]`; gives `[rows, out]`. `dropout` is that of an adapter's input; a projection without one drops nothing.
-    pub(in crate::model) fn forward(&self, weights: &Weights, x: Tensor<2>, _: &Dropout) -> Tensor<2> {
+    pub(in crate::model) fn forward(&self, weights: &Weights, x: Tensor<2>, dropout: &Dropout) -> Tensor<2> {
         let weight = self.matrix(weights);
+        if let Some(placed) = &self.adapter {
+            let bias = self.bias.map(|bias| weights.vector(bias));
+            return lora::forward(placed, weights, (weight, bias), x, dropout);
+        }
         match self.bias {
             Some(bias) => kernels::project_bias(x, weight, weights.vector(bias)),
             None => kernels::project(x, weight),
@@ -95,8 +125,10 @@ impl Linear {
         dropout: &Dropout,
     ) -> Tensor<2> {
         match self.bias {
-            Some(bias) => kernels::project_activate(x, self.matrix(weights), weights.vector(bias), activation),
-            None => activate(activation, self.forward(weights, x, dropout)),
+            Some(bias) if self.adapter.is_none() => {
+                kernels::project_activate(x, self.matrix(weights), weights.vector(bias), activation)
+            }
+            _ => activate(activation, self.forward(weights, x, dropout)),
         }
     }
 
@@ -108,7 +140,7 @@ impl Linear {
         x: Tensor<2>,
         dropout: &Dropout,
     ) -> Tensor<2> {
-        if gate.bias.is_none() && up.bias.is_none() {
+        if [gate, up].iter().all(|part| part.bias.is_none() && part.adapter.is_none()) {
             return kernels::project_gated(x, gate.matrix(weights), up.matrix(weights));
         }
         kernels::swiglu(gate.forward(weights, x.clone(), dropout), up.forward(weights, x, dropout))
@@ -131,4 +163,8 @@ impl Linear {
             part
         })
     }
+}
+
+fn module(name: &str, kind: ModuleKind, [input, output]: [usize; 2], transposed: bool) -> Module {
+    Module { name: name.to_owned(), kind, input, output, transposed }
 }
