@@ -34,9 +34,13 @@ pub fn derive(values: &mut Map<String, Json>, stem: &str) {
         let joined = !task.has_labels && !completes;
         absent(data, "layout", || json!(if joined { "blocks" } else { "rows" }));
     });
+    let adapted = values.contains_key("adapter");
+    if adapted {
+        within(values, "adapter", |adapter| absent(adapter, "target_modules", || json!(["all-linear"])));
+    }
     within(values, "strategy", |strategy| {
         let frozen = strategy.get("freeze").is_some_and(|globs| globs.as_array().is_none_or(|globs| !globs.is_empty()));
-        let narrows = frozen || strategy.contains_key("train_top_layers");
+        let narrows = adapted || frozen || strategy.contains_key("train_top_layers");
         absent(strategy, "method", || json!(if narrows { "partial" } else { "full" }));
         for item in strategy.get_mut("reinitialize").and_then(Json::as_array_mut).into_iter().flatten() {
             if let Some(item) = item.as_object_mut()

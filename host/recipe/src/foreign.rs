@@ -21,7 +21,6 @@ pub fn meaning(name: &str) -> Option<Meaning> {
     WORDS.iter().find(|(theirs, _)| *theirs == name).map(|(_, ours)| *ours)
 }
 
-const ADAPTERS: Meaning = NotYet("adapters (LoRA and its relatives) are");
 const QUANTIZED: Meaning = NotYet("quantized base models are");
 const WORDS: &[(&str, Meaning)] = &[
     // Rates and lengths.
@@ -79,6 +78,27 @@ const WORDS: &[(&str, Meaning)] = &[
     ("unfreeze_top_layers", Key("strategy.train_top_layers")),
     ("unfrozen_parameters", Key("strategy.freeze")),
     ("modules_to_freeze", Key("strategy.freeze")),
+    // Adapters.
+    ("peft_config", Key("adapter")),
+    ("lora", Key("adapter")),
+    ("lora_config", Key("adapter")),
+    ("finetuning_type", Key("adapter")),
+    ("lora_r", Key("adapter.r")),
+    ("lora_rank", Key("adapter.r")),
+    ("rank", Key("adapter.r")),
+    ("alpha", Key("adapter.lora_alpha")),
+    ("lora_target", Key("adapter.target_modules")),
+    ("lora_target_modules", Key("adapter.target_modules")),
+    ("lora_target_linear", Write("target_modules = \"all-linear\" in [adapter], which is the default")),
+    ("lora_modules_to_save", Key("adapter.modules_to_save")),
+    ("additional_target", Key("adapter.modules_to_save")),
+    ("use_dora", Write("method = \"dora\" in [adapter]")),
+    ("peft_use_dora", Write("method = \"dora\" in [adapter]")),
+    ("peft_use_rslora", Key("adapter.use_rslora")),
+    ("peft_init_lora_weights", Key("adapter.init_lora_weights")),
+    ("layers_to_transform", Write("target_modules = \"layers.{0..3}\" in [adapter]")),
+    ("peft_layers_to_transform", Write("target_modules = \"layers.{0..3}\" in [adapter]")),
+    ("loraplus_lr_embedding", NotYet("a rate of its own for adapted embeddings is")),
     // Data.
     ("datasets", Key("data.train")),
     ("dataset", Key("data.train")),
@@ -117,16 +137,6 @@ const WORDS: &[(&str, Meaning)] = &[
     ("compute_metrics", Key("evaluation.metrics")),
     ("label_smoothing_factor", Write("[loss] with plugin = \"label-smoothing.wasm\"")),
     // What is not there.
-    ("adapter", ADAPTERS),
-    ("peft_config", ADAPTERS),
-    ("lora_r", ADAPTERS),
-    ("lora_alpha", ADAPTERS),
-    ("lora_dropout", ADAPTERS),
-    ("lora_target_modules", ADAPTERS),
-    ("lora_target_linear", ADAPTERS),
-    ("target_modules", ADAPTERS),
-    ("modules_to_save", ADAPTERS),
-    ("use_dora", ADAPTERS),
     ("load_in_4bit", QUANTIZED),
     ("load_in_8bit", QUANTIZED),
     ("bf16", NotYet("training in bfloat16 is")),

@@ -6,7 +6,7 @@ use smart_default::SmartDefault;
 
 use crate::diagnostic::Diagnostic;
 use crate::place::{Place, Places, SET, Source, child, deepest, pointer};
-use crate::sections::{self, Data, Evaluation, Export, Globs, Model, RoleRef, Strategy, Training};
+use crate::sections::{self, Adapter, Data, Evaluation, Export, Globs, Model, RoleRef, Strategy, Training};
 
 /// Describes a run: what it starts from, what it learns from, how.
 #[derive(Clone, Debug, SmartDefault, Serialize, Deserialize, JsonSchema)]
@@ -37,6 +37,8 @@ pub struct Recipe {
     /// What to learn from.
     #[schemars(extend("x-required" = true, "x-write" = "add [data] with `train` (a csv, jsonl or txt file)"))]
     pub data: Data,
+    /// Trains small matrices beside the base model (LoRA), which stays as it is.
+    pub adapter: Option<Adapter>,
     /// Which parameters are trained.
     pub strategy: Strategy,
     /// What is minimised.

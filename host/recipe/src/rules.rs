@@ -25,6 +25,7 @@ pub fn check(recipe: &Recipe, problems: &mut Problems) {
     rules.labels();
     rules.columns();
     rules.chat();
+    rules.adapter();
     rules.strategy();
     rules.warmup();
     rules.evaluation();
@@ -254,6 +255,42 @@ impl<'a> Rules<'a> {
         }
     }
 
+    fn adapter(&mut self) {
+        if self.recipe.adapter.is_none() {
+            return;
+        }
+        self.broken(
+            "model.config",
+            "`adapter` needs a trained model to sit beside, and `model.config` draws random weights",
+            "no base",
+            "write base = \"a Hugging Face directory\", or remove [adapter]",
+        );
+        self.broken(
+            "strategy.train_top_layers",
+            "`strategy.train_top_layers` and `adapter` cannot both say what is trained",
+            "the adapter trains itself, and the base stays as it is",
+            "to adapt the top blocks alone write target_modules = \"layers.{28..31}\" in [adapter]; or remove [adapter]",
+        );
+        for i in 0..self.recipe.strategy.freeze.len() {
+            if ["**", "*"].contains(&self.recipe.strategy.freeze[i].as_str()) {
+                self.broken(
+                    &format!("strategy.freeze[{i}]"),
+                    "`strategy.freeze` takes every parameter, that of the adapter too",
+                    "nothing would learn",
+                    "remove this: with [adapter] the base is frozen without it",
+                );
+            }
+        }
+        if self.at("strategy.method").is_some() && self.recipe.strategy.method == Method::Full {
+            self.broken(
+                "strategy.method",
+                "`strategy.method` is `full`, and `adapter` leaves the base as it is",
+                "one or the other",
+                "remove this, or remove [adapter] to train all parameters",
+            );
+        }
+    }
+
     fn strategy(&mut self) {
         let strategy = &self.recipe.strategy;
         let narrowing = ["strategy.freeze", "strategy.train_top_layers"]
@@ -266,12 +303,16 @@ impl<'a> Rules<'a> {
                 "has no effect with `full`",
                 "write method = \"partial\", or remove this key",
             ),
-            (Some(_), Method::Partial, None) if self.at("strategy.policy").is_none() => self.broken(
-                "strategy.method",
-                "`strategy.method` is `partial`, and nothing says what is frozen",
-                "partial of what?",
-                "add `freeze`, `train_top_layers` or a [[strategy.policy]]",
-            ),
+            (Some(_), Method::Partial, None)
+                if self.at("strategy.policy").is_none() && self.recipe.adapter.is_none() =>
+            {
+                self.broken(
+                    "strategy.method",
+                    "`strategy.method` is `partial`, and nothing says what is frozen",
+                    "partial of what?",
+                    "add `freeze`, `train_top_layers` or a [[strategy.policy]]",
+                )
+            }
             _ => {}
         }
         for (i, item) in strategy.reinitialize.iter().enumerate() {

@@ -11,6 +11,7 @@ use retune_data::{
 use retune_roles::Tokenizer;
 use retune_tensor::Device;
 use retune_tensor::device::DeviceChoice;
+use retune_train::model::adapter::AdapterSpec;
 use retune_train::model::{Base, LoadReport, Model, ModelConfig, check_files, may_replace};
 
 use crate::Reporter;
@@ -71,23 +72,35 @@ impl Assembly {
         let config = ModelConfig::read(base.path()).map_err(|e| locate::model(recipe, &e))?;
         self.check(recipe, &config)?;
         match base {
-            BaseRef::Directory(path) => {
-                check_files(path, recipe.model.task, None).map_err(|e| locate::model(recipe, &e))
-            }
+            BaseRef::Directory(path) => check_files(path, recipe.model.task, settings::adapter(recipe).as_ref())
+                .map_err(|e| locate::model(recipe, &e)),
             BaseRef::Config(_) => Ok(()),
         }
     }
 
     /// The model a run starts from, for the labels that were found in its rows, and what its files had to say.
     pub fn base(&self, recipe: &Recipe, labels: &[String]) -> Result<(Model, LoadReport)> {
-        self.load(recipe, &settings::base(recipe), labels.to_vec())
+        self.load_with(recipe, &settings::base(recipe), labels.to_vec(), settings::adapter(recipe))
     }
 
     /// A model from `base`, known to fit tokenizer and lengths.
     pub fn load(&self, recipe: &Recipe, base: &Base, labels: Vec<String>) -> Result<(Model, LoadReport)> {
+        self.load_with(recipe, base, labels, None)
+    }
+
+    fn load_with(
+        &self,
+        recipe: &Recipe,
+        base: &Base,
+        labels: Vec<String>,
+        adapter: Option<AdapterSpec>,
+    ) -> Result<(Model, LoadReport)> {
         let task = settings::task(recipe, labels);
-        let (mut model, report) =
-            Model::load(base, &task, recipe.seed, &self.device).map_err(|e| locate::model(recipe, &e))?;
+        let loaded = match adapter {
+            Some(adapter) => Model::load_with_adapter(base, &task, &adapter, recipe.seed, &self.device),
+            None => Model::load(base, &task, recipe.seed, &self.device),
+        };
+        let (mut model, report) = loaded.map_err(|e| locate::model(recipe, &e))?;
         model.settle_padding(&recipe.model.tokenizer).map_err(|e| locate::model(recipe, &e))?;
         self.check(recipe, model.config())?;
         Ok((model, report))

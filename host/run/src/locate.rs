@@ -62,6 +62,10 @@ fn chat_key(error: &ChatError) -> Option<&'static str> {
 
 /// What the model room says while loading.
 pub fn model(recipe: &Recipe, error: &ModelError) -> Diagnostic {
+    if let ModelError::Adapter { key, help, .. } = error {
+        let place = recipe.nearest_place(&format!("adapter.{key}")).or_else(|| recipe.place("adapter"));
+        return recipe.diagnostic(error.to_string(), place, "here").help_some(help.clone());
+    }
     let help = match error {
         ModelError::File { reason, .. } if reason.contains("truncated") || reason.contains("shorter") => {
             Some("fetch the file again: a download may have been cut off")
@@ -90,6 +94,7 @@ pub fn training(recipe: &Recipe, error: TrainError) -> Diagnostic {
         TrainError::Field { field, .. } if field.starts_with("strategy.train_top_layers") => {
             (recipe.place("strategy.train_top_layers"), "here")
         }
+        TrainError::Field { field, .. } if field.starts_with("strategy.") => (recipe.nearest_place(field), "here"),
         TrainError::NothingLearns { .. } => {
             (recipe.place("strategy.freeze[0]").or_else(|| recipe.place("strategy.freeze")), "frozen here")
         }

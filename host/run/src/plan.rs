@@ -7,6 +7,7 @@ use retune_data::{Prepared, SplitName};
 use retune_roles::Rows as _;
 use retune_train::Trainer;
 use retune_train::model::Model;
+use retune_train::model::adapter::AdapterMethod;
 use serde::Serialize;
 
 use crate::manifest::RoleFacts;
@@ -26,6 +27,8 @@ pub struct Plan {
     pub parameters: u64,
     /// Trainable scalars at the start.
     pub trainable: u64,
+    /// What the adapter is, where there is one, and the share of all parameters that learns.
+    pub adapter: Option<String>,
     /// Trainable layers at the start, and all.
     pub layers: (usize, usize),
     /// The label set.
@@ -84,6 +87,7 @@ impl Plan {
             architecture: architecture(model).to_owned(),
             parameters,
             trainable,
+            adapter: adapter(model),
             layers: (layers.iter().filter(|l| l.trainable).count(), layers.len()),
             labels: prepared.labels.clone(),
             splits: prepared.report.splits.iter().map(|s| (s.split.to_string(), s.examples, s.tokens)).collect(),
@@ -111,6 +115,9 @@ impl Plan {
             self.layers.0,
             self.layers.1
         ));
+        if let Some(adapter) = &self.adapter {
+            out.push_str(&format!("adapter       {adapter}\n"));
+        }
         if !self.labels.is_empty() {
             let shown: Vec<&str> = self.labels.iter().take(8).map(String::as_str).collect();
             let more =
@@ -169,6 +176,21 @@ pub fn sizes(model: &Model) -> (u64, u64) {
         let size = p.numel();
         (all + size, learning + if p.trainable { size } else { 0 })
     })
+}
+
+/// `dora, rank 8, on 14 modules; 3,392 of 21,040 parameters learn (16.12 %)`.
+fn adapter(model: &Model) -> Option<String> {
+    let adapter = model.adapter()?;
+    let (all, learn) = sizes(model);
+    let (least, most) = adapter.placed.iter().fold((usize::MAX, 0), |(least, most), p| (least.min(p.r), most.max(p.r)));
+    let rank = if least == most { most.to_string() } else { format!("{least} to {most}") };
+    let method = match adapter.spec.method {
+        AdapterMethod::Lora => "lora",
+        AdapterMethod::Dora => "dora",
+    };
+    let share = 100.0 * learn as f64 / all.max(1) as f64;
+    let (modules, learn, all) = (adapter.placed.len(), count(learn), count(all));
+    Some(format!("{method}, rank {rank}, on {modules} modules; {learn} of {all} parameters learn ({share:.2} %)"))
 }
 
 /// Counts float32 tensors that a backward pass keeps. A block keeps about 17 tensors of

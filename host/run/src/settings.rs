@@ -4,12 +4,14 @@ use std::path::PathBuf;
 
 use retune_data::{ChatSpec, Columns, DataSpec, Source, TemplateRef, Validation as DataValidation};
 use retune_roles::Rows;
+use retune_train::model::adapter::{AdapterMethod as TrainMethod, AdapterSpec, InitLoraWeights as TrainInit};
 use retune_train::model::{Base, Task};
 use retune_train::{
     AdamW, Best, CheckpointSpec, EarlyStopping, EvaluationSpec, Every as TrainEvery, LrScheduler, Mode, Reinitialize,
     SchedulerName, Scheme as TrainScheme, Strategy, TrainSpec,
 };
 
+use retune_recipe::sections::{AdapterMethod, InitLoraWeights};
 use retune_recipe::{BaseRef, Every, Mode as RecipeMode, Recipe, SchedulerName as RecipeScheduler, Scheme, Validation};
 
 /// What the data room is to do.
@@ -139,6 +141,30 @@ fn strategy(recipe: &Recipe) -> Strategy {
             })
             .collect(),
     }
+}
+
+/// The adapter, where the recipe has one.
+pub fn adapter(recipe: &Recipe) -> Option<AdapterSpec> {
+    let a = recipe.adapter.as_ref()?;
+    Some(AdapterSpec {
+        method: match a.method {
+            AdapterMethod::Lora => TrainMethod::Lora,
+            AdapterMethod::Dora => TrainMethod::Dora,
+        },
+        use_rslora: a.use_rslora,
+        r: size(a.r),
+        lora_alpha: a.lora_alpha,
+        lora_dropout: a.lora_dropout,
+        target_modules: a.target_modules.to_vec(),
+        rank_pattern: a.rank_pattern.iter().map(|(name, r)| (name.clone(), size(*r))).collect(),
+        alpha_pattern: a.alpha_pattern.clone(),
+        modules_to_save: a.modules_to_save.to_vec(),
+        init_lora_weights: match a.init_lora_weights {
+            InitLoraWeights::KaimingUniform => TrainInit::KaimingUniform,
+            InitLoraWeights::Gaussian => TrainInit::Gaussian,
+        },
+        loraplus_lr_ratio: a.loraplus_lr_ratio,
+    })
 }
 
 /// What the model is to do, once its labels are known.

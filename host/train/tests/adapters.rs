@@ -173,6 +173,17 @@ fn a_merged_export_computes_what_the_adapter_does() {
     }
 }
 
+#[test]
+fn a_base_that_is_kept_in_bfloat16_gives_the_same_bits() {
+    for fixture in fixtures("adapters") {
+        let mut model = adapted(&fixture);
+        let before = logits(&model, &fixture);
+        model.parameters_mut().narrow_fixed().unwrap();
+        let after = logits(&model, &fixture);
+        assert!(before.iter().zip(&after).all(|(a, b)| a.to_bits() == b.to_bits()), "{}", fixture.name);
+    }
+}
+
 /// Central differences along a direction in which one value of the parameter moves.
 #[test]
 fn gradients_of_a_b_and_magnitudes_are_those_of_finite_differences() {

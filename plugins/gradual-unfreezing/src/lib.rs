@@ -96,13 +96,14 @@ impl GradualUnfreezing {
 }
 
 /// The layers that learn below the head, by depth, deepest first; norms that have a depth of their own are with their
-/// neighbour.
+/// neighbour. Where no head learns (tied embeddings, or an adapter that leaves it alone) the deepest that learns is in its place.
 fn below_the_head(layers: &[Layer]) -> Vec<Depth> {
-    let deepest = layers.iter().map(|layer| layer.depth).max();
-    let has_head = layers.iter().any(|layer| layer.kind == "head");
+    let learning = || layers.iter().filter(|layer| layer.trainable);
+    let deepest = learning().map(|layer| layer.depth).max();
+    let has_head = learning().any(|layer| layer.kind == "head");
     let is_head = |layer: &Layer| if has_head { layer.kind == "head" } else { Some(layer.depth) == deepest };
     let mut depths: Vec<Depth> = Vec::new();
-    for layer in layers.iter().filter(|layer| layer.trainable && !is_head(layer)) {
+    for layer in learning().filter(|layer| !is_head(layer)) {
         match depths.iter_mut().find(|depth| depth.depth == layer.depth) {
             Some(depth) => depth.layers.push(layer.name.clone()),
             None => depths.push(Depth { depth: layer.depth, layers: vec![layer.name.clone()] }),
@@ -346,6 +347,17 @@ mod tests {
         let mut policy = GradualUnfreezing::new(epochs(1), 0).unwrap();
         policy.attach(&layers).unwrap();
         assert_eq!(ask(&mut policy, Trigger::Start, 0, 0), ["-layer.0.attention", "-layer.0.mlp", "-embeddings"]);
+    }
+
+    /// With an adapter on the blocks neither head nor norms nor tables learn.
+    #[test]
+    fn where_no_head_learns_the_deepest_that_does_begins() {
+        let mut layers = model();
+        layers.iter_mut().filter(|layer| layer.depth == 0 || layer.depth > 2).for_each(|layer| layer.trainable = false);
+        let mut policy = GradualUnfreezing::new(epochs(1), 0).unwrap();
+        policy.attach(&layers).unwrap();
+        assert_eq!(ask(&mut policy, Trigger::Start, 0, 0), ["-layer.0.attention", "-layer.0.mlp"]);
+        assert_eq!(ask(&mut policy, Trigger::Epoch, 1, 0), ["+layer.0.attention", "+layer.0.mlp"]);
     }
 
     /// The model as a resumed run finds it: frozen as the recipe says, or as the policy left it.

@@ -10,6 +10,7 @@
 //! default that depends on other keys, in words; [`crate::derived`] fills it in),
 //! `x-write` (what to write instead of what was wrong), `x-form` (what is wrong with a text that does not fit its pattern).
 
+mod adapter;
 mod chat;
 mod data;
 mod evaluation;
@@ -21,6 +22,7 @@ mod role;
 mod strategy;
 mod training;
 
+pub use adapter::{Adapter, AdapterMethod, InitLoraWeights};
 pub use chat::{Chat, is_template_file};
 pub use data::{Columns, Data, Validation};
 pub use evaluation::{Best, EarlyStopping, Evaluation, Every, Mode};

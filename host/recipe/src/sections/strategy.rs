@@ -11,7 +11,7 @@ use super::role::RoleRef;
 #[serde(default, deny_unknown_fields)]
 pub struct Strategy {
     /// Whether all parameters are trainable.
-    #[schemars(extend("x-default" = "full, or partial when a key here says so"))]
+    #[schemars(extend("x-default" = "full, or partial with an adapter or when a key here says so"))]
     pub method: Method,
     /// Parameters that are never trained, whatever a policy says.
     pub freeze: Globs,

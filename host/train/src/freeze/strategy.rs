@@ -26,6 +26,12 @@ pub fn apply(strategy: &Strategy, model: &mut Model, seed: u64) -> Result<Vec<St
     let mut warnings = Vec::new();
     for new in &strategy.reinitialize {
         for index in of_model("strategy.reinitialize", model, &new.layers)? {
+            if let Some(parameter) = model.parameters().at(index).filter(|_| model.holds(index)) {
+                let problem = format!("`{}` takes `{}`, which the adapter leaves as it is", new.layers, parameter.name);
+                let help = "train it whole (adapter.modules_to_save), or leave it out of strategy.reinitialize";
+                let (field, help) = ("strategy.reinitialize".to_owned(), Some(help.to_owned()));
+                return Err(TrainError::Field { field, problem, help });
+            }
             model.reinitialize(index, new.init_scheme(), seed_of(seed, Purpose::Reinitialize, 0, index as u64))?;
         }
     }
@@ -35,6 +41,12 @@ pub fn apply(strategy: &Strategy, model: &mut Model, seed: u64) -> Result<Vec<St
         }
     }
     if let Some(top) = strategy.train_top_layers {
+        if model.adapter().is_some() {
+            let problem = "the adapter says what is trained, and the base stays as it is".to_owned();
+            let help = "to adapt the top blocks alone name them in adapter.target_modules, such as `layers.{28..31}`";
+            let (field, help) = ("strategy.train_top_layers".to_owned(), Some(help.to_owned()));
+            return Err(TrainError::Field { field, problem, help });
+        }
         let layers = model.layers();
         let lowest = lowest_depth(&layers, top)?;
         if !has_head(&layers) {
