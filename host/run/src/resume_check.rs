@@ -138,7 +138,8 @@ impl ResumeCheck {
         }
         self.finish(self.command(root, true), root)?;
         let found = Left::of(root)?;
-        let resumed_from = log(root)?.lines().filter_map(event).filter(|e| e["event"] == "run_start").skip(1);
+        let log = log(root)?;
+        let resumed_from = log.lines().filter_map(event).filter(|e| e["event"] == "run_start").skip(1);
         let resumed_from = resumed_from.map(|event| event["resumed_from"].as_u64()).collect();
         Ok(Killed { lines, resumed_from, differs: expected.differences(&found) })
     }
