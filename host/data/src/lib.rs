@@ -59,6 +59,7 @@ mod lines;
 mod load;
 mod naming;
 pub mod overlap;
+mod packing;
 mod parallel;
 mod pipeline;
 pub mod prepare;

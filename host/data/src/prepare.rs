@@ -99,7 +99,7 @@ pub fn prepare(
     let (train, validation, test) = (take(SplitName::Train), take(SplitName::Validation), take(SplitName::Test));
     // The training file was read first: without it there is an error above.
     let Some(train) = train else { return Err(DataError::EmptyFile { path: spec.train.path.clone() }) };
-    let validation = validation.unwrap_or_else(|| Dataset::new(train.rows().none(), spec.task, spec.layout, 1).0);
+    let validation = validation.unwrap_or_else(|| Dataset::new(train.rows().none(), spec, SplitName::Validation).0);
     Ok(Prepared { train, validation, test, labels: report.labels.clone(), report })
 }
 
@@ -140,7 +140,7 @@ fn report_of(tokenizer: &Tokenization) -> DataReport {
 
 /// The examples of one split, with their numbers added to the report; `what` names them in the error.
 fn dataset(spec: &DataSpec, split: SplitName, rows: Selection, what: &str, report: &mut DataReport) -> Result<Dataset> {
-    let (data, without_target) = Dataset::new(rows, spec.task, spec.layout, spec.max_length);
+    let (data, without_target) = Dataset::new(rows, spec, split);
     if data.is_empty() {
         let rows = data.rows();
         let account = vec![nothing_to_learn((0..rows.len()).map(|row| rows.key(row)))];

@@ -107,8 +107,14 @@ impl DataSpec {
                 if self.columns.label.is_none() {
                     return Err(DataError::LabelColumnNotNamed);
                 }
-                if self.layout == Layout::Blocks {
-                    return refuse("data.layout", "blocks".to_owned(), "rows, for a sequence classification");
+                match self.layout {
+                    Layout::Rows => {}
+                    Layout::Blocks => {
+                        return refuse("data.layout", "blocks".to_owned(), "rows, for a sequence classification");
+                    }
+                    Layout::Packed => {
+                        return refuse("data.layout", "packed".to_owned(), "rows, for a sequence classification");
+                    }
                 }
                 if self.columns.completion.is_some() {
                     return refuse(
@@ -134,6 +140,9 @@ impl DataSpec {
                     );
                 }
             }
+        }
+        if let ([column, ..], Layout::Packed) = (self.extra_columns.as_slice(), self.layout) {
+            return refuse("data.extra_columns", column.clone(), "none, where several rows are packed into one");
         }
         if let Some(prompt) = &self.columns.prompt
             && self.columns.completion.is_none()
@@ -312,6 +321,16 @@ pub enum Layout {
     /// tokens. Rows that share a block see each other: attention runs across
     /// the seam and positions do not restart.
     Blocks,
+    /// Training rows, each cut at `max_length`, share sequences of at most `max_length` tokens. Rows do not see each
+    /// other, and positions restart: a row is learnt as it is alone. A batch then counts sequences.
+    Packed,
+}
+
+impl Layout {
+    /// Whether a row stays a row, and is cut at `max_length`.
+    pub fn cuts_rows(self) -> bool {
+        self != Self::Blocks
+    }
 }
 
 /// One of the three parts of a data set.

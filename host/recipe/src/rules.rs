@@ -160,19 +160,32 @@ impl<'a> Rules<'a> {
                 "write validation = { split = 0.1 }, or remove this",
             );
         }
+        if data.layout == Layout::Packed && !data.extra_columns.is_empty() {
+            self.broken(
+                "data.extra_columns",
+                "`data.extra_columns` cannot be read where rows are packed",
+                "a packed sequence has several rows, and no one value",
+                "remove this, or write layout = \"rows\"",
+            );
+        }
         match self.labelled() {
             None => {}
             Some(true) => {
                 self.no_meaning("data.columns.messages");
                 self.no_meaning("data.columns.prompt");
                 self.no_meaning("data.columns.completion");
-                if data.layout == Layout::Blocks {
-                    self.broken(
-                        "data.layout",
-                        format!("`data.layout` cannot be `blocks` for {}", self.recipe.model.task),
-                        "a label belongs to a row",
-                        "write layout = \"rows\", or leave it out",
-                    );
+                let help = "write layout = \"rows\", or leave it out";
+                match data.layout {
+                    Layout::Rows => {}
+                    Layout::Blocks => {
+                        let message = format!("`data.layout` cannot be `blocks` for {}", self.recipe.model.task);
+                        self.broken("data.layout", message, "a label belongs to a row", help);
+                    }
+                    Layout::Packed => {
+                        let message = format!("`data.layout` cannot be `packed` for {}", self.recipe.model.task);
+                        let help = format!("{help}: batches have no padding that packing could save");
+                        self.broken("data.layout", message, "only rows of causal-lm share a sequence", &help);
+                    }
                 }
             }
             Some(false) => {

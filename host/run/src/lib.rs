@@ -39,6 +39,7 @@ mod recorded;
 pub mod report;
 mod reporter;
 mod resolve;
+pub mod resume_check;
 pub mod role;
 pub mod roles;
 mod run;

@@ -117,6 +117,7 @@ impl<'a> Trainer<'a> {
         let policies = Policies::new(roles.policies)?;
         let mut warnings = strategy::apply(&spec.strategy, &mut model, spec.seed)?;
         model.parameters_mut().narrow_fixed()?;
+        model.set_gradient_checkpointing(spec.gradient_checkpointing);
 
         let layers = model.layers().len();
         let state = State {
