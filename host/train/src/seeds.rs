@@ -17,6 +17,8 @@ pub(crate) enum Purpose {
     Reinitialize = 3,
     /// A token of an answer.
     Generation = 4,
+    /// Which rows of an evaluation set are asked.
+    Asked = 7,
 }
 
 /// The seed of one draw of `purpose`, told apart by two numbers.
@@ -33,7 +35,7 @@ mod tests {
     #[test]
     fn places_and_purposes_do_not_share_seeds() {
         let mut seen = HashSet::new();
-        for purpose in [Purpose::Order, Purpose::Dropout, Purpose::Reinitialize, Purpose::Generation] {
+        for purpose in [Purpose::Order, Purpose::Dropout, Purpose::Reinitialize, Purpose::Generation, Purpose::Asked] {
             for outer in 0..40 {
                 for inner in 0..40 {
                     assert!(seen.insert(seed_of(7, purpose, outer, inner)), "{purpose:?} {outer} {inner}");
