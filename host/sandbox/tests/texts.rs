@@ -80,7 +80,7 @@ fn an_answer_that_is_too_long_for_the_plugins_memory_ends_the_plugin_and_not_the
     let plugin = plugin("chrf");
     let setup = Setup { limits: Limits { memory_mib: 4, ..Limits::default() }, ..setup(&plugin) };
     let mut metric = plugin.metric(&setup, &Device::flex()).unwrap();
-    let long: String = (0..400_000u32).map(|i| char::from(b'a' + (i * i % 23) as u8)).collect();
+    let long: String = (0..400_000u64).map(|i| char::from(b'a' + (i * i % 23) as u8)).collect();
     let failure = metric.update_texts(&[answer("dev.jsonl:9", &long, &["x"])]).unwrap_err();
     assert_snapshot!(common::shown(&failure).lines().next().unwrap(), @"metric chrf (target/plugins/chrf.wasm) failed in `update` at the answer to dev.jsonl:9: needed more than 4 MiB of memory");
 }
