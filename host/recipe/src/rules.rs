@@ -8,6 +8,7 @@ use std::path::Path;
 use retune_data::{Date, Layout, TAKEN};
 
 use crate::derived::fit_for_a_name;
+use crate::generating;
 use crate::place::Place;
 use crate::problems::Problems;
 use crate::recipe::Recipe;
@@ -29,6 +30,7 @@ pub fn check(recipe: &Recipe, problems: &mut Problems) {
     rules.strategy();
     rules.warmup();
     rules.evaluation();
+    generating::check(recipe, rules.problems);
     for role in recipe.roles() {
         rules.role(role);
     }

@@ -25,6 +25,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 mod account;
+mod answering;
 pub mod assembly;
 pub mod events;
 mod inputs;

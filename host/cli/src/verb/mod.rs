@@ -141,6 +141,8 @@ mod tests {
             include_str!("../../../../README.md"),
             include_str!("../../../../sdk/rust/README.md"),
             include_str!("../../../../wit/README.md"),
+            include_str!("../../../../plugins/answer-length/README.md"),
+            include_str!("../../../../plugins/chrf/README.md"),
             include_str!("../../../../plugins/classification-report/README.md"),
             include_str!("../../../../plugins/dedup/README.md"),
             include_str!("../../../../plugins/focal/README.md"),

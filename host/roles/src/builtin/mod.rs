@@ -8,6 +8,7 @@ mod cross_entropy;
 mod length_filter;
 mod perplexity;
 pub mod table;
+mod texts;
 mod thaw;
 
 pub use accuracy::Accuracy;
@@ -15,6 +16,7 @@ pub use cross_entropy::CrossEntropy;
 pub use length_filter::{LengthFilter, LengthFilterConfig};
 pub use perplexity::Perplexity;
 pub use table::{BUILTINS, Builtin, find, loss, metric, names, policy, preprocessor};
+pub use texts::{BleuConfig, ExactMatchConfig, RougeConfig};
 pub use thaw::{Thaw, ThawConfig};
 
 use crate::{Batch, Failure, RoleKind};
@@ -69,7 +71,10 @@ mod tests {
     fn an_unknown_name_is_refused_with_the_known_ones() {
         let refusal = metric("acuracy", &Value::Null, TaskKind::SequenceClassification).err().unwrap();
         assert_eq!(refusal.kind, ErrorKind::Config);
-        assert_eq!(refusal.message, "there is no built-in metric `acuracy`; there is `accuracy`, `perplexity`");
+        assert_eq!(
+            refusal.message,
+            "there is no built-in metric `acuracy`; there is `accuracy`, `perplexity`, `exact-match`, `bleu`, `rouge`, `gsm8k-answer`"
+        );
     }
 
     #[test]
@@ -88,6 +93,16 @@ mod tests {
                 .unwrap()
                 .message
                 .contains("accuracy")
+        );
+    }
+
+    #[test]
+    fn a_metric_of_texts_is_refused_where_nothing_is_written() {
+        let refusal = metric("bleu", &Value::Null, TaskKind::SequenceClassification).err().unwrap();
+        assert_eq!(
+            refusal.message,
+            "metric `bleu` reads what the model writes, and a model for sequence-classification writes nothing; \
+             causal-lm does"
         );
     }
 }
