@@ -182,7 +182,7 @@ impl Model {
 
     /// What a new model has there.
     fn start(&self, entry: &Entry) -> Vec<f32> {
-        initial::start(entry, self.config.shape.initializer_range, self.seed)
+        initial::start(entry, initial::Normal::of(&self.config, &entry.name), self.seed)
     }
 
     fn parameter(
