@@ -50,6 +50,7 @@ pub mod training;
 pub use error::TrainError;
 pub use evaluation::{Confusion, Evaluation, Prediction, evaluate, predict};
 pub use event::{LayerState, Observer, Silent, TrainEvent};
+pub use freeze::strategy::learning;
 pub use optimizer::schedule::{LrScheduler, SchedulerName};
 pub use spec::{
     AdamW, Best, CheckpointSpec, EarlyStopping, EvaluationSpec, Every, Mode, Reinitialize, Scheme, Strategy, TrainSpec,
