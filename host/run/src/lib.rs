@@ -27,7 +27,9 @@
 mod account;
 pub mod assembly;
 pub mod events;
+pub mod forecast;
 mod inputs;
+pub mod inspect;
 pub mod interrupt;
 pub mod locate;
 pub mod machine;
