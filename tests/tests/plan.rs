@@ -66,7 +66,7 @@ fn a_plan_without_data_takes_the_longest_rows() {
 fn a_model_is_inspected_by_its_folder() {
     let tiny = tiny();
     let found = json(&tiny, &["model", "inspect", "base", "--json"]);
-    assert_eq!((&found["family"], &found["tokenizer"]["kind"]), (&"bert".into(), &"WordLevel".into()));
+    assert_eq!((&found["family"], &found["tokenizer"]["kind"]), (&"bert".into(), &"WordPiece".into()));
     let said = tiny.retune(&["model", "inspect", "bsae"]);
     assert_eq!(said.code, Some(1));
     assert!(said.err.contains("bsae"), "{}", said.err);

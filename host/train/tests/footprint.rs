@@ -5,6 +5,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 
 use retune_roles::{Example, Sequence, Target, Task};
 use retune_tensor::Device;
@@ -16,6 +17,9 @@ use retune_train::model::{Base, Model, Outline, task_of_checkpoint};
 struct Counting;
 
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
+
+/// One test at a time is counted.
+static TURN: Mutex<()> = Mutex::new(());
 
 // SAFETY: every call goes on to the system's allocator as it came.
 unsafe impl GlobalAlloc for Counting {
@@ -79,6 +83,7 @@ fn kept(model: &Model) -> (usize, u64) {
 
 #[test]
 fn what_is_kept_of_a_pass_is_what_is_forecast_in_every_family_and_variant() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let mut wrong = Vec::new();
     for directory in fixtures() {
         let name = directory.file_name().unwrap().to_string_lossy().into_owned();
@@ -103,6 +108,7 @@ fn what_is_kept_of_a_pass_is_what_is_forecast_in_every_family_and_variant() {
 
 #[test]
 fn an_outline_has_the_names_shapes_and_layers_of_the_model() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     for directory in fixtures() {
         let task = task_of_checkpoint(&directory).unwrap();
         let base = Base::Directory(directory.clone());
