@@ -52,6 +52,7 @@ pub use evaluation::{
     Asking, Confusion, Evaluation, Generated, Prediction, Writer, evaluate, evaluate_asking, predict,
 };
 pub use event::{Answer, LayerState, Observer, Silent, TrainEvent};
+pub use freeze::strategy::learning;
 pub use optimizer::schedule::{LrScheduler, SchedulerName};
 pub use spec::{
     AdamW, Best, CheckpointSpec, EarlyStopping, EvaluationSpec, Every, Mode, Reinitialize, Scheme, Strategy, TrainSpec,

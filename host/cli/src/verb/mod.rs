@@ -5,6 +5,8 @@ mod common;
 mod data;
 mod doctor;
 mod evaluate;
+mod model;
+mod plan;
 mod plugin;
 mod predict;
 mod prepare;
@@ -50,6 +52,10 @@ enum Verb {
     Prepare(prepare::Args),
     /// Look at rows as the model sees them
     Data(data::Args),
+    /// Forecast memory, steps and time of a recipe without training, and what would make it fit
+    Plan(plan::Args),
+    /// Look at models
+    Model(model::Args),
     /// Evaluate a trained model on a file
     Evaluate(evaluate::Args),
     /// Label texts with a trained model
@@ -78,10 +84,12 @@ impl Cli {
             Verb::Run(args) | Verb::Train(args) => args.common.verbosity(),
             Verb::Prepare(args) => args.common.verbosity(),
             Verb::Data(args) => args.verbosity(),
+            Verb::Plan(args) => args.common.verbosity(),
             Verb::Evaluate(args) => args.common.verbosity(),
             Verb::Predict(args) => args.common.verbosity(),
             Verb::ResumeCheck(args) => args.common.verbosity(),
-            Verb::Report(_)
+            Verb::Model(_)
+            | Verb::Report(_)
             | Verb::Plugin(_)
             | Verb::Recipe(_)
             | Verb::Cache(_)
@@ -97,6 +105,8 @@ impl Cli {
             Verb::Train(args) => run::run(args, false),
             Verb::Prepare(args) => prepare::run(&args),
             Verb::Data(args) => data::run(&args),
+            Verb::Plan(args) => plan::run(&args),
+            Verb::Model(args) => model::run(&args),
             Verb::Evaluate(args) => evaluate::run(args),
             Verb::Predict(args) => predict::run(&args),
             Verb::Report(args) => report::run(&args),

@@ -4,9 +4,9 @@
 //! Layers: `model.embeddings` at depth 0; block *i* at depth *i* + 1 as `model.layers.i.attn` (with `attn_norm`, but for block
 //! 0) and `model.layers.i.mlp` (with `mlp_norm`); `model.final_norm`; then `head` and `classifier`, the head.
 
-use super::Family;
 use super::decoder::{ACTIVATIONS, local};
 use super::family::DefaultValue::{Size, Text};
+use super::{Family, Initial};
 use crate::model::keys::Keys;
 use crate::model::rotary::Rotary;
 use crate::model::shape::{
@@ -25,6 +25,7 @@ pub(super) static MODERNBERT: Family = Family {
         ("global_attn_every_n_layers", Size(3)),
         ("pad_token_id", Size(50_283)),
     ],
+    initial: Initial { outward: true, classifier: true, cutoff: Some(("initializer_cutoff_factor", 2.0)) },
     ..Family::new("modernbert", "ModernBert", "model.", shape)
 };
 
