@@ -1,19 +1,24 @@
 //! The command line: what can be asked of retune.
 
 mod cache;
+mod chat;
 mod common;
 mod data;
 mod doctor;
 mod evaluate;
+mod generate;
+mod lines;
 mod model;
 mod plan;
 mod plugin;
 mod predict;
 mod prepare;
+mod prompts;
 mod recipe;
 mod report;
 mod resume_check;
 mod run;
+mod sampling;
 mod self_check;
 mod set;
 mod texts;
@@ -60,6 +65,10 @@ enum Verb {
     Evaluate(evaluate::Args),
     /// Label texts with a trained model
     Predict(predict::Args),
+    /// Answer prompts with a language model
+    Generate(generate::Args),
+    /// Talk with a language model, or with it and its base beside each other
+    Chat(chat::Args),
     /// Rebuild the report of a run
     Report(report::Args),
     /// Inspect plugins
@@ -88,6 +97,8 @@ impl Cli {
             Verb::Evaluate(args) => args.common.verbosity(),
             Verb::Predict(args) => args.common.verbosity(),
             Verb::ResumeCheck(args) => args.common.verbosity(),
+            Verb::Generate(args) => args.common.verbosity(),
+            Verb::Chat(args) => args.common.verbosity(),
             Verb::Model(_)
             | Verb::Report(_)
             | Verb::Plugin(_)
@@ -109,6 +120,8 @@ impl Cli {
             Verb::Model(args) => model::run(&args),
             Verb::Evaluate(args) => evaluate::run(args),
             Verb::Predict(args) => predict::run(&args),
+            Verb::Generate(args) => generate::run(&args),
+            Verb::Chat(args) => chat::run(&args),
             Verb::Report(args) => report::run(&args),
             Verb::Plugin(args) => plugin::run(&args),
             Verb::Recipe(args) => recipe::run(args),
