@@ -69,8 +69,8 @@ fn a_step_over_all_rows_is_the_same_packed_or_not_and_recomputed_or_not() {
     let tiny = Tiny::new();
     tiny.language_model("");
     // So many rows that all are in one window, whose order then does not matter.
-    let all = ["training.batch_size=300", "training.max_steps=4", "data.layout=\"rows\""];
-    let packed = ["training.batch_size=300", "training.max_steps=4", "data.layout=\"packed\"", "data.max_length=64"];
+    let all = ["training.batch_size=300", "training.epochs=4", "data.layout=\"rows\""];
+    let packed = ["training.batch_size=300", "training.epochs=4", "data.layout=\"packed\"", "data.max_length=64"];
     train(&tiny, "lm.toml", "apart", &all);
     let weights = train(&tiny, "lm.toml", "packed", &packed);
     let (apart, together) = (steps(&tiny, "apart"), steps(&tiny, "packed"));

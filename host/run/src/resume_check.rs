@@ -284,8 +284,14 @@ fn events(log: &str) -> Vec<String> {
                         fields.remove(volatile);
                     }
                 }
+                // A process that goes on tells again what learns.
+                let told = |line: &&(u64, String)| line.1.contains(r#""event":"layers""#);
+                let known = kept.iter().rev().find(told).and_then(|(_, line)| self::event(line));
+                if event["event"] == "layers" && known.is_some_and(|known| known["layers"] == event["layers"]) {
+                    continue;
+                }
                 let line = event.to_string();
-                // What a process tells of the step that it goes on from stands there already.
+                // So does one that goes on from the last step: how training ended.
                 if !kept.iter().any(|(_, known)| *known == line) {
                     kept.push((step, line));
                 }
@@ -395,6 +401,14 @@ mod tests {
         let anew =
             [start(None), step(1, 8.0, 4.0), start(None), step(1, 3.0, 1.0), step(2, 2.0, 2.0), step(3, 1.0, 3.0)];
         assert_eq!(events(&whole), events(&anew.join("\n")));
+        let layers = |step: u64, on: bool| format!(r#"{{"event":"layers","step":{step},"layers":[{on}]}}"#);
+        let end = r#"{"event":"run_end","step":2,"reason":"finished"}"#.to_owned();
+        let whole = [start(None), layers(0, true), step(1, 3.0, 1.0), layers(1, false), step(2, 2.0, 2.0), end.clone()];
+        let resumed = [&whole[..4], &[start(Some(1)), layers(1, false), step(2, 2.0, 9.0), end.clone()]].concat();
+        assert_eq!(events(&whole.join("\n")), events(&resumed.join("\n")));
+        let resumed = [&whole[..], &[start(Some(2)), layers(2, false), end]].concat();
+        assert_eq!(events(&whole.join("\n")), events(&resumed.join("\n")));
+        let whole = [start(None), step(1, 3.0, 1.0), step(2, 2.0, 2.0), step(3, 1.0, 3.0)].join("\n");
         let other = [start(None), step(1, 3.0, 1.0), step(2, 2.5, 2.0), step(3, 1.0, 3.0)].join("\n");
         assert_ne!(events(&whole), events(&other));
     }

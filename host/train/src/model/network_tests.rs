@@ -4,6 +4,7 @@
 use retune_roles::{Example, Sequence, Target, Task};
 use retune_tensor::{Device, from_float32};
 
+use crate::model::adapter::{AdapterMethod, AdapterSpec};
 use crate::model::{Base, DropoutSeeds, Input, Layout, Model};
 
 const SIZES: &str = r#""vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -34,6 +35,22 @@ fn models() -> Vec<Model> {
     let classifiers = [bert, roberta, distilbert, modernbert, llama].map(|config| model(config, &classes));
     let predictors = [llama, phi3, gemma3, olmo2, gpt2].map(|config| model(config, &Task::CausalLm));
     classifiers.into_iter().chain(predictors).collect()
+}
+
+/// A language model and a classifier with an adapter on all linear layers, with dropout.
+fn adapted() -> Vec<Model> {
+    let llama = r#""model_type": "llama", "num_key_value_heads": 2, "attention_dropout": 0.2"#;
+    let bert = r#""model_type": "bert", "hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.2"#;
+    let classes = Task::SequenceClassification { labels: ["a", "b", "c"].map(String::from).to_vec() };
+    let load = |(config, task, method)| {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("config.json");
+        std::fs::write(&path, format!("{{{SIZES}, {config}}}")).unwrap();
+        let targets = vec!["all-linear".to_string()];
+        let spec = AdapterSpec { method, r: 3, target_modules: targets, lora_dropout: 0.3, ..AdapterSpec::default() };
+        Model::load_with_adapter(&Base::Config(path), &task, &spec, 5, &Device::flex()).unwrap().0
+    };
+    [(llama, Task::CausalLm, AdapterMethod::Lora), (bert, classes, AdapterMethod::Dora)].map(load).into()
 }
 
 /// Rows of these lengths; every other one has a second segment.
@@ -145,7 +162,7 @@ fn recomputed_blocks_give_the_bits_of_kept_ones() {
         // One matrix in the middle of each block.
         |name, depth, deepest| depth > 0 && depth < deepest && (name.contains("value") || name.contains("up_proj")),
     ];
-    for mut model in models() {
+    for mut model in models().into_iter().chain(adapted()) {
         let rows = rows(&LENGTHS);
         let depths: Vec<u32> = model.parameters().iter().map(|p| model.layers()[p.layer].depth).collect();
         let deepest = depths.iter().copied().max().unwrap();
@@ -153,7 +170,7 @@ fn recomputed_blocks_give_the_bits_of_kept_ones() {
             let which: Vec<bool> =
                 model.parameters().iter().zip(&depths).map(|(p, depth)| learns(&p.name, *depth, deepest)).collect();
             (0..which.len()).for_each(|index| model.parameters_mut().set_trainable(index, which[index]));
-            if !which.contains(&true) {
+            if model.parameters().iter().all(|parameter| !parameter.trainable) {
                 continue;
             }
             for seeds in [None, Some(&SEEDS[..])] {
