@@ -131,6 +131,34 @@ fn what_a_model_answers_is_measured_by_plugins_before_during_and_after_training(
 }
 
 #[test]
+fn adapters_learn_chats_with_a_plugin_in_every_role_and_their_answers_are_measured_in_one_recipe() {
+    let tiny = chats();
+    let few = "[training]\nmax_steps = 4\nbatch_size = 8\noptimizer = { learning_rate = 1e-2 }\n";
+    recipe(&tiny, "base", UNTRAINED, few);
+    let said = tiny.retune(&["train", "base.toml", "-qq", "--output", "first"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let adapter = "[model]\nbase = \"first/model\"\ntask = \"causal-lm\"\n[adapter]\nr = 8\nlora_alpha = 32\n";
+    for loss in ["focal", "label-smoothing"] {
+        recipe(&tiny, "lora", adapter, &format!("{TRAINING}{}", roles(loss)));
+        let said = tiny.retune(&["run", "lora.toml", "--json", "--output", loss]);
+        assert_eq!(said.code, Some(0), "{}", said.err);
+        let summary: Value = serde_json::from_str(&said.out).unwrap();
+        let value = |when: &str, name: &str| {
+            summary[when]["values"][name].as_f64().unwrap_or_else(|| panic!("{name}: {summary}"))
+        };
+        assert!(value("after", "loss") < value("before", "loss"), "{loss}: {summary}");
+        for name in ["chrf", "exact_match"] {
+            assert!(value("after", name) > value("before", name), "{loss}, {name}: {summary}");
+        }
+        let events = events(&tiny, loss);
+        let unfrozen = events.iter().filter(|event| event["event"] == "policy_change" && event["action"] == "unfreeze");
+        let unfrozen: Vec<&str> = unfrozen.map(|event| event["layers"].as_str().unwrap()).collect();
+        assert!(unfrozen.iter().any(|layers| layers.starts_with("model.layers.0")), "{loss}: {unfrozen:?}");
+        assert!(events.iter().any(|event| event["event"] == "answers" && event["step"] == 100), "{loss}");
+    }
+}
+
+#[test]
 fn a_killed_run_that_answers_goes_on_and_ends_with_the_same_bytes() {
     let tiny = chats();
     recipe(&tiny, "chat", UNTRAINED, &format!("{TRAINING}{}", roles("label-smoothing")));

@@ -7,7 +7,7 @@ use retune_recipe::Recipe;
 use retune_recipe::diagnostic::{Diagnostic, Result, listed};
 use retune_recipe::generating::nothing_asked;
 use retune_roles::builtin::BUILTINS;
-use retune_roles::{TaskKind, Tokenizer};
+use retune_roles::{Rows, TaskKind, Tokenizer};
 use retune_train::generation::GenerationSpec;
 use retune_train::{Asking, Generated};
 
@@ -68,4 +68,88 @@ pub fn asking(recipe: &Recipe, directory: &Path, tokenizer: Arc<dyn Tokenizer>) 
     };
     let writer = Generated { spec, batch_size: settings::size(generate.batch_size) };
     Ok(Some(Asking { writer: Arc::new(writer), tokenizer, rows: settings::size(generate.rows), seed: recipe.seed }))
+}
+
+/// What a person should know of rows that are answered and were cut: what they ask, or what is compared, is not whole.
+pub fn cut(asking: &Asking, rows: &dyn Rows, max_length: usize) -> Option<String> {
+    let chosen = asking.chosen(rows.len());
+    let longest = chosen.iter().filter(|row| rows.length(**row) >= max_length).count();
+    (longest > 0).then(|| {
+        format!(
+            "{longest} of the {} validation rows that the model answers fill data.max_length = {max_length}: what was cut off them is \
+             missing in the question or in the reference; raise data.max_length to compare all of it",
+            chosen.len()
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use retune_roles::{Encoding, Example, Message, Refusal, Sequence, Target};
+    use retune_train::model::Model;
+    use retune_train::{TrainError, Writer};
+
+    use super::*;
+
+    struct Nobody;
+
+    impl Writer for Nobody {
+        fn write(
+            &self,
+            _: &Model,
+            _: &[Vec<u32>],
+            _: usize,
+            _: &[u32],
+            _: &mut dyn FnMut() -> ControlFlow<()>,
+        ) -> std::result::Result<Vec<Vec<u32>>, TrainError> {
+            Ok(Vec::new())
+        }
+    }
+
+    impl Tokenizer for Nobody {
+        fn name(&self) -> &str {
+            "nobody"
+        }
+        fn vocab_size(&self) -> u32 {
+            0
+        }
+        fn token_id(&self, _: &str) -> Option<u32> {
+            None
+        }
+        fn token_text(&self, _: u32) -> Option<String> {
+            None
+        }
+        fn bos(&self) -> Option<u32> {
+            None
+        }
+        fn eos(&self) -> Option<u32> {
+            None
+        }
+        fn pad(&self) -> Option<u32> {
+            None
+        }
+        fn encode(&self, _: &[String], _: bool) -> std::result::Result<Vec<Encoding>, Refusal> {
+            Ok(Vec::new())
+        }
+        fn decode(&self, _: &[Vec<u32>], _: bool) -> std::result::Result<Vec<String>, Refusal> {
+            Ok(Vec::new())
+        }
+        fn apply_chat_template(&self, _: &[Message], _: bool) -> std::result::Result<(Encoding, Vec<bool>), Refusal> {
+            Ok(Default::default())
+        }
+    }
+
+    #[test]
+    fn rows_that_fill_the_longest_length_are_told_of() {
+        let asking = Asking { writer: Arc::new(Nobody), tokenizer: Arc::new(Nobody), rows: 9, seed: 1 };
+        let row = |length: u32| Example::new("a", Sequence::text((0..length).collect()), Target::None);
+        assert_eq!(cut(&asking, &[row(3), row(7)], 8), None);
+        let told = cut(&asking, &[row(8), row(7), row(8)], 8).unwrap();
+        assert!(
+            told.starts_with("2 of the 3 validation rows that the model answers fill data.max_length = 8:"),
+            "{told}"
+        );
+    }
 }

@@ -10,6 +10,7 @@ use retune_train::{Roles, Trainer};
 
 use crate::Reporter;
 use crate::account::{tell_account, tell_loaded};
+use crate::answering;
 use crate::assembly::Assembly;
 use crate::events::EventLog;
 use crate::options::{RunOptions, RunOutcome};
@@ -42,11 +43,14 @@ pub fn run(recipe: &Recipe, options: &RunOptions, console: &mut dyn Reporter) ->
     tell_loaded(&loaded, recipe, console);
     tell_account(&prepared.report, console);
 
+    let asking = assembly.asking(recipe, recipe.model.folder())?;
+    let cut = asking.as_ref().and_then(|asking| answering::cut(asking, &prepared.validation, assembly.data.max_length));
+    cut.into_iter().for_each(|cut| console.warning(&cut));
     let roles = Roles {
         loss: assembly.roles.loss(&assembly.device)?,
         policies: assembly.roles.policies()?,
         metrics: assembly.metrics()?,
-        asking: assembly.asking(recipe, recipe.model.folder())?,
+        asking,
     };
     if options.resume {
         inputs::same_inputs(&run_dir, recipe, &prepared)?;

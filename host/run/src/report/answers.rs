@@ -36,9 +36,7 @@ pub fn table(history: &History) -> String {
 
 fn rows(title: &str, columns: &[Column<'_>]) -> String {
     let Some(last) = columns.last() else { return String::new() };
-    let mut out = format!(
-        "<h3>{title}</h3>\n<div class=\"scroll\"><table class=\"answers\"><thead><tr><th>row</th><th>asked</th><th>expected</th>"
-    );
+    let mut out = format!("<h3>{title}</h3>\n<table><thead><tr><th>row</th><th>asked</th><th>expected</th>");
     // Writing to a String does not fail, here and below.
     for column in columns {
         let _ = write!(out, "<th>{}</th>", escape(&column.title));
@@ -59,7 +57,7 @@ fn rows(title: &str, columns: &[Column<'_>]) -> String {
         }
         out.push_str("</tr>\n");
     }
-    out.push_str("</tbody></table></div>\n");
+    out.push_str("</tbody></table>\n");
     out
 }
 

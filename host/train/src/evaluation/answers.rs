@@ -60,8 +60,8 @@ pub struct Asking {
 }
 
 impl Asking {
-    /// The rows of a set that are asked, ascending.
-    pub(crate) fn chosen(&self, rows: usize) -> Vec<usize> {
+    /// The rows that are asked of a set of so many, ascending.
+    pub fn chosen(&self, rows: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..rows).collect();
         if self.rows < rows {
             order.sort_by_cached_key(|row| seed_of(self.seed, Purpose::Asked, *row as u64, 0));
@@ -157,7 +157,10 @@ pub(crate) fn ask(
 /// What a row is asked, and what would be right.
 fn split(row: &Example) -> Result<(&[u32], &[u32]), TrainError> {
     let last = match row.sequences.as_slice() {
-        [sequence] => sequence.learnt.last().map(|range| (sequence, range.start as usize..range.end as usize)),
+        [sequence] => {
+            let within = |at: u32| (at as usize).min(sequence.len());
+            sequence.learnt.last().map(|range| (sequence, within(range.start)..within(range.end)))
+        }
         _ => None,
     };
     let asked = last.and_then(|(sequence, range)| {
