@@ -88,7 +88,10 @@ fn adapters_that_cannot_be_are_refused_before_any_row_is_read() {
     for (name, more) in [
         ("a_target_that_matches_nothing", "[adapter]\ntarget_modules = [\"q_porj\"]\n"),
         ("a_rank_pattern_that_matches_nothing", "[adapter]\nrank_pattern = { kproj = 4 }\n"),
-        ("an_alpha_pattern_that_matches_nothing", "[adapter]\ntarget_modules = \"q_proj\"\nalpha_pattern = { k_proj = 4 }\n"),
+        (
+            "an_alpha_pattern_that_matches_nothing",
+            "[adapter]\ntarget_modules = \"q_proj\"\nalpha_pattern = { k_proj = 4 }\n",
+        ),
         ("modules_to_save_that_match_nothing", "[adapter]\nmodules_to_save = \"lm_hed\"\n"),
         ("dora_on_a_table", "[adapter]\nmethod = \"dora\"\ntarget_modules = [\"q_proj\", \"embed_tokens\"]\n"),
         ("new_weights_below_an_adapter", "[adapter]\n[strategy]\nreinitialize = [{ layers = \"layers.1.mlp\" }]\n"),

@@ -212,6 +212,9 @@ fn memory(model: &Model, batch: u64, seq: u64) -> Memory {
         + 3.0 * batch as f64 * shape.attention.num_attention_heads as f64 * (seq * seq) as f64;
     let logits = match model.task() {
         retune_train::model::Task::CausalLm => 3.0 * tokens * shape.vocab_size as f64,
+        // Of the tokens that are hidden alone, which are one in seven or so.
+        retune_train::model::Task::MaskedLm => 0.5 * tokens * shape.vocab_size as f64,
+        retune_train::model::Task::TokenClassification { labels } => 3.0 * tokens * labels.len() as f64,
         retune_train::model::Task::SequenceClassification { labels } => 3.0 * batch as f64 * labels.len() as f64,
     };
     Memory {

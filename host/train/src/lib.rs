@@ -48,7 +48,7 @@ pub mod spec;
 pub mod training;
 
 pub use error::TrainError;
-pub use evaluation::{Confusion, Evaluation, Prediction, evaluate, predict};
+pub use evaluation::{Confusion, Evaluation, Prediction, TaggedWord, Tagging, evaluate, predict, predict_tags};
 pub use event::{LayerState, Observer, Silent, TrainEvent};
 pub use optimizer::schedule::{LrScheduler, SchedulerName};
 pub use spec::{

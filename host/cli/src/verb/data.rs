@@ -149,6 +149,7 @@ fn page(rows: &[Shown], colour: bool) -> String {
                 out.push_str(open);
                 run.iter().for_each(|token| out.push_str(&harmless(&token.text)));
                 out.push_str(close);
+                run.iter().filter_map(|token| token.tag.as_ref()).for_each(|tag| out.push_str(&format!("/{tag} ")));
             }
             out.push('\n');
         }
@@ -158,7 +159,8 @@ fn page(rows: &[Shown], colour: bool) -> String {
 
 /// Without colours, special tokens are not set off, so that brackets are few.
 fn alike(one: &ShownToken, other: &ShownToken, colour: bool) -> bool {
-    one.learnt == other.learnt && (!colour || one.special == other.special)
+    let tagged = one.tag.is_some() || other.tag.is_some();
+    !tagged && one.learnt == other.learnt && (!colour || one.special == other.special)
 }
 
 /// What a terminal would obey is shown in its place.
@@ -171,7 +173,8 @@ mod tests {
     use super::*;
 
     fn rows() -> Vec<Shown> {
-        let token = |text: &str, learnt, special| ShownToken { id: 1, text: text.to_owned(), learnt, special };
+        let token =
+            |text: &str, learnt, special| ShownToken { id: 1, text: text.to_owned(), learnt, special, tag: None };
         let sequence = vec![
             token("<user>", false, true),
             token("hi\u{1b}[31m", false, false),
@@ -182,6 +185,25 @@ mod tests {
             token("\n", false, false),
         ];
         vec![Shown { key: "t.jsonl:1".to_owned(), label: None, sequences: vec![sequence] }]
+    }
+
+    #[test]
+    fn words_are_followed_by_their_tags() {
+        let token = |text: &str, tag: Option<&str>| ShownToken {
+            id: 1,
+            text: text.to_owned(),
+            learnt: tag.is_some(),
+            special: false,
+            tag: tag.map(str::to_owned),
+        };
+        let sequence =
+            vec![token("[CLS]", None), token(" EU", Some("B-ORG")), token(" re", Some("O")), token("jects", None)];
+        let rows = [Shown { key: "t.jsonl:1".to_owned(), label: None, sequences: vec![sequence] }];
+        assert!(
+            page(&rows, false).contains("[CLS]\u{27e6} EU\u{27e7}/B-ORG \u{27e6} re\u{27e7}/O jects\n"),
+            "{}",
+            page(&rows, false)
+        );
     }
 
     #[test]

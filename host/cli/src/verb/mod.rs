@@ -14,6 +14,7 @@ mod run;
 mod self_check;
 mod set;
 mod texts;
+mod words;
 
 use std::process::ExitCode;
 

@@ -7,4 +7,4 @@ mod predict;
 
 pub use confusion::Confusion;
 pub use evaluate::{Evaluation, evaluate};
-pub use predict::{Prediction, predict};
+pub use predict::{Prediction, TaggedWord, Tagging, predict, predict_tags};

@@ -17,7 +17,7 @@ use super::layout::indices;
 use super::mask::Site;
 use super::nn::{Attention, Documents, Embedding, FeedForward, Norm, Rope, Stored, Stream, lookup};
 use super::rotary::Rotary;
-use super::shape::{LanguageHeadShape, NormPlacement, Shape};
+use super::shape::{LanguageHeadShape, MaskedHeadShape, NormPlacement, Shape, TokenClassifierShape};
 use super::{Input, Weights};
 
 /// Dropout sites: embeddings and heads first, then four in each block.
@@ -31,6 +31,10 @@ pub(super) enum Purpose {
     Classify(usize),
     /// The next token.
     Language(LanguageHeadShape),
+    /// So many classes of each token.
+    Tag(TokenClassifierShape, usize),
+    /// Tokens that a mask hides.
+    Unmask(MaskedHeadShape),
 }
 
 /// The parts of a model, each with the indices of its parameters.
@@ -114,6 +118,8 @@ impl Network {
         });
         let head = match purpose {
             Purpose::Language(head) => Head::language(head, shape, &tokens, depth, inventory),
+            Purpose::Unmask(head) => Head::masked(head, shape, &tokens, depth, inventory),
+            Purpose::Tag(head, classes) => Head::tags(head, classes, shape, depth, inventory),
             Purpose::Classify(classes) => Head::classifier(classes, shape, prefix, depth, inventory),
         };
         Self {
