@@ -20,8 +20,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::Value;
 use tiny::{Draw, Said, Tiny, plugin};
 
-/// Runs that are killed, each at a place of its own.
-const PLACES: usize = 20;
 const SIGKILL: i32 = 9;
 
 /// Everything that has state: a policy with a schedule, dropout, accumulation, a best model, patience.
@@ -148,13 +146,34 @@ fn checkpoints(tiny: &Tiny, out: &str) -> Vec<String> {
 fn a_run_killed_anywhere_and_resumed_ends_with_the_same_bytes_and_the_same_best() {
     let tiny = Tiny::new();
     tiny.write("recipe.toml", &recipe());
-    let whole = result(&tiny, "whole", &tiny.retune(&["run", "recipe.toml", "--output", "whole", "--json"]));
-    assert_eq!(whole.0["ended"], "early_stop", "{}", whole.0);
-    assert!(whole.0["weights_from"].as_u64() < whole.0["steps"].as_u64(), "{}", whole.0);
+    let whole = killed_anywhere(&tiny, 20);
+    assert_eq!(whole["ended"], "early_stop", "{whole}");
+    assert!(whole["weights_from"].as_u64() < whole["steps"].as_u64(), "{whole}");
+}
+
+#[test]
+fn so_does_one_whose_rows_are_packed_and_whose_blocks_are_recomputed() {
+    let tiny = Tiny::new();
+    tiny.language_model(
+        "gradient_accumulation_steps = 2\ngradient_checkpointing = true\ncheckpoint = { every_steps = 3 }\n[evaluation]\n\
+         every = { steps = 4 }\nbest = { metric = \"loss\" }\n",
+    );
+    let recipe = fs::read_to_string(tiny.path().join("lm.toml")).unwrap();
+    let recipe = recipe.replace("max_length = 16", "max_length = 24\nlayout = \"packed\"");
+    tiny.write("recipe.toml", &recipe.replace("batch_size = 8", "batch_size = 2"));
+    let config = fs::read_to_string(tiny.path().join("lm/config.json")).unwrap();
+    tiny.write("lm/config.json", &config.replacen('{', r#"{"attention_dropout": 0.2, "#, 1));
+    let whole = killed_anywhere(&tiny, 14);
+    assert_eq!(whole["ended"], "finished", "{whole}");
+}
+
+/// Runs `recipe.toml` whole, and killed at so many places; gives the summary of the first.
+fn killed_anywhere(tiny: &Tiny, count: usize) -> Value {
+    let whole = result(tiny, "whole", &tiny.retune(&["run", "recipe.toml", "--output", "whole", "--json"]));
     let lines = fs::read_to_string(tiny.path().join("whole/events.jsonl")).unwrap().lines().count();
 
     let mut draw = Draw(20);
-    let places: Vec<(Place, Option<Place>)> = (0..PLACES)
+    let places: Vec<(Place, Option<Place>)> = (0..count)
         .map(|index| {
             let files = (index % 2 == 1).then(|| 1 + draw.below(5));
             // The first one, before anything was measured.
@@ -174,15 +193,15 @@ fn a_run_killed_anywhere_and_resumed_ends_with_the_same_bytes_and_the_same_best(
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some((first, second)) = places.get(index) else { break };
             let out = format!("killed-{index}");
-            torn.fetch_add(usize::from(begin_and_kill(&tiny, &out, *first)), Ordering::Relaxed);
+            torn.fetch_add(usize::from(begin_and_kill(tiny, &out, *first)), Ordering::Relaxed);
             if let Some(second) = second {
-                kill_at(go_on(&tiny, &out), &tiny.path().join(&out), *second);
+                kill_at(go_on(tiny, &out), &tiny.path().join(&out), *second);
             }
-            let said = tiny.said(go_on(&tiny, &out).output().unwrap());
-            let (summary, weights) = result(&tiny, &out, &said);
+            let said = tiny.said(go_on(tiny, &out).output().unwrap());
+            let (summary, weights) = result(tiny, &out, &said);
             assert_eq!(summary, whole.0, "{first:?}, then {second:?}");
             assert!(weights == whole.1, "{first:?}, then {second:?}: the weights differ");
-            assert_eq!(checkpoints(&tiny, &out), checkpoints(&tiny, "whole"), "{first:?}, then {second:?}");
+            assert_eq!(checkpoints(tiny, &out), checkpoints(tiny, "whole"), "{first:?}, then {second:?}");
         }
     };
     std::thread::scope(|scope| {
@@ -191,5 +210,6 @@ fn a_run_killed_anywhere_and_resumed_ends_with_the_same_bytes_and_the_same_best(
         }
     });
     let torn = torn.into_inner();
-    assert!(torn >= PLACES / 4, "only {torn} kills hit a checkpoint that was being written");
+    assert!(torn >= count / 4, "only {torn} kills hit a checkpoint that was being written");
+    whole.0
 }

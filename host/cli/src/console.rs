@@ -251,7 +251,7 @@ impl Reporter for Console {
             TrainEvent::Warning { message, .. } => self.warning(message),
             TrainEvent::Progress { stage, done, total } => self.progress(stage, *done as u64, *total as u64),
             TrainEvent::RunEnd { .. } => self.clear(),
-            TrainEvent::Layers { .. } | TrainEvent::Checkpoint { .. } => {}
+            TrainEvent::Layers { .. } | TrainEvent::Checkpoint { .. } | TrainEvent::Answers { .. } => {}
         }
     }
 

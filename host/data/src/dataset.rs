@@ -11,9 +11,10 @@ use retune_roles::{Example, IGNORE_INDEX, Rows, Sequence, Target, TaskKind};
 
 use crate::blocks::{self, Block, blocks};
 use crate::masking::Masking;
+use crate::packing::{self, Packs};
 use crate::row::FURTHER;
 use crate::selection::Selection;
-use crate::spec::Layout;
+use crate::spec::{DataSpec, Layout, SplitName};
 use crate::tags;
 
 /// Prepared rows of one split, in a mapped file.
@@ -36,6 +37,8 @@ enum Form {
     Text,
     /// Rows are joined and cut.
     Blocks(Vec<Block>),
+    /// Rows share sequences, and stay whole.
+    Packed(Packs),
 }
 
 impl std::fmt::Debug for Dataset {
@@ -45,17 +48,21 @@ impl std::fmt::Debug for Dataset {
 }
 
 impl Dataset {
-    /// The examples of `rows`, and how many blocks are left out because no token of them is a target.
-    /// A masked language model's are whole until [`Dataset::masked`] says how to hide tokens of them.
-    pub(crate) fn new(rows: Selection, task: TaskKind, layout: Layout, max_length: usize) -> (Self, u64) {
-        let (form, without_target) = match (task, layout) {
+    /// The examples of `rows` of a split, and how many blocks are left out because no token of them is a target. Only
+    /// training rows are packed: evaluation has no padding to save, and measures row by row. A masked language model's are whole
+    /// until [`Dataset::masked`] says how to hide tokens of them.
+    pub(crate) fn new(rows: Selection, spec: &DataSpec, split: SplitName) -> (Self, u64) {
+        let (form, without_target) = match (spec.task, spec.layout) {
             (TaskKind::SequenceClassification, _) => (Form::Classified, 0),
             (TaskKind::TokenClassification, _) => (Form::Tagged, 0),
-            (TaskKind::CausalLm | TaskKind::MaskedLm, Layout::Rows) => (Form::Text, 0),
             (TaskKind::CausalLm | TaskKind::MaskedLm, Layout::Blocks) => {
-                let (blocks, without_target) = blocks(&rows, max_length, task);
+                let (blocks, without_target) = blocks(&rows, spec.max_length, spec.task);
                 (Form::Blocks(blocks), without_target)
             }
+            (TaskKind::CausalLm, Layout::Packed) if split == SplitName::Train => {
+                (Form::Packed(packing::pack(&rows, spec.max_length, spec.seed)), 0)
+            }
+            (TaskKind::CausalLm | TaskKind::MaskedLm, Layout::Rows | Layout::Packed) => (Form::Text, 0),
         };
         (Self { rows, form, insides: None, masking: None, digest: OnceLock::new() }, without_target)
     }
@@ -106,16 +113,33 @@ impl Dataset {
     pub(crate) fn targets(&self, row: usize) -> usize {
         match &self.form {
             Form::Classified | Form::Tagged => 0,
-            Form::Text => {
-                let (file, number) = self.rows.locate(row);
-                // Nothing stands before the first token; from both sides it can be found.
-                let first = if self.masking.is_some() { 0 } else { 1 };
-                file.learnt(number)
-                    .into_iter()
-                    .map(|range| range.end.saturating_sub(range.start.max(first)) as usize)
-                    .sum()
-            }
+            Form::Text => self.targets_of(row),
             Form::Blocks(blocks) => blocks[row].targets as usize,
+            Form::Packed(packs) => packs.rows(row).map(|row| self.targets_of(row)).sum(),
+        }
+    }
+
+    /// Tokens of a row of the selection that are a target.
+    fn targets_of(&self, row: usize) -> usize {
+        let (file, number) = self.rows.locate(row);
+        // Nothing stands before the first token; from both sides it can be found.
+        let first = if self.masking.is_some() { 0 } else { 1 };
+        file.learnt(number).into_iter().map(|range| range.end.saturating_sub(range.start.max(first)) as usize).sum()
+    }
+
+    /// Places that the sequences have together which rows were packed into; `None` unless rows are packed.
+    pub(crate) fn places(&self) -> Option<usize> {
+        match &self.form {
+            Form::Packed(packs) => Some(packs.places()),
+            _ => None,
+        }
+    }
+
+    /// The keys of the rows that were packed into an example, in the order of its documents; none unless rows are packed.
+    pub fn packed_keys(&self, example: usize) -> Vec<String> {
+        match &self.form {
+            Form::Packed(packs) => packs.rows(example).map(|row| self.rows.key(row)).collect(),
+            _ => Vec::new(),
         }
     }
 
@@ -135,6 +159,7 @@ impl Dataset {
     fn example(&self, row: usize) -> Example {
         let target = match &self.form {
             Form::Blocks(blocks) => return blocks::example(&self.rows, &blocks[row]),
+            Form::Packed(packs) => return packing::example(&self.rows, packs, row),
             Form::Classified => self.rows.class(&self.rows.head(row)).map_or(Target::None, Target::Class),
             Form::Tagged => Target::Labels(self.tags(row)),
             Form::Text => Target::None,
@@ -154,6 +179,7 @@ impl Rows for Dataset {
     fn len(&self) -> usize {
         match &self.form {
             Form::Blocks(blocks) => blocks.len(),
+            Form::Packed(packs) => packs.len(),
             _ => self.rows.len(),
         }
     }
@@ -161,6 +187,7 @@ impl Rows for Dataset {
     fn length(&self, row: usize) -> usize {
         match &self.form {
             Form::Blocks(blocks) => blocks[row].tokens as usize,
+            Form::Packed(packs) => packs.rows(row).map(|row| self.rows.tokens(row)).sum(),
             _ => self.rows.tokens(row),
         }
     }

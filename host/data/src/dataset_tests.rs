@@ -19,7 +19,8 @@ struct Made {
 
 fn made(rows: &[Row], layout: Layout, max_length: usize) -> Made {
     let rows = crate::testing::selection(rows.to_vec());
-    let (data, without_target) = Dataset::new(rows, TaskKind::CausalLm, layout, max_length);
+    let spec = DataSpec { layout, max_length, ..DataSpec::new("t", TaskKind::CausalLm) };
+    let (data, without_target) = Dataset::new(rows, &spec, SplitName::Train);
     let examples = data.to_vec();
     let known = |(row, example): (usize, &Example)| {
         assert_eq!(data.length(row), example.tokens());
@@ -91,5 +92,53 @@ proptest! {
                 prop_assert_eq!(label, expected.map_or(IGNORE_INDEX, |&id| i64::from(id)));
             }
         }
+    }
+}
+
+#[test]
+fn packed_rows_stay_whole_and_know_where_they_came_from() {
+    let all = [row("t:1", &[1, 2, 3], 0), row("t:2", &[4, 5], 1), row("t:3", &[6, 7, 8, 9], 0), row("t:4", &[8, 9], 0)];
+    let packed = made(&all, Layout::Packed, 6);
+    assert_eq!(packed.examples.iter().map(|e| e.sequences.len()).sum::<usize>(), 4);
+    let rows = crate::testing::selection(all.to_vec());
+    let spec = DataSpec { layout: Layout::Packed, max_length: 6, ..DataSpec::new("t", TaskKind::CausalLm) };
+    let (data, _) = Dataset::new(rows, &spec, SplitName::Train);
+    for (number, example) in packed.examples.iter().enumerate() {
+        let keys = data.packed_keys(number);
+        assert_eq!(example.key, format!("{}@{number}", keys[0]));
+        for (key, sequence) in keys.iter().zip(&example.sequences) {
+            assert_eq!(sequence.ids, all.iter().find(|row| row.key == *key).unwrap().input_ids);
+        }
+    }
+    let other = DataSpec { seed: 1, ..spec.clone() };
+    let rows = || crate::testing::selection(all.to_vec());
+    assert_eq!(
+        Dataset::new(rows(), &spec, SplitName::Train).0.digest(),
+        data.digest(),
+        "of the seed and the rows alone"
+    );
+    assert_ne!(Dataset::new(rows(), &other, SplitName::Train).0.digest(), data.digest());
+    let (evaluated, _) = Dataset::new(rows(), &spec, SplitName::Validation);
+    assert!(evaluated.places().is_none() && evaluated.len() == 4, "what is evaluated is evaluated row by row");
+}
+
+proptest! {
+    #[test]
+    fn packing_loses_and_repeats_no_row_and_fills_all_sequences_but_one_half(
+        lengths in prop::collection::vec((1usize..9, 0u32..4), 1..60),
+        max_length in 8usize..20,
+    ) {
+        let rows: Vec<Row> = lengths.iter().enumerate().map(|(i, &(length, prompt))| {
+            row(&format!("t:{i}"), &vec![i as u32; length], prompt)
+        }).collect();
+        let apart = made(&rows, Layout::Rows, max_length);
+        let packed = made(&rows, Layout::Packed, max_length);
+        prop_assert!(packed.examples.iter().all(|example| example.tokens() <= max_length));
+        prop_assert!(packed.examples.iter().filter(|example| 2 * example.tokens() <= max_length).count() <= 1);
+        prop_assert_eq!(apart.targets.iter().sum::<usize>(), packed.targets.iter().sum::<usize>());
+        let mut documents: Vec<Sequence> = packed.examples.into_iter().flat_map(|example| example.sequences).collect();
+        documents.sort_by_key(|document| document.ids[0]);
+        let expected: Vec<Sequence> = apart.examples.into_iter().flat_map(|example| example.sequences).collect();
+        prop_assert_eq!(documents, expected);
     }
 }

@@ -60,6 +60,7 @@ mod load;
 mod masking;
 mod naming;
 pub mod overlap;
+mod packing;
 mod parallel;
 mod pipeline;
 pub mod prepare;

@@ -137,11 +137,13 @@ impl Loader<'_> {
         }
         let limit = spec.limit_per_label.filter(|_| split == SplitName::Train);
         // The length matters to rows only where they are cut one by one.
-        let max_length = (spec.layout == Layout::Rows).then_some(spec.max_length);
+        let max_length = spec.layout.cuts_rows().then_some(spec.max_length);
+        // Rows that will be packed are the same rows.
+        let layout = if spec.layout.cuts_rows() { Layout::Rows } else { spec.layout };
         let group_by = spec.group_by.as_ref().filter(|_| reads.group);
         let spec = serde_json::json!({
             "format": source.resolved_format()?, "columns": spec.columns, "extra_columns": spec.extra_columns,
-            "max_length": max_length, "task": spec.task, "layout": spec.layout, "seed": spec.seed,
+            "max_length": max_length, "task": spec.task, "layout": layout, "seed": spec.seed,
             "batch": spec.batch, "limit_per_label": limit, "labelled": reads.label, "group_by": group_by,
         });
         // The tokenizer's own templates are part of its digest.
@@ -204,7 +206,7 @@ impl Loader<'_> {
                 (TaskKind::SequenceClassification, _) => (row.input_ids.is_empty(), NO_TOKENS),
                 (TaskKind::TokenClassification, _) => (row.empty, NO_TOKENS),
                 (TaskKind::MaskedLm, _) => (row.learnt.is_empty(), NO_TOKENS),
-                (TaskKind::CausalLm, Layout::Rows) => {
+                (TaskKind::CausalLm, Layout::Rows | Layout::Packed) => {
                     (row.empty || row.trained_tokens() == 0, if cut { CUT_AWAY } else { NOTHING_TO_LEARN })
                 }
                 // The first token of a text can be learnt where another text stands before it.

@@ -101,7 +101,7 @@ pub fn prepare(
     let (train, validation, test) = (take(SplitName::Train), take(SplitName::Validation), take(SplitName::Test));
     // The training file was read first: without it there is an error above.
     let Some(train) = train else { return Err(DataError::EmptyFile { path: spec.train.path.clone() }) };
-    let validation = validation.unwrap_or_else(|| Dataset::new(train.rows().none(), spec.task, spec.layout, 1).0);
+    let validation = validation.unwrap_or_else(|| Dataset::new(train.rows().none(), spec, SplitName::Validation).0);
     Ok(Prepared { train, validation, test, labels: report.labels.clone(), report })
 }
 
@@ -150,7 +150,7 @@ fn dataset(
     what: &str,
     report: &mut DataReport,
 ) -> Result<Dataset> {
-    let (data, without_target) = Dataset::new(rows, spec.task, spec.layout, spec.max_length);
+    let (data, without_target) = Dataset::new(rows, spec, split);
     let data = if spec.label_all_tokens { data.labelling_all(&report.labels) } else { data };
     let data = match masking {
         Some(masking) => data.masked(masking.clone()),

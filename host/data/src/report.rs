@@ -103,8 +103,11 @@ pub struct SplitReport {
     pub split: SplitName,
     /// Rows, after preprocessing and splitting.
     pub rows: u64,
-    /// Examples made of them: as many as rows, or blocks.
+    /// Examples made of them: as many as rows, or blocks, or packed sequences.
     pub examples: u64,
+    /// Share of the places of packed sequences that hold a token; `None` unless rows are packed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fill: Option<f64>,
     /// Tokens of all examples.
     pub tokens: u64,
     /// Tokens that are a target of the loss (causal language models), or may be hidden (masked ones); 0 for a classification.

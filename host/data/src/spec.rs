@@ -114,8 +114,14 @@ impl DataSpec {
                 if self.columns.label.is_none() {
                     return Err(DataError::LabelColumnNotNamed);
                 }
-                if self.layout == Layout::Blocks {
-                    return refuse("data.layout", "blocks".to_owned(), "rows, for a sequence classification");
+                match self.layout {
+                    Layout::Rows => {}
+                    Layout::Blocks => {
+                        return refuse("data.layout", "blocks".to_owned(), "rows, for a sequence classification");
+                    }
+                    Layout::Packed => {
+                        return refuse("data.layout", "packed".to_owned(), "rows, for a sequence classification");
+                    }
                 }
                 if self.columns.completion.is_some() {
                     return refuse(
@@ -129,8 +135,9 @@ impl DataSpec {
                 if self.columns.tokens.is_none() || self.columns.tags.is_none() {
                     return Err(DataError::TagColumnNotNamed);
                 }
-                if self.layout == Layout::Blocks {
-                    return refuse("data.layout", "blocks".to_owned(), "rows, for a token classification");
+                if self.layout != Layout::Rows {
+                    let joined = if self.layout == Layout::Blocks { "blocks" } else { "packed" };
+                    return refuse("data.layout", joined.to_owned(), "rows, for a token classification");
                 }
                 if let Some(limit) = self.limit_per_label {
                     return refuse("data.limit_per_label", limit.to_string(), "nothing, for a token classification");
@@ -156,6 +163,9 @@ impl DataSpec {
                         },
                     );
                 }
+                if (self.layout, self.task) == (Layout::Packed, TaskKind::MaskedLm) {
+                    return refuse("data.layout", "packed".to_owned(), "rows or blocks, for a masked language model");
+                }
                 if let (Some(column), TaskKind::MaskedLm) = (&self.columns.completion, self.task) {
                     return refuse("data.columns.completion", column.clone(), "nothing, for a masked language model");
                 }
@@ -163,6 +173,9 @@ impl DataSpec {
         }
         if self.task == TaskKind::MaskedLm && !(self.mask.probability > 0.0 && self.mask.probability < 1.0) {
             return refuse("data.mask.probability", self.mask.probability.to_string(), "more than 0 and less than 1");
+        }
+        if let ([column, ..], Layout::Packed) = (self.extra_columns.as_slice(), self.layout) {
+            return refuse("data.extra_columns", column.clone(), "none, where several rows are packed into one");
         }
         if let Some(prompt) = &self.columns.prompt
             && self.columns.completion.is_none()
@@ -373,6 +386,16 @@ pub enum Layout {
     /// tokens. Rows that share a block see each other: attention runs across
     /// the seam and positions do not restart.
     Blocks,
+    /// Training rows, each cut at `max_length`, share sequences of at most `max_length` tokens. Rows do not see each
+    /// other, and positions restart: a row is learnt as it is alone. A batch then counts sequences.
+    Packed,
+}
+
+impl Layout {
+    /// Whether a row stays a row, and is cut at `max_length`.
+    pub fn cuts_rows(self) -> bool {
+        self != Self::Blocks
+    }
 }
 
 /// One of the three parts of a data set.

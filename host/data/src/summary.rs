@@ -52,6 +52,7 @@ pub(crate) fn split_report(split: SplitName, data: &Dataset, without_target: u64
         split,
         rows: rows.len() as u64,
         examples: data.len() as u64,
+        fill: data.places().map(|places| lengths.clone().sum::<usize>() as f64 / places.max(1) as f64),
         tokens: lengths.clone().sum::<usize>() as u64,
         trained_tokens: (0..data.len()).map(|row| data.targets(row)).sum::<usize>() as u64,
         truncated,
@@ -203,7 +204,9 @@ pub fn warnings(report: &DataReport, spec: &DataSpec, repeats: &Repeats, seams: 
     }
     if spec.task == TaskKind::CausalLm && !has_eos && spec.chat.is_none() {
         said.push(match spec.layout {
-            Layout::Rows => "the tokenizer has no eos token: the model does not learn where a text ends".to_owned(),
+            Layout::Rows | Layout::Packed => {
+                "the tokenizer has no eos token: the model does not learn where a text ends".to_owned()
+            }
             Layout::Blocks => "the tokenizer has no eos token: texts run into one another inside a block".to_owned(),
         });
     }
@@ -277,7 +280,7 @@ mod tests {
         };
         let dataset = |lines: std::ops::Range<u32>, spec: &DataSpec| {
             let rows = crate::testing::selection(lines.map(row));
-            Dataset::new(rows, spec.task, spec.layout, 128).0
+            Dataset::new(rows, spec, SplitName::Train).0
         };
         let labels: Vec<String> = ["a", "b", "c"].map(str::to_owned).to_vec();
         let made = dataset(2..52, &spec);

@@ -16,7 +16,7 @@ use crate::chat_check;
 use crate::conversation::{Conversation, Message};
 use crate::record::Record;
 use crate::row::{Row, text_digest};
-use crate::spec::{DataSpec, Layout};
+use crate::spec::DataSpec;
 use crate::tags;
 use crate::{DataError, Result, Tokenization};
 
@@ -61,7 +61,7 @@ impl<'a> Encoder<'a> {
     /// # Errors
     /// `max_length` leaves no room beside the special tokens, or conversations cannot be rendered.
     pub fn new(spec: &'a DataSpec, tokenization: &Tokenization, reads: Reads) -> Result<Self> {
-        let cut = (spec.layout == Layout::Rows).then_some(spec.max_length);
+        let cut = spec.layout.cuts_rows().then_some(spec.max_length);
         let tokenizer = tokenization.cutting(cut, spec.columns.text_pair.is_some())?;
         chat_check::check(spec)?;
         let chat = spec.chat.as_ref().map(|chat| Chat::new(chat, tokenization)).transpose()?;
@@ -278,7 +278,7 @@ impl<'a> Encoder<'a> {
         if row.truncated || row.input_ids.last() == Some(&eos) {
             return;
         }
-        if self.spec.layout == Layout::Rows && row.input_ids.len() >= self.spec.max_length {
+        if self.spec.layout.cuts_rows() && row.input_ids.len() >= self.spec.max_length {
             row.truncated = true;
             return;
         }

@@ -62,7 +62,7 @@ fn a_document_ends_with_the_end_token_unless_it_was_cut() {
     assert_eq!(cut.input_ids, whole.input_ids[..length - 2]);
     assert!(cut.truncated);
 
-    spec.layout = Layout::Blocks;
+    spec.layout = crate::Layout::Blocks;
     assert_eq!(row(&spec, &tokenizer, &[("text", "two and two")]), whole, "blocks are cut later");
 
     spec.max_length = 64;

@@ -21,6 +21,9 @@ mod derived;
 pub mod diagnostic;
 pub mod embedded;
 mod foreign;
+pub mod generating;
+#[cfg(test)]
+mod generating_tests;
 mod layers;
 mod normal;
 pub mod place;
@@ -39,7 +42,7 @@ mod written;
 pub use recipe::Recipe;
 pub use retune_data::{Format, Layout};
 pub use sections::{
-    BaseRef, Best, Checkpoint, Columns, Data, EarlyStopping, Evaluation, Every, Export, Globs, LrScheduler, Method,
-    Mode, Model, Optimizer, OptimizerName, Reinitialize, RoleRef, RoleSource, SchedulerName, Scheme, Strategy,
+    BaseRef, Best, Checkpoint, Columns, Data, EarlyStopping, Evaluation, Every, Export, Generate, Globs, LrScheduler,
+    Method, Mode, Model, Optimizer, OptimizerName, Reinitialize, RoleRef, RoleSource, SchedulerName, Scheme, Strategy,
     Training, Validation,
 };

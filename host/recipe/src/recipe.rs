@@ -38,6 +38,7 @@ pub struct Recipe {
     #[schemars(extend("x-required" = true, "x-write" = "add [data] with `train` (a csv, jsonl or txt file)"))]
     pub data: Data,
     /// Trains small matrices beside the base model (LoRA), which stays as it is.
+    #[schemars(extend("x-write" = "add [adapter] with method = \"lora\" and `r`"))]
     pub adapter: Option<Adapter>,
     /// Which parameters are trained.
     pub strategy: Strategy,

@@ -9,6 +9,7 @@ use retune_data::{Date, Layout, TAKEN};
 use retune_roles::TaskKind;
 
 use crate::derived::fit_for_a_name;
+use crate::generating;
 use crate::place::Place;
 use crate::problems::Problems;
 use crate::recipe::Recipe;
@@ -30,6 +31,7 @@ pub fn check(recipe: &Recipe, problems: &mut Problems) {
     rules.strategy();
     rules.warmup();
     rules.evaluation();
+    generating::check(recipe, rules.problems);
     for role in recipe.roles() {
         rules.role(role);
     }
@@ -163,6 +165,14 @@ impl<'a> Rules<'a> {
                 "write validation = { split = 0.1 }, or remove this",
             );
         }
+        if data.layout == Layout::Packed && !data.extra_columns.is_empty() {
+            self.broken(
+                "data.extra_columns",
+                "`data.extra_columns` cannot be read where rows are packed",
+                "a packed sequence has several rows, and no one value",
+                "remove this, or write layout = \"rows\"",
+            );
+        }
         let task = self.at("model.task").map(|_| self.recipe.model.task);
         if let Some(other) = task.filter(|task| *task != TaskKind::TokenClassification) {
             let keys = ["data.columns.tokens", "data.columns.tags", "data.label_all_tokens"];
@@ -190,6 +200,7 @@ impl<'a> Rules<'a> {
                 for key in ["text_pair", "messages", "prompt", "completion"] {
                     self.no_meaning(&format!("data.columns.{key}"));
                 }
+                self.unpacked();
                 if !limited {
                     let message = "`data.columns.label` has no meaning for masked-lm without `limit_per_label`";
                     self.broken("data.columns.label", message, "remove this", "");
@@ -231,9 +242,23 @@ impl<'a> Rules<'a> {
 
     /// Refuses to join rows, because of `why`.
     fn row_by_row(&mut self, why: &str) {
-        if self.recipe.data.layout == Layout::Blocks {
-            let message = format!("`data.layout` cannot be `blocks` for {}", self.recipe.model.task);
-            self.broken("data.layout", message, why, "write layout = \"rows\", or leave it out");
+        let help = "write layout = \"rows\", or leave it out";
+        match self.recipe.data.layout {
+            Layout::Rows => {}
+            Layout::Blocks => {
+                let message = format!("`data.layout` cannot be `blocks` for {}", self.recipe.model.task);
+                self.broken("data.layout", message, why, help);
+            }
+            Layout::Packed => self.unpacked(),
+        }
+    }
+
+    /// Refuses packing, for a task other than that of the next token.
+    fn unpacked(&mut self) {
+        if self.recipe.data.layout == Layout::Packed {
+            let message = format!("`data.layout` cannot be `packed` for {}", self.recipe.model.task);
+            let help = "write layout = \"rows\", or leave it out: batches have no padding that packing could save";
+            self.broken("data.layout", message, "only rows of causal-lm share a sequence", help);
         }
     }
 

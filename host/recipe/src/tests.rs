@@ -136,6 +136,14 @@ const WHOLE: &[(&str, &str)] = &[
         "[model]\nbase = \"b\"\ntask = \"sequence-classification\"\n[data]\ntrain = \"a.csv\"\nlayout = \"blocks\"",
     ),
     (
+        "packing_for_a_classifier",
+        "[model]\nbase = \"b\"\ntask = \"sequence-classification\"\n[data]\ntrain = \"a.csv\"\nlayout = \"packed\"",
+    ),
+    (
+        "further_columns_of_packed_rows",
+        "[model]\nbase = \"b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.jsonl\"\nlayout = \"packed\"\nextra_columns = [\"price\"]",
+    ),
+    (
         "a_prompt_alone",
         "[model]\nbase = \"b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.jsonl\"\ncolumns = { prompt = \"q\" }",
     ),

@@ -1,7 +1,7 @@
 //! What the model trains on: one tokenised row.
 //!
 //! A row holds one sequence, or several that belong together (the two answers of a
-//! preference pair). A sequence knows which of its tokens are learnt, so that a
+//! preference pair), or several rows of the data that were packed into one. A sequence knows which of its tokens are learnt, so that a
 //! prompt and several turns of a conversation need no further field; a target for
 //! the row as a whole stands beside the sequences. Labels of next-token tasks are
 //! not stored: [`Sequence::next_token_labels`] derives them when a batch is made.

@@ -28,6 +28,7 @@ pub mod rows;
 pub mod special_tokens;
 pub mod task;
 pub mod text;
+pub mod text_example;
 pub mod tokenizer;
 
 pub use batch::{Batch, InputSpec};
@@ -35,7 +36,7 @@ pub use example::{Example, IGNORE_INDEX, Sequence, Target};
 pub use failure::{ErrorKind, Failure, Refusal};
 pub use kind::RoleKind;
 pub use loss::{Loss, LossOutput, Reported};
-pub use metric::{Metric, ValueSpec};
+pub use metric::{Metric, Reads, ValueSpec};
 pub use policy::{Action, Change, Event, InitScheme, Layer, LayerKind, LayerStats, Policy, PolicyContract, Trigger};
 pub use preprocessor::{BatchResult, Output, Preprocessor, PreprocessorContract, Rejection, Sample, Stage, Value};
 pub use progress::Progress;
@@ -43,6 +44,7 @@ pub use role::Role;
 pub use rows::Rows;
 pub use special_tokens::SpecialTokens;
 pub use task::{Task, TaskInfo, TaskKind};
+pub use text_example::TextExample;
 pub use tokenizer::{Encoding, Message, Tokenizer};
 
 /// The result of every call of a role.

@@ -1,6 +1,6 @@
 //! A number that says how good the model is, computed in a stream.
 
-use crate::{Batch, InputSpec, Result};
+use crate::{Batch, InputSpec, Result, TextExample};
 
 /// One value a metric gives.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +13,22 @@ pub struct ValueSpec {
     pub higher_is_better: bool,
 }
 
+/// What a metric is fed; one of them at least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reads {
+    /// What the model computes for the rows of an evaluation set: [`Metric::update`].
+    pub tensors: bool,
+    /// What it writes when it is asked: [`Metric::update_texts`].
+    pub texts: bool,
+}
+
+impl Reads {
+    /// Tensors alone.
+    pub const TENSORS: Self = Self { tensors: true, texts: false };
+    /// Texts alone.
+    pub const TEXTS: Self = Self { tensors: false, texts: true };
+}
+
 /// Streams over an evaluation set; state is small and mergeable.
 ///
 /// `merge` is associative and commutative, with the state after `reset` as its
@@ -22,10 +38,18 @@ pub trait Metric {
     fn name(&self) -> &str;
     /// What `compute` gives, in order.
     fn describe(&self) -> &[ValueSpec];
-    /// The tensors `update` will ask for.
+    /// What it is fed.
+    fn reads(&self) -> Reads {
+        Reads::TENSORS
+    }
+    /// The tensors `update` will ask for; none of a metric that reads texts alone.
     fn wants(&self) -> &[InputSpec];
-    /// Folds one batch of untracked tensors into the state.
+    /// Folds one batch of untracked tensors into the state. Not called unless it reads tensors.
     fn update(&mut self, batch: &Batch) -> Result<()>;
+    /// Folds answers into the state. Not called unless it reads texts.
+    fn update_texts(&mut self, _: &[TextExample]) -> Result<()> {
+        Ok(())
+    }
     /// The state as bytes.
     fn snapshot(&mut self) -> Result<Vec<u8>>;
     /// Adds another instance's state to this one.

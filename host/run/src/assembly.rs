@@ -8,13 +8,15 @@ use std::sync::Arc;
 use retune_data::{
     DataReport, DataSpec, Dataset, LentTokenizer, Prepared, Source, SplitName, Tokenization, prepare, prepare_source,
 };
-use retune_roles::Tokenizer;
+use retune_roles::{Metric, Tokenizer};
 use retune_tensor::Device;
 use retune_tensor::device::DeviceChoice;
+use retune_train::Asking;
 use retune_train::model::adapter::AdapterSpec;
 use retune_train::model::{Base, LoadReport, Model, ModelConfig, check_files, may_replace};
 
 use crate::Reporter;
+use crate::answering;
 use crate::machine;
 use crate::roles::RunRoles;
 use crate::{locate, settings};
@@ -135,6 +137,19 @@ impl Assembly {
             });
         console.clear();
         prepared.map_err(|e| locate::data(recipe, e))
+    }
+
+    /// Fresh metrics.
+    pub fn metrics(&self) -> Result<Vec<Box<dyn Metric>>> {
+        self.roles.metrics(&self.device, &self.lent_tokenizer())
+    }
+
+    /// How rows are asked by the model in `directory`, where a metric reads what it writes.
+    pub fn asking(&self, recipe: &Recipe, directory: &Path) -> Result<Option<Asking>> {
+        if !self.roles.read_texts() {
+            return Ok(None);
+        }
+        answering::asking(recipe, directory, self.lent_tokenizer())
     }
 
     fn lent_tokenizer(&self) -> Arc<dyn Tokenizer> {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use retune_data::DataReport;
-use retune_train::Confusion;
+use retune_train::{Answer, Confusion};
 use serde::Serialize;
 
 use retune_recipe::diagnostic::{Diagnostic, Result};
@@ -37,6 +37,9 @@ pub enum HostEvent {
         confusion: Option<Confusion>,
         /// Rows looked at.
         rows: usize,
+        /// A few of the model's answers, where a metric reads them.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        answers: Vec<Answer>,
         /// Wall time.
         seconds: f64,
     },

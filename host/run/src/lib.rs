@@ -25,6 +25,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 mod account;
+mod answering;
 pub mod assembly;
 pub mod events;
 mod inputs;
@@ -39,6 +40,7 @@ mod recorded;
 pub mod report;
 mod reporter;
 mod resolve;
+pub mod resume_check;
 pub mod role;
 pub mod roles;
 mod run;

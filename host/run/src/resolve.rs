@@ -56,7 +56,8 @@ impl<'a> Resolver<'a> {
         self.recipe.nearest_place(&role.key())
     }
 
-    fn report(&mut self, diagnostic: Diagnostic) {
+    /// Adds what stands in the way.
+    pub fn report(&mut self, diagnostic: Diagnostic) {
         self.diagnostics.push(diagnostic);
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use retune_roles::builtin;
 use retune_roles::digest::hex;
-use retune_roles::{Failure, Refusal, RoleKind, Stage, Tokenizer};
+use retune_roles::{Failure, Reads, Refusal, RoleKind, Stage, Tokenizer};
 use retune_sandbox::{Limits, Plugin, Setup};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
@@ -45,6 +45,17 @@ impl Role {
         match &self.origin {
             Origin::Plugin { plugin, .. } => plugin.name(),
             Origin::Builtin(name) => name,
+        }
+    }
+
+    /// What it is fed when it is a metric.
+    pub fn reads(&self) -> Reads {
+        match &self.origin {
+            Origin::Plugin { plugin, .. } => plugin.reads(),
+            Origin::Builtin(name) => match builtin::find(self.kind, name) {
+                Ok(found) if found.reads_texts() => Reads::TEXTS,
+                _ => Reads::TENSORS,
+            },
         }
     }
 

@@ -12,6 +12,7 @@ use retune_roles::{Loss, Metric, Policy, Preprocessor, RoleKind, Stage, TaskKind
 use retune_sandbox::PluginRole;
 use retune_tensor::Device;
 
+use crate::answering;
 use crate::manifest::RoleFacts;
 use crate::resolve::Resolver;
 use crate::role::{Origin, Role, refused};
@@ -41,6 +42,7 @@ impl RunRoles {
         let loss = resolver.one(recipe.loss.as_ref().unwrap_or(&own), RoleKind::Loss);
         let policies = resolver.all(&recipe.strategy.policy, RoleKind::Policy);
         let metrics = resolver.all(&recipe.evaluation.metrics, RoleKind::Metric);
+        answering::check(recipe, &metrics).into_iter().for_each(|wrong| resolver.report(wrong));
         match (resolver.diagnostic(), loss) {
             (Some(diagnostic), _) => Err(diagnostic),
             (None, Some(loss)) => {
@@ -65,15 +67,30 @@ impl RunRoles {
         self.policies.iter().map(|role| self.make(role, &Device::flex())).collect()
     }
 
-    /// Fresh metrics.
-    pub fn metrics(&self, device: &Device) -> Result<Vec<Box<dyn Metric>>> {
-        self.metrics.iter().map(|role| self.make(role, device)).collect()
+    /// Fresh metrics; `tokenizer` is what plugins that read texts get.
+    pub fn metrics(&self, device: &Device, tokenizer: &Arc<dyn Tokenizer>) -> Result<Vec<Box<dyn Metric>>> {
+        let lent = |role: &Role| role.reads().texts.then(|| Arc::clone(tokenizer));
+        self.metrics.iter().map(|role| self.make_with(role, device, lent(role))).collect()
+    }
+
+    /// Whether a metric reads what the model writes.
+    pub fn read_texts(&self) -> bool {
+        self.metrics.iter().any(|role| role.reads().texts)
     }
 
     /// A fresh instance of any role.
     fn make<R: PluginRole + ?Sized>(&self, role: &Role, device: &Device) -> Result<Box<R>> {
+        self.make_with(role, device, None)
+    }
+
+    fn make_with<R: PluginRole + ?Sized>(
+        &self,
+        role: &Role,
+        device: &Device,
+        tokenizer: Option<Arc<dyn Tokenizer>>,
+    ) -> Result<Box<R>> {
         match &role.origin {
-            Origin::Plugin { plugin, .. } => Ok(plugin.play(&role.setup(self.seed, None), device)?),
+            Origin::Plugin { plugin, .. } => Ok(plugin.play(&role.setup(self.seed, tokenizer), device)?),
             Origin::Builtin(name) => R::builtin(name, &role.config, self.task).map_err(|r| refused(role, &r)),
         }
     }

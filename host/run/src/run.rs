@@ -45,7 +45,8 @@ pub fn run(recipe: &Recipe, options: &RunOptions, console: &mut dyn Reporter) ->
     let roles = Roles {
         loss: assembly.roles.loss(&assembly.device)?,
         policies: assembly.roles.policies()?,
-        metrics: assembly.roles.metrics(&assembly.device)?,
+        metrics: assembly.metrics()?,
+        asking: assembly.asking(recipe, recipe.model.folder())?,
     };
     if options.resume {
         inputs::same_inputs(&run_dir, recipe, &prepared)?;

@@ -87,6 +87,7 @@ pub fn training(recipe: &Recipe, checkpoints: PathBuf, validation: &dyn Rows) ->
         batch_size: size(t.batch_size),
         gradient_accumulation_steps: size(t.gradient_accumulation_steps),
         group_by_length: t.group_by_length,
+        gradient_checkpointing: t.gradient_checkpointing,
         optimizer: AdamW {
             learning_rate: t.optimizer.learning_rate,
             weight_decay: t.optimizer.weight_decay,

@@ -11,6 +11,9 @@ use serde::Serialize;
 pub struct Shown {
     /// File and line.
     pub key: String,
+    /// The keys of the rows that were packed into it, one for each sequence.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rows: Vec<String>,
     /// Its label, where rows have one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
@@ -35,8 +38,8 @@ pub struct ShownToken {
 }
 
 impl Shown {
-    /// `row` as `tokenizer` reads it; `labels` names its classes.
-    pub fn new(row: &Example, labels: &[String], tokenizer: &Tokenization) -> Self {
+    /// `row` as `tokenizer` reads it; `packed` are the keys of what was packed into it, `labels` names its classes.
+    pub fn new(row: &Example, packed: Vec<String>, labels: &[String], tokenizer: &Tokenization) -> Self {
         let special: HashSet<u32> = tokenizer.special_ids().collect();
         let label = match row.target {
             Target::Class(class) => labels.get(class as usize).cloned(),
@@ -60,6 +63,6 @@ impl Shown {
             })
             .collect()
         });
-        Self { key: row.key.clone(), label, sequences: sequences.collect() }
+        Self { key: row.key.clone(), rows: packed, label, sequences: sequences.collect() }
     }
 }

@@ -11,7 +11,7 @@ use std::time::Instant;
 use retune_data::Prepared;
 use retune_roles::Rows as _;
 use retune_train::model::Model;
-use retune_train::{Outcome, TrainError, TrainEvent, Trainer, evaluate};
+use retune_train::{Outcome, TrainError, TrainEvent, Trainer, evaluate_asking};
 
 use crate::assembly::Assembly;
 use crate::events::{EventLog, HostEvent, When};
@@ -171,10 +171,12 @@ impl Stages<'_> {
             if interrupt.happened() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let mut loss = self.assembly.roles.loss(&self.assembly.device)?;
-        let mut metrics = self.assembly.roles.metrics(&self.assembly.device)?;
+        let mut metrics = self.assembly.metrics()?;
+        let asking = self.assembly.asking(self.recipe, self.recipe.model.folder())?;
         let batch = settings::size(self.recipe.evaluation.batch_size);
         let columns = settings::extra_columns(self.recipe);
-        let measured = evaluate(model, rows, &mut *loss, &mut metrics, batch, &columns, &mut watch);
+        let asking = asking.as_ref();
+        let measured = evaluate_asking(model, rows, &mut *loss, &mut metrics, batch, &columns, asking, &mut watch);
         self.console.clear();
         match measured {
             Ok(measured) => Ok(self.log.write(&HostEvent::Measured {
@@ -183,6 +185,7 @@ impl Stages<'_> {
                 values: measured.all(),
                 confusion: measured.confusion,
                 rows: measured.rows,
+                answers: measured.answers,
                 seconds: seconds(began),
             })?),
             Err(TrainError::Stopped { .. }) => {

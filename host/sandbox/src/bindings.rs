@@ -24,6 +24,7 @@ wasmtime::component::bindgen!({
             export retune:plugin/policy@0.1.0;
             export retune:plugin/metric@0.1.0;
             export retune:plugin/tensor-metric@0.1.0;
+            export retune:plugin/text-metric@0.1.0;
         }
     ",
     path: "../../wit",

@@ -1,10 +1,10 @@
 //! A component as a [`Metric`].
 
 use retune_roles::text::shortened;
-use retune_roles::{Batch, Failure, InputSpec, Metric, Result, RoleKind, ValueSpec};
+use retune_roles::{Batch, Failure, InputSpec, Metric, Reads, Result, RoleKind, TextExample, ValueSpec};
 use retune_tensor::Device;
 
-use crate::bindings::guest::{metric, tensor_metric};
+use crate::bindings::guest::{metric, tensor_metric, text_metric};
 use crate::convert::{self, check_names};
 use crate::instance::Instance;
 use crate::play::PluginRole;
@@ -19,7 +19,9 @@ const SNAPSHOT: usize = 64 << 20;
 struct Plugged {
     instance: Instance,
     metric: metric::Guest,
-    tensors: tensor_metric::Guest,
+    /// What feeds it: one of the two at least.
+    tensors: Option<tensor_metric::Guest>,
+    texts: Option<text_metric::Guest>,
     describes: Vec<ValueSpec>,
     wants: Vec<InputSpec>,
 }
@@ -34,16 +36,32 @@ impl Plugged {
     fn start(plugin: &Plugin, setup: &Setup, device: &Device) -> Result<Self> {
         let indices = plugin.indices();
         let Some(found) = &indices.metric else { return Err(plugin.miscast(RoleKind::Metric)) };
-        let Some(fed) = &indices.tensor_metric else { return Err(unfed(plugin, indices.text_metric)) };
+        if indices.tensor_metric.is_none() && indices.text_metric.is_none() {
+            let failure = Failure::new(
+                plugin.who(),
+                RoleKind::Metric,
+                "start-up",
+                "it exports `metric` but nothing that feeds it",
+            );
+            return Err(failure.help("export `tensor-metric` or `text-metric` as well"));
+        }
         let mut instance = Instance::start(plugin, setup, RoleKind::Metric, device)?;
         let metric = instance.load(|store, component| found.load(store, component))?;
-        let tensors = instance.load(|store, component| fed.load(store, component))?;
+        let tensors =
+            indices.tensor_metric.as_ref().map(|fed| instance.load(|store, component| fed.load(store, component)));
+        let tensors = tensors.transpose()?;
+        let texts =
+            indices.text_metric.as_ref().map(|fed| instance.load(|store, component| fed.load(store, component)));
+        let texts = texts.transpose()?;
 
         let specs = instance.call("describe", || None, |store| metric.call_describe(store).map(Ok))?;
         let describes = values(specs).map_err(|reason| instance.misbehaved("describe", reason))?;
-        let wants = instance.call("wants", || None, |store| tensors.call_wants(store).map(Ok))?;
+        let wants = match &tensors {
+            Some(tensors) => instance.call("wants", || None, |store| tensors.call_wants(store).map(Ok))?,
+            None => Vec::new(),
+        };
         let wants = convert::inputs(wants).map_err(|reason| instance.misbehaved("wants", reason))?;
-        Ok(Self { instance, metric, tensors, describes, wants })
+        Ok(Self { instance, metric, tensors, texts, describes, wants })
     }
 
     /// The described values first and in their order, further ones after them.
@@ -78,15 +96,6 @@ fn values(specs: Vec<metric::ValueSpec>) -> std::result::Result<Vec<ValueSpec>, 
         .collect())
 }
 
-fn unfed(plugin: &Plugin, text: bool) -> Failure {
-    let failure = |reason: &str| Failure::new(plugin.who(), RoleKind::Metric, "start-up", reason);
-    match text {
-        true => failure("it reads generated text (`text-metric`), and this run generates none")
-            .help("use a metric that exports `tensor-metric`"),
-        false => failure("it exports `metric` but nothing that feeds it").help("export `tensor-metric` as well"),
-    }
-}
-
 impl Metric for Plugged {
     fn name(&self) -> &str {
         self.instance.who()
@@ -96,12 +105,18 @@ impl Metric for Plugged {
         &self.describes
     }
 
+    fn reads(&self) -> Reads {
+        Reads { tensors: self.tensors.is_some(), texts: self.texts.is_some() }
+    }
+
     fn wants(&self) -> &[InputSpec] {
         &self.wants
     }
 
     fn update(&mut self, batch: &Batch) -> Result<()> {
-        let functions = &self.tensors;
+        let Some(functions) = &self.tensors else {
+            return Err(self.instance.misbehaved("update", "it does not export `tensor-metric`"));
+        };
         self.instance.call(
             "update",
             || convert::rows(batch.keys()),
@@ -110,6 +125,24 @@ impl Metric for Plugged {
                 functions.call_update(store, lent)
             },
         )
+    }
+
+    /// One row a call: an instance that has trapped is gone, and the error has to name the row.
+    fn update_texts(&mut self, texts: &[TextExample]) -> Result<()> {
+        let Some(functions) = &self.texts else {
+            return Err(self.instance.misbehaved("update", "it does not export `text-metric`"));
+        };
+        for text in texts {
+            let example = [text_metric::Example {
+                prompt: text.prompt.clone(),
+                prediction: text.prediction.clone(),
+                references: text.references.clone(),
+                extra: text.extra.clone(),
+            }];
+            let place = || Some(format!("the answer to {}", text.key));
+            self.instance.call("update", place, |store| functions.call_update(store, &example))?;
+        }
+        Ok(())
     }
 
     fn snapshot(&mut self) -> Result<Vec<u8>> {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use retune_roles::digest::hex;
-use retune_roles::{Failure, Result, RoleKind, Tokenizer};
+use retune_roles::{Failure, Reads, Result, RoleKind, Tokenizer};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, Instance as ComponentInstance, InstancePre, Linker};
@@ -25,7 +25,7 @@ pub struct Setup {
     pub seed: u64,
     /// What the instance may use.
     pub limits: Limits,
-    /// The run's tokenizer, for preprocessors.
+    /// The run's tokenizer, for preprocessors and for metrics of what the model writes.
     pub tokenizer: Option<Arc<dyn Tokenizer>>,
 }
 
@@ -74,8 +74,7 @@ pub(crate) struct Indices {
     pub policy: Option<guest::policy::GuestIndices>,
     pub metric: Option<guest::metric::GuestIndices>,
     pub tensor_metric: Option<guest::tensor_metric::GuestIndices>,
-    /// Exports `text-metric`, which needs generated text.
-    pub text_metric: bool,
+    pub text_metric: Option<guest::text_metric::GuestIndices>,
 }
 
 impl Indices {
@@ -93,7 +92,7 @@ impl Indices {
             policy: optional!("policy", policy),
             metric: optional!("metric", metric),
             tensor_metric: optional!("tensor-metric", tensor_metric),
-            text_metric: shape.exports("text-metric"),
+            text_metric: optional!("text-metric", text_metric),
         })
     }
 }
@@ -150,6 +149,12 @@ impl Plugin {
     /// The roles it plays, as its exports say.
     pub fn roles(&self) -> &[RoleKind] {
         &self.0.roles
+    }
+
+    /// What it is fed when it plays a metric, as its exports say.
+    pub fn reads(&self) -> Reads {
+        let indices = &self.0.indices;
+        Reads { tensors: indices.tensor_metric.is_some(), texts: indices.text_metric.is_some() }
     }
 
     /// What it imports, with versions.

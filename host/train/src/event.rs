@@ -71,6 +71,13 @@ pub enum TrainEvent {
         /// Wall time.
         seconds: f64,
     },
+    /// What the model answered at the evaluation before this event: a few of its answers.
+    Answers {
+        /// Steps taken.
+        step: u64,
+        /// In the order of their rows.
+        answers: Vec<Answer>,
+    },
     /// A policy changed something; one event a change.
     PolicyChange {
         /// Steps taken.
@@ -122,7 +129,7 @@ pub enum TrainEvent {
     },
     /// A stretch of work outside the steps.
     Progress {
-        /// `evaluate`, `predict`.
+        /// `evaluate`, `generate`, `predict`.
         stage: String,
         /// Rows done.
         done: usize,
@@ -159,6 +166,19 @@ pub struct LayerState {
     pub trainable: bool,
     /// What multiplies the learning rate.
     pub lr_scale: f64,
+}
+
+/// One answer, to be looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The row's key.
+    pub key: String,
+    /// What was asked, with the markers of the template; its end where it is long.
+    pub prompt: String,
+    /// What was answered.
+    pub prediction: String,
+    /// What would have been right.
+    pub reference: String,
 }
 
 /// Somebody who watches a run.

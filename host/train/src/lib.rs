@@ -48,8 +48,11 @@ pub mod spec;
 pub mod training;
 
 pub use error::TrainError;
-pub use evaluation::{Confusion, Evaluation, Prediction, TaggedWord, Tagging, evaluate, predict, predict_tags};
-pub use event::{LayerState, Observer, Silent, TrainEvent};
+pub use evaluation::{
+    Asking, Confusion, Evaluation, Generated, Prediction, TaggedWord, Tagging, Writer, evaluate, evaluate_asking, predict,
+    predict_tags,
+};
+pub use event::{Answer, LayerState, Observer, Silent, TrainEvent};
 pub use optimizer::schedule::{LrScheduler, SchedulerName};
 pub use spec::{
     AdamW, Best, CheckpointSpec, EarlyStopping, EvaluationSpec, Every, Mode, Reinitialize, Scheme, Strategy, TrainSpec,

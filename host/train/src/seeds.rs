@@ -17,6 +17,10 @@ pub(crate) enum Purpose {
     Reinitialize = 3,
     /// A token of an answer.
     Generation = 4,
+    /// The dropout masks of a document packed behind others of a row.
+    Document = 5,
+    /// Which rows of an evaluation set are asked.
+    Asked = 7,
 }
 
 /// The seed of one draw of `purpose`, told apart by two numbers.
@@ -33,7 +37,15 @@ mod tests {
     #[test]
     fn places_and_purposes_do_not_share_seeds() {
         let mut seen = HashSet::new();
-        for purpose in [Purpose::Order, Purpose::Dropout, Purpose::Reinitialize, Purpose::Generation] {
+        let purposes = [
+            Purpose::Order,
+            Purpose::Dropout,
+            Purpose::Reinitialize,
+            Purpose::Generation,
+            Purpose::Document,
+            Purpose::Asked,
+        ];
+        for purpose in purposes {
             for outer in 0..40 {
                 for inner in 0..40 {
                     assert!(seen.insert(seed_of(7, purpose, outer, inner)), "{purpose:?} {outer} {inner}");

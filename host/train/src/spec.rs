@@ -30,6 +30,8 @@ pub struct TrainSpec {
     pub gradient_accumulation_steps: usize,
     /// Draw the rows of a step from rows of about the same length. Default false.
     pub group_by_length: bool,
+    /// Compute each block again in the backward pass in place of keeping its activations. Default false.
+    pub gradient_checkpointing: bool,
     /// The optimiser.
     pub optimizer: AdamW,
     /// How the learning rate moves.
@@ -60,6 +62,7 @@ impl Default for TrainSpec {
             batch_size: 8,
             gradient_accumulation_steps: 1,
             group_by_length: false,
+            gradient_checkpointing: false,
             optimizer: AdamW::default(),
             lr_scheduler: LrScheduler::default(),
             max_grad_norm: Some(1.0),

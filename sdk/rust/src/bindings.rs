@@ -88,13 +88,24 @@ exported!(
     metric,
     "export_metric",
     "::retune_sdk::bindings::metric",
-    "package retune:sdk; world metric {
-        export retune:plugin/metric@0.1.0;
-        export retune:plugin/tensor-metric@0.1.0;
-    }",
+    "package retune:sdk; world metric { export retune:plugin/metric@0.1.0; }",
+    ["retune:plugin/types@0.1.0" => types]
+);
+exported!(
+    tensor_metric,
+    "export_tensor_metric",
+    "::retune_sdk::bindings::tensor_metric",
+    "package retune:sdk; world tensor-metric { export retune:plugin/tensor-metric@0.1.0; }",
     [
         "retune:plugin/types@0.1.0" => types,
         "retune:plugin/tensor@0.1.0" => tensor,
         "retune:plugin/batch@0.1.0" => batch
     ]
+);
+exported!(
+    text_metric,
+    "export_text_metric",
+    "::retune_sdk::bindings::text_metric",
+    "package retune:sdk; world text-metric { export retune:plugin/text-metric@0.1.0; }",
+    ["retune:plugin/types@0.1.0" => types]
 );

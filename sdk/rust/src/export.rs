@@ -2,8 +2,8 @@
 
 /// Says which type plays which role, and makes this crate a component.
 ///
-/// The roles are `preprocessor`, `loss`, `policy` and `metric`;
-/// `checkpoint: T` adds [`Checkpoint`](crate::Checkpoint) for a type that is a loss
+/// The roles are `preprocessor`, `loss`, `policy`, `metric` (which reads tensors) and `text_metric` (which reads what the
+/// model writes); `texts: T` adds [`TextMetric`](crate::TextMetric) to a `metric` that reads both, and `checkpoint: T` adds [`Checkpoint`](crate::Checkpoint) for a type that is a loss
 /// or a policy: the host asks no other for its state. A component may play several roles, each
 /// with a type of its own; the settings are then those of the first, and every type reads them.
 ///
@@ -52,6 +52,14 @@ macro_rules! __has_role {
         const fn has<T: $crate::Metric>() {}
         has::<$ty>()
     }};
+    (text_metric, $ty:ty) => {{
+        const fn has<T: $crate::TextMetric>() {}
+        has::<$ty>()
+    }};
+    (texts, $ty:ty) => {{
+        const fn has<T: $crate::TextMetric>() {}
+        has::<$ty>()
+    }};
     (checkpoint, $ty:ty) => {{
         const fn has<T: $crate::Checkpoint>() {}
         has::<$ty>()
@@ -60,7 +68,7 @@ macro_rules! __has_role {
         compile_error!(concat!(
             "there is no role `",
             stringify!($other),
-            "`: a role is preprocessor, loss, policy, metric or checkpoint"
+            "`: a role is preprocessor, loss, policy, metric, text_metric, texts or checkpoint"
         ))
     };
 }
@@ -101,6 +109,7 @@ macro_rules! __role {
     (schema loss, $ty:ty) => { $crate::__role!(schema of <$ty as $crate::Loss>::Config) };
     (schema policy, $ty:ty) => { $crate::__role!(schema of <$ty as $crate::Policy>::Config) };
     (schema metric, $ty:ty) => { $crate::__role!(schema of <$ty as $crate::Metric>::Config) };
+    (schema text_metric, $ty:ty) => { $crate::__role!(schema of <$ty as $crate::Metric>::Config) };
     (schema of $config:ty) => { $crate::config::schema::<$config>().to_string() };
 
     (start preprocessor, $ty:ty, $config:ident, $seed:ident) => {
@@ -115,6 +124,10 @@ macro_rules! __role {
     (start metric, $ty:ty, $config:ident, $seed:ident) => {
         $crate::guest::start_metric::<$ty>(<$ty as $crate::Metric>::new($crate::config::parse($config)?, $seed)?)
     };
+    (start text_metric, $ty:ty, $config:ident, $seed:ident) => {
+        $crate::__role!(start metric, $ty, $config, $seed)
+    };
+    (start texts, $ty:ty, $config:ident, $seed:ident) => {};
     (start checkpoint, $ty:ty, $config:ident, $seed:ident) => {};
 
     (play preprocessor, $ty:ty, $component:ident) => {
@@ -135,7 +148,21 @@ macro_rules! __role {
     (play metric, $ty:ty, $component:ident) => {
         $crate::__role!(slot $ty, $crate::guest::Running<$ty>);
         impl $crate::guest::PlaysMetric for $component { type Role = $ty; }
+        impl $crate::guest::PlaysTensors for $component {}
         $crate::bindings::metric::export_metric!($component with_types_in $crate::bindings::metric);
+        $crate::bindings::tensor_metric::export_tensor_metric!(
+            $component with_types_in $crate::bindings::tensor_metric
+        );
+    };
+    (play text_metric, $ty:ty, $component:ident) => {
+        $crate::__role!(slot $ty, $crate::guest::Running<$ty>);
+        impl $crate::guest::PlaysMetric for $component { type Role = $ty; }
+        $crate::bindings::metric::export_metric!($component with_types_in $crate::bindings::metric);
+        $crate::__role!(play texts, $ty, $component);
+    };
+    (play texts, $ty:ty, $component:ident) => {
+        impl $crate::guest::PlaysTexts for $component { type Role = $ty; }
+        $crate::bindings::text_metric::export_text_metric!($component with_types_in $crate::bindings::text_metric);
     };
     (play checkpoint, $ty:ty, $component:ident) => {
         impl $crate::guest::PlaysCheckpoint for $component { type Role = $ty; }
@@ -158,7 +185,7 @@ macro_rules! __role {
         compile_error!(concat!(
             "there is no role `",
             stringify!($other),
-            "` here: a role is preprocessor, loss, policy or metric, and then perhaps checkpoint"
+            "` here: a role is preprocessor, loss, policy, metric or text_metric, and then perhaps texts or checkpoint"
         ))
     };
 }

@@ -8,10 +8,11 @@ use std::cell::RefCell;
 use std::thread::LocalKey;
 
 use crate::bindings::host::retune::plugin::{batch, logging, tokenizer, types};
-use crate::bindings::{checkpoint, loss, metric, plugin, policy, preprocessor};
+use crate::bindings::{checkpoint, loss, metric, plugin, policy, preprocessor, tensor_metric, text_metric};
 use crate::{
     Action, Batch, BatchResult, Checkpoint, Dtype, Error, ErrorKind, Event, InitScheme, Input, Layer, LayerStats, Loss,
-    LossOutput, Metric, Output, Policy, Preprocessor, Progress, Rejection, Sample, Trigger, Value, state,
+    LossOutput, Metric, Output, Policy, Preprocessor, Progress, Rejection, Sample, TextExample, TextMetric, Trigger,
+    Value, state,
 };
 
 /// Where the instance of a role lives between calls.
@@ -144,13 +145,37 @@ impl<C: PlaysMetric> metric::exports::retune::plugin::metric::Guest for C {
     }
 }
 
-impl<C: PlaysMetric> metric::exports::retune::plugin::tensor_metric::Guest for C {
+/// A component whose metric reads tensors.
+pub trait PlaysTensors: PlaysMetric {}
+
+impl<C: PlaysTensors> tensor_metric::exports::retune::plugin::tensor_metric::Guest for C {
     fn wants() -> Vec<batch::InputSpec> {
         with::<C::Role, _>(|running| specs(running.metric.wants()))
     }
 
     fn update(batch: batch::Batch) -> Result<(), types::Error> {
         Ok(with::<C::Role, _>(|running| running.metric.update(&mut running.state, &Batch(batch)))?)
+    }
+}
+
+/// A component whose metric reads texts.
+pub trait PlaysTexts {
+    /// The metric.
+    type Role: TextMetric + Slot<Held = Running<Self::Role>>;
+}
+
+impl<C: PlaysTexts> text_metric::exports::retune::plugin::text_metric::Guest for C {
+    fn update(batch: Vec<text_metric::exports::retune::plugin::text_metric::Example>) -> Result<(), types::Error> {
+        let texts: Vec<TextExample> = batch
+            .into_iter()
+            .map(|example| TextExample {
+                prompt: example.prompt,
+                prediction: example.prediction,
+                references: example.references,
+                extra: example.extra,
+            })
+            .collect();
+        Ok(with::<C::Role, _>(|running| running.metric.update_texts(&mut running.state, &texts))?)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Write a plugin for retune as a small Rust file.
 //!
 //! A plugin plays one of four roles: [`Preprocessor`], [`Loss`], [`Policy`],
-//! [`Metric`]. Write a type with the role's trait, name it in [`export!`], and
+//! [`Metric`] (of what the model computes, or, as [`TextMetric`], of what it writes). Write a type with the role's trait, name it in [`export!`], and
 //! build it with `cargo build --release --target wasm32-wasip2`: the result is a
 //! component that a recipe can use. This is a whole one, with its test:
 //!
@@ -132,7 +132,7 @@ pub use batch::{Batch, IGNORE_INDEX, Input};
 pub use dtype::Dtype;
 pub use error::{Error, ErrorKind, Result};
 pub use loss::{Loss, LossOutput, Reported};
-pub use metric::{Metric, ValueSpec};
+pub use metric::{Metric, TextExample, TextMetric, ValueSpec};
 pub use policy::{Action, Change, Event, InitScheme, Layer, LayerStats, Policy, PolicyContract, Trigger};
 pub use preprocessor::{BatchResult, Fields, Output, Preprocessor, PreprocessorContract, Rejection, Sample, Value};
 pub use progress::Progress;

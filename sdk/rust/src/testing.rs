@@ -4,7 +4,7 @@
 
 use crate::logging::Level;
 use crate::preprocessor::{BatchResult, Fields, Preprocessor, Sample, Value};
-use crate::{Batch, Metric, Result, Tensor, mock, state};
+use crate::{Batch, Metric, Result, Tensor, TextExample, TextMetric, mock, state};
 
 /// Builds a [`Batch`].
 ///
@@ -148,6 +148,28 @@ pub fn observe<M: Metric>(metric: &M, batches: &[Batch]) -> Result<M::State> {
     Ok(state)
 }
 
+/// An answer and what would have been right, without a prompt.
+pub fn text(prediction: &str, references: &[&str]) -> TextExample {
+    TextExample {
+        prompt: String::new(),
+        prediction: prediction.to_owned(),
+        references: references.iter().map(|reference| (*reference).to_owned()).collect(),
+        extra: "{}".to_owned(),
+    }
+}
+
+/// Runs answers through a metric from its empty state, one after the other.
+///
+/// # Errors
+/// Those of the metric.
+pub fn read_texts<M: TextMetric>(metric: &M, texts: &[TextExample]) -> Result<M::State> {
+    let mut state = M::State::default();
+    for text in texts {
+        metric.update_texts(&mut state, std::slice::from_ref(text))?;
+    }
+    Ok(state)
+}
+
 /// Checks that merging parts gives what one pass gives, in whatever order and
 /// grouping, that the empty state changes nothing, and that a snapshot loses nothing.
 ///
@@ -157,8 +179,28 @@ pub fn observe<M: Metric>(metric: &M, batches: &[Batch]) -> Result<M::State> {
 /// # Panics
 /// When a law does not hold; says which.
 pub fn check_metric_laws<M: Metric>(metric: &M, batches: [&[Batch]; 3]) -> Result<()> {
-    let parts: Vec<Vec<u8>> =
-        batches.iter().map(|part| state::encode(&observe(metric, part)?)).collect::<Result<_>>()?;
+    let parts = [observe(metric, batches[0])?, observe(metric, batches[1])?, observe(metric, batches[2])?];
+    let mut whole = M::State::default();
+    for batch in batches.into_iter().flatten() {
+        metric.update(&mut whole, batch)?;
+    }
+    check_laws(metric, parts, whole)
+}
+
+/// [`check_metric_laws`] for a metric that reads texts.
+///
+/// # Errors
+/// Those of the metric.
+///
+/// # Panics
+/// When a law does not hold; says which.
+pub fn check_text_metric_laws<M: TextMetric>(metric: &M, texts: [&[TextExample]; 3]) -> Result<()> {
+    let parts = [read_texts(metric, texts[0])?, read_texts(metric, texts[1])?, read_texts(metric, texts[2])?];
+    check_laws(metric, parts, read_texts(metric, &texts.concat())?)
+}
+
+fn check_laws<M: Metric>(metric: &M, parts: [M::State; 3], whole: M::State) -> Result<()> {
+    let parts: Vec<Vec<u8>> = parts.iter().map(state::encode).collect::<Result<_>>()?;
     let fold = |parts: &[&[u8]]| -> Result<Vec<u8>> {
         let mut all = M::State::default();
         for part in parts {
@@ -173,11 +215,6 @@ pub fn check_metric_laws<M: Metric>(metric: &M, batches: [&[Batch]; 3]) -> Resul
     same(metric, &fold(&[a, &empty])?, a, "merging the empty state changes nothing")?;
     same(metric, &fold(&[a, b])?, &fold(&[b, a])?, "merge is commutative")?;
     same(metric, &fold(&[&fold(&[a, b])?, c])?, &fold(&[a, &fold(&[b, c])?])?, "merge is associative")?;
-
-    let mut whole = M::State::default();
-    for batch in batches.into_iter().flatten() {
-        metric.update(&mut whole, batch)?;
-    }
     same(metric, &fold(&[a, b, c])?, &state::encode(&whole)?, "parts merge to what one pass gives")
 }
 

@@ -86,8 +86,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             .help("give a smaller number"));
     }
     let last = data.len().min(show.skip.saturating_add(show.rows));
-    let rows: Vec<Shown> =
-        (show.skip..last).map(|row| Shown::new(&data.get(row), &prepared.labels, &assembly.tokenizer)).collect();
+    let shown = |row| Shown::new(&data.get(row), data.packed_keys(row), &prepared.labels, &assembly.tokenizer);
+    let rows: Vec<Shown> = (show.skip..last).map(shown).collect();
     if show.common.json {
         stdout::json(&rows);
         return Ok(ExitCode::SUCCESS);
@@ -138,7 +138,13 @@ fn page(rows: &[Shown], colour: bool) -> String {
             (None, learnt) => _ = write!(out, ", {} learnt", count(learnt as u64)),
         }
         out.push('\n');
-        for sequence in &row.sequences {
+        if !row.rows.is_empty() {
+            out.insert_str(out.len() - 1, &format!(", {} rows packed", count(row.rows.len() as u64)));
+        }
+        for (number, sequence) in row.sequences.iter().enumerate() {
+            if let Some(key) = row.rows.get(number) {
+                let _ = writeln!(out, "-- {key}  {} tokens", count(sequence.len() as u64));
+            }
             for run in sequence.chunk_by(|one, other| alike(one, other, colour)) {
                 let (open, close) = match run.first().map(|token| (token.learnt, token.special)) {
                     Some((true, true)) => ink.both,
@@ -184,7 +190,23 @@ mod tests {
             token("</s>", true, true),
             token("\n", false, false),
         ];
-        vec![Shown { key: "t.jsonl:1".to_owned(), label: None, sequences: vec![sequence] }]
+        vec![Shown { key: "t.jsonl:1".to_owned(), rows: Vec::new(), label: None, sequences: vec![sequence] }]
+    }
+
+    #[test]
+    fn packed_rows_are_shown_apart_each_with_its_key() {
+        let token = |text: &str| ShownToken { id: 1, text: text.to_owned(), learnt: true, special: false };
+        let packed = Shown {
+            key: "t.jsonl:4@0".to_owned(),
+            rows: vec!["t.jsonl:4".to_owned(), "t.jsonl:1".to_owned()],
+            label: None,
+            sequences: vec![vec![token("a"), token("b")], vec![token("c")]],
+        };
+        assert_eq!(
+            page(&[packed], false),
+            "⟦learnt⟧, and what is only read\n\nt.jsonl:4@0  3 tokens, 3 learnt, 2 rows packed\n-- t.jsonl:4  2 tokens\n\
+             ⟦ab⟧\n-- t.jsonl:1  1 tokens\n⟦c⟧\n"
+        );
     }
 
     #[test]

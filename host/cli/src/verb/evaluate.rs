@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use retune_data::{Format, Source};
-use retune_train::evaluate;
+use retune_train::evaluate_asking;
 use retune_train::model::{Base, task_of_checkpoint};
 use serde_json::{Map, Value as Json, json};
 
@@ -60,6 +60,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         manifest::warn_of_changed_plugins(run_dir, &assembly.roles.facts(), &console)?;
     }
     let labels = labels_of(&recipe, &model)?;
+    let asking = assembly.asking(&recipe, &model)?;
     let (model, _) = assembly.load(&recipe, &Base::Directory(model), labels.clone())?;
     let train = &assembly.data.train;
     let source = match args.format {
@@ -69,13 +70,15 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let (rows, account) = assembly.prepare_file(&recipe, &source, &labels, &mut console)?;
     tell_account(&account, &console);
     let mut loss = assembly.roles.loss(&assembly.device)?;
-    let mut metrics = assembly.roles.metrics(&assembly.device)?;
+    let mut metrics = assembly.metrics()?;
     let mut watch = |event: &retune_train::TrainEvent| {
         console.event(event);
         std::ops::ControlFlow::Continue(())
     };
     let batch = settings::size(recipe.evaluation.batch_size);
-    let found = evaluate(&model, &rows, &mut *loss, &mut metrics, batch, &settings::extra_columns(&recipe), &mut watch);
+    let columns = settings::extra_columns(&recipe);
+    let asking = asking.as_ref();
+    let found = evaluate_asking(&model, &rows, &mut *loss, &mut metrics, batch, &columns, asking, &mut watch);
     console.clear();
     let found = found.map_err(|e| locate::training(&recipe, e))?;
     if args.common.json {

@@ -10,6 +10,7 @@ mod predict;
 mod prepare;
 mod recipe;
 mod report;
+mod resume_check;
 mod run;
 mod self_check;
 mod set;
@@ -64,6 +65,8 @@ enum Verb {
     Cache(cache::Args),
     /// Show what this machine can do, and what is missing for more
     Doctor(doctor::Args),
+    /// Kill and resume short runs of a recipe, and compare their bytes with one that was left alone
+    ResumeCheck(resume_check::Args),
     /// Check arithmetic, parity, a training step and memory on a device
     #[command(hide = true)]
     SelfCheck(self_check::Args),
@@ -78,6 +81,7 @@ impl Cli {
             Verb::Data(args) => args.verbosity(),
             Verb::Evaluate(args) => args.common.verbosity(),
             Verb::Predict(args) => args.common.verbosity(),
+            Verb::ResumeCheck(args) => args.common.verbosity(),
             Verb::Report(_)
             | Verb::Plugin(_)
             | Verb::Recipe(_)
@@ -101,6 +105,7 @@ impl Cli {
             Verb::Recipe(args) => recipe::run(args),
             Verb::Cache(args) => cache::run(&args),
             Verb::Doctor(args) => doctor::run(&args),
+            Verb::ResumeCheck(args) => resume_check::run(&args),
             Verb::SelfCheck(args) => self_check::run(&args),
         }
     }
@@ -137,6 +142,8 @@ mod tests {
             include_str!("../../../../README.md"),
             include_str!("../../../../sdk/rust/README.md"),
             include_str!("../../../../wit/README.md"),
+            include_str!("../../../../plugins/answer-length/README.md"),
+            include_str!("../../../../plugins/chrf/README.md"),
             include_str!("../../../../plugins/classification-report/README.md"),
             include_str!("../../../../plugins/dedup/README.md"),
             include_str!("../../../../plugins/focal/README.md"),

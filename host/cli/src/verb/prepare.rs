@@ -73,6 +73,9 @@ fn page(report: &DataReport) -> String {
             s.longest,
             count(s.truncated)
         ));
+        if let Some(fill) = s.fill {
+            out.push_str(&format!("  packed: the examples are sequences, {:.1} % full\n", 100.0 * fill));
+        }
         let most = s.lengths.iter().map(|b| b.count).max().unwrap_or(1).max(1);
         for bin in &s.lengths {
             let bar = "█".repeat(usize::try_from(bin.count * 40 / most).unwrap_or(0));

@@ -1,5 +1,6 @@
 //! `--set KEY=VALUE`, which every verb takes that reads a recipe.
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use retune_recipe::Recipe;
@@ -18,5 +19,10 @@ impl Set {
     /// The recipe at `path`, with these keys set.
     pub fn load(&self, path: &Path) -> Result<Recipe> {
         Recipe::load_with(path, &self.keys)
+    }
+
+    /// As they are given to another call.
+    pub fn arguments(&self) -> impl Iterator<Item = OsString> + '_ {
+        self.keys.iter().flat_map(|key| ["--set".into(), key.into()])
     }
 }

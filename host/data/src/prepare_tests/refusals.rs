@@ -69,6 +69,7 @@ fn what_a_recipe_can_get_wrong_is_said_before_anything_is_trained() {
     check("limit", &|s| s.limit_per_label = Some(0));
     check("batch", &|s| s.batch = 0);
     check("blocks", &|s| s.layout = Layout::Blocks);
+    check("packed", &|s| s.layout = Layout::Packed);
     insta::assert_snapshot!(said_so, @r#"
     missing train: tarin.csv does not exist; did you mean `train.csv`?
         paths in a recipe are relative to the recipe's own directory
@@ -105,5 +106,6 @@ fn what_a_recipe_can_get_wrong_is_said_before_anything_is_trained() {
     limit: `data.limit_per_label` is 0; expected at least 1
     batch: `data.batch` is 0; expected 1 to 4096
     blocks: `data.layout` is blocks; expected rows, for a sequence classification
+    packed: `data.layout` is packed; expected rows, for a sequence classification
     "#);
 }

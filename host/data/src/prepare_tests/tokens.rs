@@ -127,7 +127,7 @@ fn tokens_of_a_text_are_hidden_anew_in_every_epoch_and_alike_at_every_evaluation
     for layout in [Layout::Rows, Layout::Blocks] {
         spec.layout = layout;
         let data = prepare(&spec, &[], &masks(), &mut |_| {}).unwrap();
-        let whole = Dataset::new(data.train.rows().clone(), TaskKind::MaskedLm, layout, 12).0;
+        let whole = Dataset::new(data.train.rows().clone(), &spec, SplitName::Train).0;
         let mut hidden = 0;
         for row in 0..data.train.len() {
             let [once, again, other, fixed] = [0, 0, 1]

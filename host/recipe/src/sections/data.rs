@@ -49,7 +49,8 @@ pub struct Data {
     #[default(128)]
     #[schemars(range(min = 2))]
     pub max_length: u64,
-    /// Blocks join documents and cut them into `max_length` tokens.
+    /// Blocks join documents and cut them into `max_length` tokens; packed puts whole training rows into sequences of that
+    /// length, in which they do not see each other.
     #[schemars(extend("x-default" = "rows; blocks for causal-lm with `text`"))]
     pub layout: Layout,
     /// Keeps the first so many training rows of each label, in file order.

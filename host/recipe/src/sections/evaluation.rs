@@ -25,11 +25,45 @@ pub struct Evaluation {
     /// name, `metric-2.value`.
     #[schemars(extend("x-default" = "[\"accuracy\"]; for causal-lm [\"perplexity\"], for masked-lm both, for token-classification [\"seqeval\"]"))]
     pub metrics: Vec<RoleRef>,
+    /// How rows are answered for metrics that read what the model writes (causal-lm): exact-match, bleu, rouge,
+    /// gsm8k-answer, and plugins that export `text-metric`.
+    #[schemars(extend(
+        "x-default" = "{} where a metric reads texts",
+        "x-write" = "generate = { max_new_tokens = 256, rows = 100 }"
+    ))]
+    pub generate: Option<Generate>,
     /// Which evaluation chooses the model.
     #[schemars(extend("x-default" = "lowest validation loss"))]
     pub best: Option<Best>,
     /// Ends the run when the best no longer improves.
     pub early_stopping: Option<EarlyStopping>,
+}
+
+/// How rows of an evaluation set are answered: a conversation up to its last assistant turn, a prompt up to its completion.
+#[derive(Clone, Debug, PartialEq, SmartDefault, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Generate {
+    /// The most rows that are answered, drawn by the seed; the same at every evaluation.
+    #[default(100)]
+    #[schemars(range(min = 1))]
+    pub rows: u64,
+    /// The most tokens of an answer; an end token of the model or of the chat template ends it sooner.
+    #[default(256)]
+    #[schemars(range(min = 1))]
+    pub max_new_tokens: u64,
+    /// Answers that are written at the same time.
+    #[default(16)]
+    #[schemars(range(min = 1))]
+    pub batch_size: u64,
+    /// Draws tokens from logits divided by this.
+    #[schemars(extend("x-default" = "the most probable token", "exclusiveMinimum" = 0))]
+    pub temperature: Option<f64>,
+    /// Draws among the so many most probable tokens.
+    #[schemars(range(min = 1), extend("x-default" = "all"))]
+    pub top_k: Option<u64>,
+    /// Draws among the most probable tokens that together reach this probability.
+    #[schemars(range(max = 1), extend("x-default" = "all", "exclusiveMinimum" = 0))]
+    pub top_p: Option<f64>,
 }
 
 /// When to evaluate.

@@ -25,7 +25,7 @@ mod training;
 pub use adapter::{Adapter, AdapterMethod, InitLoraWeights};
 pub use chat::{Chat, is_template_file};
 pub use data::{Columns, Data, Mask, Validation};
-pub use evaluation::{Best, EarlyStopping, Evaluation, Every, Mode};
+pub use evaluation::{Best, EarlyStopping, Evaluation, Every, Generate, Mode};
 pub use export::Export;
 pub use globs::{Globs, files};
 pub use kinds::{File, Folder, Glob};

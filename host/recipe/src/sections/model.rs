@@ -61,4 +61,12 @@ impl Model {
             (base, _) => BaseRef::Directory(base.as_deref().unwrap_or(Path::new(""))),
         }
     }
+
+    /// The folder with the files beside the weights it starts from.
+    pub fn folder(&self) -> &Path {
+        match self.start() {
+            BaseRef::Directory(path) => path,
+            BaseRef::Config(path) => path.parent().unwrap_or(path),
+        }
+    }
 }

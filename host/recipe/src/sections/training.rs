@@ -14,7 +14,7 @@ pub struct Training {
     /// Stops after so many optimiser steps, and plans the schedule for them; `epochs` may end the run before.
     #[schemars(range(min = 1))]
     pub max_steps: Option<u64>,
-    /// Rows per micro-batch.
+    /// Rows per micro-batch; sequences where rows are packed.
     #[default(16)]
     #[schemars(range(min = 1))]
     pub batch_size: u64,
@@ -24,6 +24,9 @@ pub struct Training {
     pub gradient_accumulation_steps: u64,
     /// Whether the rows of a step are drawn from rows of about the same length, for less padding.
     pub group_by_length: bool,
+    /// Whether each block is computed again in the backward pass in place of keeping what is inside it: less memory, more time,
+    /// the same results.
+    pub gradient_checkpointing: bool,
     /// The optimiser.
     pub optimizer: Optimizer,
     /// How the learning rate moves.

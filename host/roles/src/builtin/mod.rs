@@ -9,6 +9,7 @@ mod length_filter;
 mod perplexity;
 mod seqeval;
 pub mod table;
+mod texts;
 mod thaw;
 
 pub use accuracy::Accuracy;
@@ -17,6 +18,7 @@ pub use length_filter::{LengthFilter, LengthFilterConfig};
 pub use perplexity::Perplexity;
 pub use seqeval::Seqeval;
 pub use table::{BUILTINS, Builtin, find, loss, metric, names, policy, preprocessor};
+pub use texts::{BleuConfig, ExactMatchConfig, RougeConfig};
 pub use thaw::{Thaw, ThawConfig};
 
 use crate::{Batch, Failure, RoleKind};
@@ -74,7 +76,7 @@ mod tests {
         assert_eq!(refusal.kind, ErrorKind::Config);
         assert_eq!(
             refusal.message,
-            "there is no built-in metric `acuracy`; there is `accuracy`, `perplexity`, `seqeval`"
+            "there is no built-in metric `acuracy`; there is `accuracy`, `perplexity`, `seqeval`, `exact-match`, `bleu`, `rouge`, `gsm8k-answer`"
         );
     }
 
@@ -100,6 +102,16 @@ mod tests {
         assert_eq!(
             refused("seqeval", TaskKind::MaskedLm),
             "metric `seqeval` is defined for tags of words; masked-lm has `perplexity` and `accuracy`"
+        );
+    }
+
+    #[test]
+    fn a_metric_of_texts_is_refused_where_nothing_is_written() {
+        let refusal = metric("bleu", &Value::Null, TaskKind::SequenceClassification).err().unwrap();
+        assert_eq!(
+            refusal.message,
+            "metric `bleu` reads what the model writes, and a model for sequence-classification writes nothing; \
+             causal-lm does"
         );
     }
 }

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::texts::{Bleu, ExactMatch, Gsm8kAnswer, Rouge, Score, Scored};
 use super::{Accuracy, CrossEntropy, LengthFilter, Perplexity, Seqeval, Thaw};
 use crate::{ErrorKind, Loss, Metric, Policy, Preprocessor, Refusal, RoleKind, TaskKind};
 
@@ -24,6 +25,8 @@ pub struct Builtin {
 enum Maker {
     Loss(fn(&Value, TaskKind) -> Made<dyn Loss>),
     Metric(fn(&Value, TaskKind) -> Made<dyn Metric>),
+    /// A metric that reads what the model writes, of whatever task that writes.
+    TextMetric(fn(&Value) -> Made<dyn Metric>),
     Policy(fn(&Value) -> Made<dyn Policy>),
     Preprocessor(fn(&Value) -> Made<dyn Preprocessor>),
 }
@@ -91,17 +94,64 @@ pub const BUILTINS: &[Builtin] = &[
             Ok(Box::new(Seqeval::new()))
         }),
     },
+    Builtin {
+        name: "exact-match",
+        about: "The share of answers that are the reference, to the letter or without case, punctuation, numbers.",
+        schema: schema::<super::ExactMatchConfig>,
+        maker: Maker::TextMetric(|config| scored(ExactMatch::new(parse(config)?))),
+    },
+    Builtin {
+        name: "bleu",
+        about: "BLEU of all answers together, as sacrebleu computes it.",
+        schema: schema::<super::BleuConfig>,
+        maker: Maker::TextMetric(|config| scored(Bleu::new(parse(config)?)?)),
+    },
+    Builtin {
+        name: "rouge",
+        about: "The mean F-measures of ROUGE-1, ROUGE-2, ROUGE-L and ROUGE-Lsum, as rouge-score computes them.",
+        schema: schema::<super::RougeConfig>,
+        maker: Maker::TextMetric(|config| scored(Rouge::new(parse(config)?))),
+    },
+    Builtin {
+        name: "gsm8k-answer",
+        about: "The share of answers with the right number after `#### `, and of those whose last number is right.",
+        schema: schema::<NoConfig>,
+        maker: Maker::TextMetric(|config| {
+            parse::<NoConfig>(config)?;
+            scored(Gsm8kAnswer)
+        }),
+    },
 ];
+
+/// A metric of texts that computes `score`.
+fn scored(score: impl Score + 'static) -> Made<dyn Metric> {
+    Ok(Box::new(Scored::new(score)))
+}
+
+/// Refuses a metric of texts for a model that writes none.
+fn writes(name: &str, task: TaskKind) -> Result<(), Refusal> {
+    if task == TaskKind::CausalLm {
+        return Ok(());
+    }
+    let message =
+        format!("metric `{name}` reads what the model writes, and a model for {task} writes nothing; causal-lm does");
+    Err(Refusal::new(ErrorKind::Config, message))
+}
 
 impl Builtin {
     /// The role it plays.
     pub fn role(&self) -> RoleKind {
         match self.maker {
             Maker::Loss(_) => RoleKind::Loss,
-            Maker::Metric(_) => RoleKind::Metric,
+            Maker::Metric(_) | Maker::TextMetric(_) => RoleKind::Metric,
             Maker::Policy(_) => RoleKind::Policy,
             Maker::Preprocessor(_) => RoleKind::Preprocessor,
         }
+    }
+
+    /// Whether it is a metric that reads what the model writes.
+    pub fn reads_texts(&self) -> bool {
+        matches!(self.maker, Maker::TextMetric(_))
     }
 
     /// Whether it can be made with these settings for `task`.
@@ -112,6 +162,7 @@ impl Builtin {
         match self.maker {
             Maker::Loss(make) => make(config, task).map(drop),
             Maker::Metric(make) => make(config, task).map(drop),
+            Maker::TextMetric(make) => writes(self.name, task).and_then(|()| make(config).map(drop)),
             Maker::Policy(make) => make(config).map(drop),
             Maker::Preprocessor(make) => make(config).map(drop),
         }
@@ -155,10 +206,20 @@ maker!(
     /// The built-in loss called `name` for `task`.
     loss, Loss, Loss, task: TaskKind
 );
-maker!(
-    /// The built-in metric called `name` for `task`.
-    metric, Metric, Metric, task: TaskKind
-);
+
+/// The built-in metric called `name` for `task`.
+///
+/// # Errors
+/// When there is none of that name, or its settings or the task do not fit it.
+pub fn metric(name: &str, config: &Value, task: TaskKind) -> Result<Box<dyn Metric>, Refusal> {
+    match find(RoleKind::Metric, name)?.maker {
+        Maker::Metric(make) => make(config, task),
+        Maker::TextMetric(make) => writes(name, task).and_then(|()| make(config)),
+        _ => Err(Refusal::new(ErrorKind::Internal, format!("`{name}` plays another role"))),
+    }
+    .map_err(|refusal| named(name, refusal))
+}
+
 maker!(
     /// The built-in policy called `name`.
     policy, Policy, Policy

@@ -61,6 +61,16 @@ pub fn data(report: &DataReport) -> String {
         );
     }
     out.push_str("</tbody></table>");
+    for (s, fill) in report.splits.iter().filter_map(|s| Some((s, s.fill?))) {
+        let _ = write!(
+            out,
+            "<p>The {} rows of {} are packed into {} sequences, which are {:.1} % full.</p>",
+            count(s.rows),
+            s.split,
+            count(s.examples),
+            100.0 * fill
+        );
+    }
     for w in &report.warnings {
         let _ = write!(out, "<p class=\"note\">{}</p>", escape(w));
     }

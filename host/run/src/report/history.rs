@@ -5,7 +5,7 @@
 //! resumed, what the killed part did beyond the checkpoint is dropped.
 
 use retune_data::DataReport;
-use retune_train::Confusion;
+use retune_train::{Answer, Confusion};
 use serde_json::Value;
 
 /// What a run did.
@@ -69,6 +69,8 @@ pub struct Evaluation {
     pub values: Vec<(String, f64)>,
     /// Whether it was the best so far.
     pub best: bool,
+    /// A few of the model's answers.
+    pub answers: Vec<Answer>,
 }
 
 /// Which layers are trainable from a step on.
@@ -110,6 +112,8 @@ pub struct Measured {
     pub confusion: Option<Confusion>,
     /// Rows looked at.
     pub rows: u64,
+    /// A few of the model's answers.
+    pub answers: Vec<Answer>,
 }
 
 /// How training ended.
@@ -190,7 +194,13 @@ impl History {
                 step: whole("step"),
                 values: values(event),
                 best: event["best"].as_bool().unwrap_or(false),
+                answers: Vec::new(),
             }),
+            "answers" => {
+                if let Some(evaluation) = self.evaluations.last_mut().filter(|e| e.step == whole("step")) {
+                    evaluation.answers = answers(event);
+                }
+            }
             "policy_change" => self.changes.push(PolicyChange {
                 step: whole("step"),
                 policy: text("policy"),
@@ -222,6 +232,7 @@ impl History {
                 values: values(event),
                 confusion: serde_json::from_value(event["confusion"].clone()).ok().flatten(),
                 rows: whole("rows"),
+                answers: answers(event),
             }),
             "failed" => self.failed = Some(text("message")),
             "interrupted" => self.interrupted = true,
@@ -257,6 +268,11 @@ impl History {
 fn values(event: &Value) -> Vec<(String, f64)> {
     let pairs = event["values"].as_array().map(Vec::as_slice).unwrap_or_default();
     pairs.iter().filter_map(|pair| Some((pair[0].as_str()?.to_owned(), pair[1].as_f64().unwrap_or(f64::NAN)))).collect()
+}
+
+fn answers(event: &Value) -> Vec<Answer> {
+    let answers = event["answers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    answers.iter().filter_map(|answer| serde_json::from_value(answer.clone()).ok()).collect()
 }
 
 fn layers(event: &Value) -> Vec<(String, bool, f64)> {

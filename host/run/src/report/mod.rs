@@ -5,6 +5,7 @@
 //! script; light and dark by the reader's setting.
 
 pub mod account;
+mod answers;
 pub mod confusion;
 pub mod history;
 pub mod page;

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::confusion::{heat, worst};
 use super::history::{History, Measured};
 use super::svg::{Series, escape, lines, short};
-use super::{account, strip};
+use super::{account, answers, strip};
 use crate::manifest::Manifest;
 use crate::words::{bytes, count, date, duration, plain};
 
@@ -28,6 +28,10 @@ pub fn page(manifest: &Manifest, history: &History, recipe: &str) -> String {
     let confused = confused(manifest, history);
     if !confused.is_empty() {
         section(&mut body, "Confusion matrix", &confused);
+    }
+    let answers = answers::table(history);
+    if !answers.is_empty() {
+        section(&mut body, "Answers", &answers);
     }
     if let Some(report) = &history.data {
         section(&mut body, "Data", &account::data(report));

@@ -155,6 +155,33 @@ fn the_page_shows_what_a_run_did() {
 }
 
 #[test]
+fn answers_before_and_after_stand_beside_what_was_expected() {
+    let answers = |said: &str| json!([{"key": "dev.jsonl:3", "prompt": "<|user|>\n2 + 2?", "prediction": said, "reference": "<4>\nyes"}]);
+    let measured = |when: &str, said: &str| json!({"event": "measured", "when": when, "split": "validation", "rows": 9, "values": [["loss", 0.5]], "answers": answers(said), "seconds": 0.1});
+    let during = [
+        json!({"event": "evaluation", "step": 20, "epoch": 1.0, "values": [["loss", 0.5]], "best": true, "rows": 20, "seconds": 0.1}),
+        json!({"event": "answers", "step": 20, "answers": answers("seven & a half")}),
+    ];
+    let start = json!({"event": "run_start", "total_steps": 40, "resumed_from": null});
+    let log = |events: &[&serde_json::Value]| events.iter().map(|e| format!("{e}\n")).collect::<String>();
+    let trained = html(&log(&[&start, &during[0], &during[1]]));
+    assert_well_formed(&trained);
+    assert!(
+        trained.contains("<th>after step 20</th>") && trained.contains("<td class=\"text\">seven &amp; a half</td>"),
+        "{trained}"
+    );
+    let (before, after) = (measured("before", "five"), measured("after", "<4>"));
+    let whole = html(&log(&[&before, &start, &during[0], &during[1], &after]));
+    assert_well_formed(&whole);
+    assert!(whole.contains("<th>before training</th><th>after training</th>"), "{whole}");
+    assert!(whole.contains("<td class=\"text\">five</td><td class=\"text\">&lt;4&gt;</td>"), "{whole}");
+    assert!(whole.contains("<summary>&lt;4&gt;…</summary>") && !whole.contains("<4>"), "{whole}");
+    let resumed = json!({"event": "run_start", "total_steps": 40, "resumed_from": 10});
+    let again = html(&log(&[&start, &during[0], &during[1], &resumed]));
+    assert!(!again.contains("<h2>Answers</h2>"), "what the killed part did beyond the checkpoint is dropped");
+}
+
+#[test]
 fn nothing_from_a_data_set_becomes_markup() {
     let html = html(&log());
     for raw in ["<b>no</b>", "<odd>", "<joins>", "<run>", "<recipe>"] {

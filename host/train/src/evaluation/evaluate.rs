@@ -5,6 +5,7 @@
 //! has little padding, and a batch that is too large for the memory is the first one.
 //! What is kept is two sums of the loss, the metrics' own states and, for classification,
 //! a count of each pair of classes that occurs. The result does not depend on the batch size.
+//! After that the model answers some of the rows, where a metric reads what it writes.
 //!
 //! Price: 8 bytes per row for the order.
 
@@ -15,9 +16,10 @@ use retune_roles::{Example, Loss, Metric, Progress, RoleKind, Rows, Target, Task
 use crate::{
     collate::Collation,
     error::TrainError,
+    evaluation::answers::{self, Asking},
     evaluation::confusion::Confusion,
     evaluation::names::ValueNames,
-    event::{Observer, TrainEvent},
+    event::{Answer, Observer, TrainEvent},
     model::Model,
     optimizer::gradients::read_scalars,
     training::step::check,
@@ -35,6 +37,8 @@ pub struct Evaluation {
     pub confusion: Option<Confusion>,
     /// Rows looked at.
     pub rows: usize,
+    /// A few answers, where rows were asked.
+    pub answers: Vec<Answer>,
 }
 
 impl Evaluation {
@@ -66,7 +70,25 @@ pub fn evaluate(
     columns: &[String],
     observer: &mut dyn Observer,
 ) -> Result<Evaluation, TrainError> {
-    evaluate_at(model, rows, loss, metrics, batch_size, columns, &Progress::default(), observer)
+    evaluate_at(model, rows, loss, metrics, batch_size, columns, None, &Progress::default(), observer)
+}
+
+/// As [`evaluate`], and has the model answer rows where a metric reads texts.
+///
+/// # Errors
+/// As for [`evaluate`]; also when a row that is asked has no prompt, or the model cannot answer.
+#[allow(clippy::too_many_arguments, reason = "what an evaluation is made of; there is no natural bundle")]
+pub fn evaluate_asking(
+    model: &Model,
+    rows: &dyn Rows,
+    loss: &mut dyn Loss,
+    metrics: &mut [Box<dyn Metric>],
+    batch_size: usize,
+    columns: &[String],
+    asking: Option<&Asking>,
+    observer: &mut dyn Observer,
+) -> Result<Evaluation, TrainError> {
+    evaluate_at(model, rows, loss, metrics, batch_size, columns, asking, &Progress::default(), observer)
 }
 
 /// [`evaluate`] in the course of a run.
@@ -78,12 +100,14 @@ pub(crate) fn evaluate_at(
     metrics: &mut [Box<dyn Metric>],
     batch_size: usize,
     columns: &[String],
+    asking: Option<&Asking>,
     at: &Progress,
     observer: &mut dyn Observer,
 ) -> Result<Evaluation, TrainError> {
     if rows.is_empty() {
         return Err(TrainError::Data { problem: "there are no rows to evaluate on".into(), help: None });
     }
+    answers::refuse_unfed(metrics, asking)?;
     let mut collation = Collation::new(model.task(), columns);
     collation.want(RoleKind::Loss, loss.name(), loss.wants())?;
     for metric in metrics.iter_mut() {
@@ -113,7 +137,7 @@ pub(crate) fn evaluate_at(
             read_scalars(&[output.numerator, output.denominator]).map_err(TrainError::tensor("reading the loss"))?;
         numerator += sums[0];
         denominator += sums[1];
-        for metric in metrics.iter_mut() {
+        for metric in metrics.iter_mut().filter(|metric| metric.reads().tensors) {
             metric.update(&batch).map_err(|failure| failure.at(place()))?;
         }
         if let Some(confusion) = &mut confusion {
@@ -126,7 +150,12 @@ pub(crate) fn evaluate_at(
             return Err(TrainError::Stopped { step: at.step });
         }
     }
-    Ok(Evaluation { loss: numerator / denominator, values: values(metrics)?, confusion, rows: done })
+    let read = metrics.iter().any(|metric| metric.reads().texts);
+    let answers = match asking.filter(|_| read) {
+        Some(asking) => answers::ask(model, rows, metrics, asking, columns, at.step, observer)?,
+        None => Vec::new(),
+    };
+    Ok(Evaluation { loss: numerator / denominator, values: values(metrics)?, confusion, rows: done, answers })
 }
 
 /// Row numbers, long rows before short ones; rows of one length keep their order.

@@ -1,8 +1,8 @@
 //! Which units drop out: a function of the row, the place and the position.
 //!
-//! Each row of a batch brings a seed. A mask value depends on that seed, on the
-//! site (which dropout of the model) and on the position inside the row, and on
-//! nothing else: neither on padding, nor on which rows share the batch, nor on
+//! Each document of a batch brings a seed: a row, or each of the rows that are packed into one. A mask value depends on
+//! that seed, on the site (which dropout of the model) and on the position inside the document, and on
+//! nothing else: neither on padding, nor on which rows share the batch or the sequence, nor on
 //! the number of threads. So splitting a batch into micro-batches, or resuming a
 //! run, drops the very same units.
 //!
@@ -10,58 +10,61 @@
 //! multiplies by them, about a quarter of a nanosecond a value, and again in the backward pass. Other
 //! devices make the same factors from the streams of the lines, eight bytes a line; see `nn/kernels/factors.rs`.
 
+use std::sync::Arc;
+
 use burn::tensor::Tensor;
 
 use super::Layout;
 use super::mask::{Rate, Site};
 use super::nn::{Dropped, DroppedLines, drop_lines};
 
-/// One seed a row of the batch.
+/// One seed a document of the batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DropoutSeeds(Vec<u64>);
+pub struct DropoutSeeds(Arc<[u64]>);
 
 impl DropoutSeeds {
-    /// One seed a row, in the order of the rows.
-    pub fn new(rows: Vec<u64>) -> Self {
-        Self(rows)
+    /// One seed a document, in their order: a row has one, unless rows are packed.
+    pub fn new(documents: Vec<u64>) -> Self {
+        Self(documents.into())
     }
 
-    /// Number of rows.
+    /// Number of documents.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// True without rows.
+    /// True without documents.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
 impl From<Vec<u64>> for DropoutSeeds {
-    fn from(rows: Vec<u64>) -> Self {
-        Self(rows)
+    fn from(documents: Vec<u64>) -> Self {
+        Self::new(documents)
     }
 }
 
-/// The dropout of one forward pass, or none.
-pub(super) struct Dropout<'a> {
-    seeds: Option<&'a DropoutSeeds>,
-    layout: &'a Layout,
+/// The dropout of one forward pass, or none. A clone is two handles.
+#[derive(Clone)]
+pub(super) struct Dropout {
+    seeds: Option<DropoutSeeds>,
+    layout: Arc<Layout>,
 }
 
-impl<'a> Dropout<'a> {
-    pub(super) fn new(seeds: Option<&'a DropoutSeeds>, layout: &'a Layout) -> Self {
-        Self { seeds, layout }
+impl Dropout {
+    pub(super) fn new(seeds: Option<&DropoutSeeds>, layout: Arc<Layout>) -> Self {
+        Self { seeds: seeds.cloned(), layout }
     }
 
-    /// What drops out of `lines` lines: one for each row, its position 0, or one for each token.
+    /// What drops out of `lines` lines: one for each document, its position 0, or one for each token.
     pub(super) fn of_lines(&self, lines: usize, probability: f64, site: Site) -> Option<DroppedLines> {
-        let (rate, seeds) = (Rate::new(probability)?, &self.seeds?.0);
+        let (rate, seeds) = (Rate::new(probability)?, &self.seeds.as_ref()?.0);
         let places = if lines == seeds.len() {
             seeds.iter().map(|seed| (*seed, 0)).collect()
         } else {
-            let documents = self.layout.spans().zip(self.layout.rows());
-            documents.flat_map(|(span, row)| (0..span.len() as u64).map(|place| (seeds[*row], place))).collect()
+            let documents = self.layout.spans().zip(seeds.iter());
+            documents.flat_map(|(span, seed)| (0..span.len() as u64).map(|place| (*seed, place))).collect()
         };
         Some(DroppedLines { rate, site, places })
     }
@@ -71,7 +74,7 @@ impl<'a> Dropout<'a> {
         self.of_lines(self.layout.tokens(), probability, site)
     }
 
-    /// `x`: `[rows, width]` or `[tokens, width]`.
+    /// `x`: `[documents, width]` or `[tokens, width]`.
     pub(super) fn lines(&self, x: Tensor<2>, probability: f64, site: Site) -> Tensor<2> {
         match self.of_lines(x.dims()[0], probability, site) {
             Some(dropped) => drop_lines(x, dropped),
@@ -81,8 +84,8 @@ impl<'a> Dropout<'a> {
 
     /// What attention needs to drop probabilities out itself: a seed for each document.
     pub(super) fn attention(&self, probability: f64, site: Site) -> Option<Dropped> {
-        let (rate, seeds) = (Rate::new(probability)?, &self.seeds?.0);
-        Some(Dropped { rate, seeds: self.layout.rows().iter().map(|row| seeds[*row]).collect(), site })
+        let (rate, seeds) = (Rate::new(probability)?, &self.seeds.as_ref()?.0);
+        Some(Dropped { rate, seeds: Arc::clone(seeds), site })
     }
 }
 
@@ -97,8 +100,8 @@ mod tests {
         let device = Device::flex();
         let seeds = DropoutSeeds::new(seeds.to_vec());
         let ones = Tensor::<2>::ones([seeds.len() * length, 8], &device);
-        let layout = Layout::new(vec![length; seeds.len()]);
-        Dropout::new(Some(&seeds), &layout).lines(ones, probability, site).into_data().try_into_vec().unwrap()
+        let layout = Arc::new(Layout::new(vec![length; seeds.len()]));
+        Dropout::new(Some(&seeds), layout).lines(ones, probability, site).into_data().try_into_vec().unwrap()
     }
 
     #[test]

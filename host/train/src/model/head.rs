@@ -200,10 +200,7 @@ fn pool(pooling: Pooling, x: Tensor<2>, input: &Input) -> Tensor<2> {
     let starts = layout.spans().map(|span| span.start);
     let places: Vec<i64> = match pooling {
         Pooling::FirstToken => starts.map(|start| start as i64).collect(),
-        Pooling::LastToken => {
-            let last = layout.rows().iter().map(|row| input.last_tokens()[*row]);
-            starts.zip(last).map(|(start, last)| (start + last) as i64).collect()
-        }
+        Pooling::LastToken => starts.zip(input.last_tokens()).map(|(start, last)| (start + last) as i64).collect(),
         Pooling::Mean => return means(layout, x),
     };
     lookup(x, indices(places, input.device()))

@@ -1,7 +1,8 @@
 //! Rows to tensors: one micro-batch.
 //!
 //! Token ids and segments are flat lists of real tokens; the [`Layout`] says which row each
-//! belongs to, and a row's results do not depend on its neighbours. `labels` and `weights` are tensors as the roles
+//! belongs to, and a row's results do not depend on its neighbours. The sequences of a language model's row are documents that
+//! were packed into one. `labels` and `weights` are tensors as the roles
 //! read them, and made when they are first asked for: those of tokens are padded on the right to the longest row;
 //! padding carries no label and no weight.
 
@@ -31,6 +32,7 @@ pub struct Input {
     targets: Option<Targets>,
     labels: OnceLock<AnyTensor>,
     weights: OnceLock<AnyTensor>,
+    /// Of each document.
     last_tokens: Vec<usize>,
 }
 
@@ -68,11 +70,15 @@ impl Input {
             if std::mem::discriminant(&example.target) != std::mem::discriminant(&first.target) {
                 return Err(refuse(example, format!("its target is of another kind than that of {}", first.key)));
             }
+            if example.sequences.len() > 1 && task != TaskKind::CausalLm {
+                let count = example.sequences.len();
+                return Err(refuse(example, format!("it has {count} sequences, expected one for {task}")));
+            }
         }
-        let sequences = examples.iter().map(|e| only_sequence(e)).collect::<Result<Vec<&Sequence>, _>>()?;
-        let lengths: Vec<usize> = sequences.iter().map(|s| s.len()).collect();
+        let sequences: Vec<&Sequence> = examples.iter().flat_map(|e| &e.sequences).collect();
+        let lengths: Vec<usize> = examples.iter().map(|e| e.tokens()).collect();
         let seq_len = lengths.iter().copied().max().unwrap_or(0);
-        let layout = Layout::new(lengths.iter().copied());
+        let layout = Layout::packed(examples.iter().map(|e| e.sequences.iter().map(Sequence::len).collect()));
         let ids = sequences.iter().flat_map(|s| s.ids.iter().map(|id| i64::from(*id))).collect();
         let segmented = config.shape.embeddings.segments.is_some()
             && sequences.iter().any(|s| s.segments.iter().any(|segment| *segment != 0));
@@ -246,7 +252,7 @@ impl Input {
         &self.layout
     }
 
-    /// For each row, where a causal classifier reads it.
+    /// For each document, where in it a causal classifier reads it.
     pub(super) fn last_tokens(&self) -> &[usize] {
         &self.last_tokens
     }
@@ -272,7 +278,14 @@ fn refuse(example: &Example, reason: impl Into<String>) -> ModelError {
 }
 
 fn check(example: &Example, config: &ModelConfig) -> Result<(), ModelError> {
-    let Sequence { ids, segments: types, .. } = only_sequence(example)?;
+    if example.sequences.is_empty() {
+        return Err(refuse(example, "it has no sequence"));
+    }
+    example.sequences.iter().try_for_each(|sequence| check_sequence(example, sequence, config))
+}
+
+fn check_sequence(example: &Example, sequence: &Sequence, config: &ModelConfig) -> Result<(), ModelError> {
+    let Sequence { ids, segments: types, .. } = sequence;
     let length = ids.len();
     if length == 0 {
         return Err(refuse(example, "it has no tokens"));
@@ -300,14 +313,6 @@ fn check(example: &Example, config: &ModelConfig) -> Result<(), ModelError> {
         return Err(refuse(example, format!("token type {segment}, but the model has {segments}")));
     }
     Ok(())
-}
-
-/// The one sequence that a row of today's tasks has.
-fn only_sequence(example: &Example) -> Result<&Sequence, ModelError> {
-    match example.sequences.as_slice() {
-        [sequence] => Ok(sequence),
-        other => Err(refuse(example, format!("it has {} sequences, expected one", other.len()))),
-    }
 }
 
 /// What is in `slot`, or what `make` gives, kept there.

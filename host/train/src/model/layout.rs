@@ -47,7 +47,7 @@ impl Layout {
         Self::packed(lengths.into_iter().map(|length| vec![length]))
     }
 
-    /// Several documents in a sequence, each given by its length; document `i` came from row `i`.
+    /// Several documents in a sequence, each given by its length; sequence `i` is row `i` of the batch.
     pub fn packed(sequences: impl IntoIterator<Item = Vec<usize>>) -> Self {
         let mut layout = Self {
             sequences: vec![0],
@@ -56,9 +56,9 @@ impl Layout {
             positions: Vec::new(),
             segments: Vec::new(),
         };
-        for lengths in sequences {
+        for (row, lengths) in sequences.into_iter().enumerate() {
             for length in lengths.into_iter().filter(|length| *length > 0) {
-                layout.rows.push(layout.rows.len());
+                layout.rows.push(row);
                 layout.positions.extend(0..length as u32);
                 layout.documents.push(layout.positions.len());
             }
@@ -245,7 +245,8 @@ mod tests {
             assert!(bounds, "a sequence begins and ends with a document: {layout:?}");
             for (document, span) in layout.spans().enumerate() {
                 assert_eq!(layout.positions()[span.clone()], (0..span.len() as u32).collect::<Vec<_>>());
-                assert_eq!(layout.rows()[document], document);
+                let sequence = layout.sequences().partition_point(|start| *start <= span.start) - 1;
+                assert_eq!(layout.rows()[document], sequence);
             }
         }
     }

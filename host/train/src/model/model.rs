@@ -84,6 +84,7 @@ pub struct Model {
     pub(super) device: Device,
     pub(super) origin: Option<PathBuf>,
     seed: u64,
+    gradient_checkpointing: bool,
     modules: Vec<Module>,
     adapter: Option<Adapted>,
 }
@@ -190,6 +191,7 @@ impl Model {
             device: device.clone(),
             origin: None,
             seed,
+            gradient_checkpointing: false,
             modules: inventory.modules,
             adapter: adapter.map(|spec| Adapted { spec: spec.clone(), placed: inventory.placed, whole }),
         };
@@ -316,9 +318,17 @@ impl Model {
         &mut self.parameters
     }
 
-    /// A view for one forward pass; see [`Parameters::weights`].
+    /// A view for one forward pass; see [`Parameters::weights`]. With gradient checkpointing, a tracked forward pass keeps
+    /// the states between blocks, and the backward pass runs each block again.
     pub fn weights(&self, tracked: bool) -> Weights {
-        self.parameters.weights(tracked)
+        let weights = self.parameters.weights(tracked);
+        if self.gradient_checkpointing { weights.recomputing() } else { weights }
+    }
+
+    /// Whether views made from now on keep activations inside blocks, or recompute them in the backward pass. Gradients are
+    /// the same.
+    pub fn set_gradient_checkpointing(&mut self, on: bool) {
+        self.gradient_checkpointing = on;
     }
 
     /// The adapter, of a model that was loaded with one.
@@ -380,10 +390,10 @@ impl Model {
         Input::from_examples(examples, self.task.kind(), &self.config, &self.device)
     }
 
-    /// Runs the model. With `dropout`, one seed a row decides which units drop out.
+    /// Runs the model. With `dropout`, one seed a document (a row, unless rows are packed) decides which units drop out.
     ///
     /// # Errors
-    /// When the number of seeds is not the number of rows.
+    /// When the number of seeds is not the number of documents.
     pub fn forward(
         &self,
         weights: &Weights,
@@ -391,12 +401,13 @@ impl Model {
         dropout: Option<&DropoutSeeds>,
     ) -> Result<Forward, ModelError> {
         if let Some(seeds) = dropout
-            && seeds.len() != input.batch_size()
+            && seeds.len() != input.layout().rows().len()
         {
-            let (seeds, rows) = (seeds.len(), input.batch_size());
-            return Err(ModelError::request(format!("dropout needs one seed a row: {seeds} seeds for {rows} rows")));
+            let (seeds, documents) = (seeds.len(), input.layout().rows().len());
+            let problem = format!("dropout needs one seed a document: {seeds} seeds for {documents} documents");
+            return Err(ModelError::request(problem));
         }
-        let dropout = Dropout::new(dropout, input.layout());
+        let dropout = Dropout::new(dropout, input.layout.clone());
         let run = || self.network.forward(weights, input, &dropout);
         // On a thread of the pool, where going parallel wakes nobody who is awake. A GPU is asked from one thread
         // always: each has a stream of its own there, with memory that other streams do not use.

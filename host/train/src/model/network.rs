@@ -6,6 +6,8 @@
 //! Layers: the embeddings at depth 0; both halves of block *i* at depth *i* + 1; the last norm, where there is one, below
 //! the head, which is deepest.
 
+use std::sync::Arc;
+
 use burn::tensor::Tensor;
 use retune_roles::LayerKind;
 
@@ -16,7 +18,9 @@ use super::key_value_cache::KeyValueCache;
 use super::layout::indices;
 use super::mask::Site;
 use super::nn::{Attention, Documents, Embedding, FeedForward, Norm, Rope, Stored, Stream, lookup};
+use super::recompute::recomputed;
 use super::rotary::Rotary;
+use super::segments::Chain;
 use super::shape::{LanguageHeadShape, MaskedHeadShape, NormPlacement, Shape, TokenClassifierShape};
 use super::{Input, Weights};
 
@@ -51,7 +55,7 @@ pub(super) struct Network {
     head_dim: usize,
     /// Different ones; a block knows which is its.
     rotaries: Vec<Rotary>,
-    blocks: Vec<Block>,
+    blocks: Vec<Arc<Block>>,
     last_norm: Option<Norm>,
     head: Head,
 }
@@ -106,7 +110,7 @@ impl Network {
                         rotaries.len() - 1
                     })
                 });
-                Block::describe(shape, &format!("{prefix}{}.{i}", shape.blocks), (i, rotary), inventory)
+                Arc::new(Block::describe(shape, &format!("{prefix}{}.{i}", shape.blocks), (i, rotary), inventory))
             })
             .collect();
 
@@ -147,9 +151,13 @@ impl Network {
         let documents: Documents = layout.spans().collect();
         let ropes: Vec<Rope> =
             self.rotaries.iter().map(|rotary| Rope::new(layout, self.head_dim, rotary, device)).collect();
-        for block in &self.blocks {
-            let rope = block.rotary.map(|index| &ropes[index]);
-            stream = block.forward(weights, stream, &documents, rope, dropout);
+        if weights.recomputes() {
+            stream = self.recomputed_blocks(weights, stream, &documents, &ropes, dropout);
+        } else {
+            for block in &self.blocks {
+                let rope = block.rotary.map(|index| &ropes[index]);
+                stream = block.forward(weights, stream, &documents, rope, dropout);
+            }
         }
         let x = match &self.last_norm {
             Some(norm) => stream.normed(norm, weights).0,
@@ -167,7 +175,7 @@ impl Network {
         caches: &mut [&mut KeyValueCache],
     ) -> Option<Tensor<2>> {
         let (layout, device) = (input.layout(), input.device());
-        let dropout = Dropout::new(None, layout);
+        let dropout = Dropout::new(None, input.layout.clone());
         let mut stream = Stream::new(self.embed(weights, input));
         let documents: Documents = layout.spans().collect();
         let ropes: Vec<Rope> =
@@ -192,6 +200,28 @@ impl Network {
     /// scaled by length turn all of a longer document otherwise.
     pub(super) fn keeps(&self, read: usize, length: usize) -> bool {
         self.rotaries.iter().all(|rotary| rotary.keeps(read, length))
+    }
+
+    /// The blocks, each of which keeps the states that it reads and nothing else.
+    fn recomputed_blocks(
+        &self,
+        weights: &Weights,
+        stream: Stream,
+        documents: &Documents,
+        ropes: &[Rope],
+        dropout: &Dropout,
+    ) -> Stream {
+        let mut x = stream.states();
+        let mut chain = Chain::new(x.clone());
+        for block in &self.blocks {
+            let (block, documents, dropout) = (Arc::clone(block), documents.clone(), dropout.clone());
+            let rope = block.rotary.map(|index| ropes[index].clone());
+            x = recomputed(weights, &mut chain, x, move |weights, x| {
+                block.forward(weights, Stream::new(x), &documents, rope.as_ref(), &dropout).states()
+            });
+        }
+        weights.keep(chain);
+        Stream::new(x)
     }
 
     /// `[tokens, hidden]`: the sum of the tables, and its norm.

@@ -60,7 +60,7 @@ fn pass(model: &Model, input: &Input, seeds: Option<&[u64]>, first: usize) -> (V
         (0..width).map(|i| ((row * 31 + place * 7 + i) as f32).sin()).collect()
     };
     let layout = input.layout();
-    let rows = layout.rows().iter().map(|row| row + first);
+    let rows = (0..layout.rows().len()).map(|row| row + first);
     let (all, real): (Vec<Vec<f32>>, Vec<bool>) = if shape.len() == 2 {
         rows.map(|row| (factors(row, 0), true)).unzip()
     } else {
@@ -128,6 +128,73 @@ fn rows_packed_into_one_sequence_give_what_they_give_in_two() {
                 close(&parameter.name, found, expected);
             }
         }
+    }
+}
+
+/// Which parameters learn, by a name and their depth among `deepest`.
+type Learns = fn(&str, u32, u32) -> bool;
+
+#[test]
+fn recomputed_blocks_give_the_bits_of_kept_ones() {
+    let learns: [Learns; 4] = [
+        |_, _, _| true,
+        // The upper half, with constants below it.
+        |_, depth, _| depth > 1,
+        // Below blocks that are frozen.
+        |_, depth, _| depth == 0,
+        // One matrix in the middle of each block.
+        |name, depth, deepest| depth > 0 && depth < deepest && (name.contains("value") || name.contains("up_proj")),
+    ];
+    for mut model in models() {
+        let rows = rows(&LENGTHS);
+        let depths: Vec<u32> = model.parameters().iter().map(|p| model.layers()[p.layer].depth).collect();
+        let deepest = depths.iter().copied().max().unwrap();
+        for learns in learns {
+            let which: Vec<bool> =
+                model.parameters().iter().zip(&depths).map(|(p, depth)| learns(&p.name, *depth, deepest)).collect();
+            (0..which.len()).for_each(|index| model.parameters_mut().set_trainable(index, which[index]));
+            if !which.contains(&true) {
+                continue;
+            }
+            for seeds in [None, Some(&SEEDS[..])] {
+                let mut input = model.input(&rows.iter().collect::<Vec<_>>()).unwrap();
+                for packed in [false, true] {
+                    if packed {
+                        input.layout = Layout::packed([vec![5, 1], vec![9, 3]]).into();
+                    }
+                    model.set_gradient_checkpointing(false);
+                    let kept = pass(&model, &input, seeds, 0);
+                    model.set_gradient_checkpointing(true);
+                    let recomputed = pass(&model, &input, seeds, 0);
+                    let name = model.config().family.model_type;
+                    assert!(kept.0 == recomputed.0, "{name}: logits");
+                    for (parameter, (kept, found)) in model.parameters().iter().zip(kept.1.iter().zip(&recomputed.1)) {
+                        assert_eq!(kept.is_empty(), !parameter.trainable, "{name}: {}", parameter.name);
+                        assert!(kept == found, "{name}: {} of {:?}", parameter.name, parameter.shape());
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn two_forward_passes_of_one_view_are_recomputed_both() {
+    let mut model = models().remove(0);
+    let rows = rows(&LENGTHS);
+    let inputs = [&rows[..2], &rows[2..]].map(|rows| model.input(&rows.iter().collect::<Vec<_>>()).unwrap());
+    let mut both = [false, true].map(|recomputed| {
+        model.set_gradient_checkpointing(recomputed);
+        let weights = model.weights(true);
+        let [first, second] = inputs
+            .each_ref()
+            .map(|input| model.forward(&weights, input, None).unwrap().logits.sum(&[], false).unwrap());
+        let loss = first.mul(&second).unwrap();
+        let parts = weights.backward(&loss).unwrap();
+        parts.into_iter().map(|part| part.map_or(Vec::new(), |part| part.to_float32().unwrap())).collect::<Vec<_>>()
+    });
+    for (parameter, (kept, found)) in model.parameters().iter().zip(both[0].clone().iter().zip(&mut both[1])) {
+        close(&parameter.name, found, kept);
     }
 }
 

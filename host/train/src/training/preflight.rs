@@ -50,7 +50,8 @@ struct Extremes {
     shortest: Option<(usize, usize)>,
     highest_id: Option<(u32, usize)>,
     highest_segment: Option<(u8, usize)>,
-    uneven: Option<usize>,
+    several: Option<usize>,
+    odd: Option<usize>,
 }
 
 impl Extremes {
@@ -72,8 +73,11 @@ impl Extremes {
         {
             self.highest_segment = Some((segment, number));
         }
-        if self.uneven.is_none() && (row.sequences.len() != 1 || row.sequences.iter().any(uneven)) {
-            self.uneven = Some(number);
+        if self.several.is_none() && row.sequences.len() != 1 {
+            self.several = Some(number);
+        }
+        if self.odd.is_none() && row.sequences.iter().any(odd) {
+            self.odd = Some(number);
         }
     }
 
@@ -81,12 +85,13 @@ impl Extremes {
         let second = |found: Option<(usize, usize)>| found.map(|(_, number)| number);
         let [longest, shortest] = [second(self.longest), second(self.shortest)];
         let (id, segment) = (self.highest_id.map(|(_, n)| n), self.highest_segment.map(|(_, n)| n));
-        [longest, shortest, id, segment, self.uneven].into_iter().flatten()
+        [longest, shortest, id, segment, self.several, self.odd].into_iter().flatten()
     }
 }
 
-fn uneven(sequence: &Sequence) -> bool {
-    !sequence.segments.is_empty() && sequence.segments.len() != sequence.len()
+/// Empty, or with a segment for some tokens only.
+fn odd(sequence: &Sequence) -> bool {
+    sequence.is_empty() || (!sequence.segments.is_empty() && sequence.segments.len() != sequence.len())
 }
 
 fn target(task: &Task, what: &str, row: &Example) -> Result<(), TrainError> {

@@ -55,7 +55,7 @@ pub struct StepSums {
     pub reported: Vec<(String, f64, f64)>,
     /// Tokens without padding.
     pub tokens: u64,
-    /// Rows.
+    /// Rows; of packed ones each counts.
     pub rows: u64,
 }
 
@@ -215,7 +215,7 @@ fn share(
 ) -> Result<Share, TrainError> {
     let Setting { model, collation, shape, at, interrupted, .. } = *setting;
     let mut pending = Vec::new();
-    let mut tokens = 0;
+    let (mut tokens, mut documents) = (0, 0);
     if interrupted() {
         return Ok(Share { end: Some(End::Interrupted), ..Share::default() });
     }
@@ -225,10 +225,11 @@ fn share(
         }
         let input = model.input(micro)?;
         tokens += input.tokens();
+        documents += input.layout().rows().len() as u64;
         let first = shape.first + index * shape.batch_size;
         let dropout = shape.dropout_seed.map(|seed| {
             let row_seed = |row: usize| seed_of(seed, Purpose::Dropout, at.step, (first + row) as u64);
-            DropoutSeeds::new((0..micro.len()).map(row_seed).collect())
+            DropoutSeeds::new(document_seeds(input.layout().rows(), row_seed))
         });
         let weights = model.weights(true);
         let forward = model.forward(&weights, &input, dropout.as_ref())?;
@@ -248,9 +249,22 @@ fn share(
         gradients.add(parts).map_err(TrainError::tensor("adding gradients"))?;
     }
     let mut share = read(&pending, loss.name(), at)?;
-    (share.tokens, share.rows) = (tokens, rows.len() as u64);
+    (share.tokens, share.rows) = (tokens, documents);
     share.present = gradients.iter().map(|gradient| gradient.is_some()).collect();
     Ok(share)
+}
+
+/// A seed for each document, of which `rows` says the row it came from: the first of a row has that of the row.
+fn document_seeds(rows: &[usize], row_seed: impl Fn(usize) -> u64) -> Vec<u64> {
+    let runs = rows.chunk_by(|one, other| one == other);
+    let each = runs.flat_map(|run| {
+        let seed = row_seed(run[0]);
+        (0..run.len() as u64).map(move |place| match place {
+            0 => seed,
+            place => seed_of(seed, Purpose::Document, place, 0),
+        })
+    });
+    each.collect()
 }
 
 /// Reads the scalars of all micro-batches back in one go, and refuses what is not finite.

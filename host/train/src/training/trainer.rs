@@ -8,6 +8,7 @@ use retune_roles::{Loss, Metric, Policy, RoleKind, Rows};
 use crate::{
     collate::Collation,
     error::TrainError,
+    evaluation::answers::{self, Asking},
     event::TrainEvent,
     files::checkpoint::Store,
     freeze::changes::LayerSetting,
@@ -32,12 +33,14 @@ pub struct Roles {
     pub policies: Vec<Box<dyn Policy>>,
     /// How good the model is.
     pub metrics: Vec<Box<dyn Metric>>,
+    /// How rows of the validation set are asked, where a metric reads what the model writes.
+    pub asking: Option<Asking>,
 }
 
 impl Roles {
     /// A loss, no policies, no metrics.
     pub fn new(loss: Box<dyn Loss>) -> Self {
-        Self { loss, policies: Vec::new(), metrics: Vec::new() }
+        Self { loss, policies: Vec::new(), metrics: Vec::new(), asking: None }
     }
 }
 
@@ -71,6 +74,7 @@ pub struct Trainer<'a> {
     pub(crate) spec: TrainSpec,
     pub(crate) loss: Box<dyn Loss>,
     pub(crate) metrics: Vec<Box<dyn Metric>>,
+    pub(crate) asking: Option<Asking>,
     pub(crate) policies: Policies,
     pub(crate) train: &'a dyn Rows,
     pub(crate) validation: &'a dyn Rows,
@@ -114,9 +118,16 @@ impl<'a> Trainer<'a> {
         for metric in &roles.metrics {
             collation.clone().want(RoleKind::Metric, metric.name(), metric.wants())?;
         }
+        if !validation.is_empty() {
+            answers::refuse_unfed(&roles.metrics, roles.asking.as_ref())?;
+        }
+        if let Some(asking) = &roles.asking {
+            asking.check(validation)?;
+        }
         let policies = Policies::new(roles.policies)?;
         let mut warnings = strategy::apply(&spec.strategy, &mut model, spec.seed)?;
         model.parameters_mut().narrow_fixed()?;
+        model.set_gradient_checkpointing(spec.gradient_checkpointing);
 
         let layers = model.layers().len();
         let state = State {
@@ -145,6 +156,7 @@ impl<'a> Trainer<'a> {
             spec,
             loss: roles.loss,
             metrics: roles.metrics,
+            asking: roles.asking,
             policies,
             train,
             validation,

@@ -53,6 +53,7 @@ impl Trainer<'_> {
             &mut self.metrics,
             batch_size,
             columns,
+            self.asking.as_ref(),
             &at,
             observer,
         );
@@ -74,6 +75,10 @@ impl Trainer<'_> {
             seconds: began.elapsed().as_secs_f64(),
         };
         self.tell(observer, &event)?;
+        if !evaluation.answers.is_empty() {
+            let answers = evaluation.answers.clone();
+            self.tell(observer, &TrainEvent::Answers { step: self.state.step, answers })?;
+        }
         Ok(Evaluated::At(evaluation))
     }
 

@@ -53,6 +53,11 @@ pub fn bert_of(labels: usize) -> Model {
     load(&bert_config(0.0), &Task::SequenceClassification { labels })
 }
 
+/// A language model of this configuration.
+pub fn model_of(config: &str) -> Model {
+    load(config, &Task::CausalLm)
+}
+
 pub fn llama() -> Model {
     load(&llama_config(), &Task::CausalLm)
 }
