@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn packed_rows_are_shown_apart_each_with_its_key() {
-        let token = |text: &str| ShownToken { id: 1, text: text.to_owned(), learnt: true, special: false };
+        let token = |text: &str| ShownToken { id: 1, text: text.to_owned(), learnt: true, special: false, tag: None };
         let packed = Shown {
             key: "t.jsonl:4@0".to_owned(),
             rows: vec!["t.jsonl:4".to_owned(), "t.jsonl:1".to_owned()],
@@ -220,7 +220,7 @@ mod tests {
         };
         let sequence =
             vec![token("[CLS]", None), token(" EU", Some("B-ORG")), token(" re", Some("O")), token("jects", None)];
-        let rows = [Shown { key: "t.jsonl:1".to_owned(), label: None, sequences: vec![sequence] }];
+        let rows = [Shown { key: "t.jsonl:1".to_owned(), label: None, sequences: vec![sequence], rows: Vec::new() }];
         assert!(
             page(&rows, false).contains("[CLS]\u{27e6} EU\u{27e7}/B-ORG \u{27e6} re\u{27e7}/O jects\n"),
             "{}",
