@@ -128,14 +128,17 @@ def disturb(model, seed):
 
 
 def inputs(model, seed):
-    """Rows of mixed lengths, padded on the right. RoBERTa's have the padding token inside a row too: it has no position."""
+    """Rows of mixed lengths, as long as the model has positions, padded on the right. RoBERTa's have the padding token inside
+    a row too: it has no position."""
     padding = model.config.pad_token_id or 0
     generator = torch.Generator().manual_seed(seed)
-    lengths = [7, 13, 1, 10]
+    roberta = "roberta" in model.config.model_type
+    most = model.config.max_position_embeddings - (padding + 1 if roberta else 0)
+    lengths = [min(length, most) for length in (7, 13, 1, 10)]
     ids = torch.full((len(lengths), max(lengths)), padding)
     for row, length in enumerate(lengths):
-        ids[row, :length] = torch.randint(padding + 1, VOCAB, (length,), generator=generator)
-    if "roberta" in model.config.model_type:
+        ids[row, :length] = torch.randint(padding + 1, model.config.vocab_size, (length,), generator=generator)
+    if roberta:
         ids[1, 4] = padding
     mask = (torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]).long()
     return ids, mask, torch.tensor(lengths)
@@ -150,11 +153,18 @@ def shown(gradient):
 
 def write(name, seed):
     class_name, settings = FIXTURES[name]
+    directory = fresh(f"families/{name}")
+    losses = record(directory, class_name, settings, seed)
+    size = sum(path.stat().st_size for path in directory.iterdir())
+    print(f"{name}: loss {losses[0]:.4f} to {losses[-1]:.4f}, {size / 1024:.0f} KiB")
+
+
+def record(directory, class_name, settings, seed):
+    """Writes a model of that class and what it computes to `directory`, and gives the losses of its steps."""
     model_class = getattr(transformers, class_name)
     config = model_class.config_class(**settings)
     model = model_class(config)
     disturb(model, seed)
-    directory = fresh(f"families/{name}")
     model.to(torch.bfloat16).save_pretrained(directory)
     for path in directory.glob("generation_config.json"):
         path.unlink()
@@ -203,8 +213,7 @@ def write(name, seed):
         losses.append(loss.detach())
     expected["losses"] = torch.stack(losses)
     write_expected(directory, expected)
-    size = sum(path.stat().st_size for path in directory.iterdir())
-    print(f"{name}: loss {losses[0]:.4f} to {losses[-1]:.4f}, {size / 1024:.0f} KiB")
+    return losses
 
 
 if __name__ == "__main__":

@@ -1,6 +1,11 @@
 """Writes tests/fixtures/chat: what transformers makes of conversations with the templates in that folder.
 
-    python tests/reference/make_chat_fixtures.py
+    python tests/reference/make_chat_fixtures.py [FOLDER]
+
+FOLDER has templates of other people, `*.jinja`, which are not ours to check in; more conversations are tried on them. What
+retune makes of them is compared by
+
+    RETUNE_CHAT_TEMPLATES=FOLDER cargo test -p retune -p retune-data --lib every_template
 
 The templates are ours. They use what the templates of well-known models use, after which they are named: SmolLM2 (`chatml`),
 Llama 3.1, Qwen 3, Gemma 3, Mistral, Zephyr and Phi 4; `marked` has `{% generation %}`, `oddities` is a list of what Jinja does.
@@ -12,13 +17,15 @@ what it said when it refused.
 import datetime
 import json
 import pathlib
+import sys
 
 import jinja2
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 from transformers.utils import chat_template_utils
 
-FOLDER = pathlib.Path(__file__).resolve().parent.parent / "fixtures" / "chat"
+OWN = pathlib.Path(__file__).resolve().parent.parent / "fixtures" / "chat"
+FOLDER = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else OWN
 SPECIAL = [
     "<s>", "</s>", "<unk>", "<|im_start|>", "<|im_end|>", "<|im_sep|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>",
     "<start_of_turn>", "<end_of_turn>", "<|user|>", "<|assistant|>", "<|system|>", "[INST]", "[/INST]",
@@ -80,6 +87,63 @@ CONVERSATIONS = {
     },
 }
 
+CALLS = CALL + [{"id": "bcdefghij", "type": "function", "function": {"name": "stop", "arguments": {"list": [1, 2.5, "é"], "in": {"a": True}}}}]
+# As OpenAI writes arguments: JSON in a string.
+WRITTEN = [{"type": "function", "function": {"name": "weather", "arguments": "{\"city\": \"Bern\"}"}}]
+SCHEMA = {
+    "type": "object",
+    "description": "what to look for",
+    "properties": {
+        "words": {"type": "array", "items": {"type": "string"}, "description": "in any order", "nullable": True},
+        "kind": {"type": ["string", "null"], "enum": ["a", "b"], "default": None},
+        "where": {"type": "object", "properties": {"page": {"type": "integer", "minimum": 0}}, "required": []},
+        "any": {"anyOf": [{"type": "string"}, {"type": "boolean"}]},
+    },
+    "required": ["words", "kind"],
+}
+SEARCH = {"type": "function", "function": {"name": "search", "description": "Looks \"it\" up", "parameters": SCHEMA, "strict": True}}
+MORE = {
+    "long": says(("system", "s"), *[(role, f"{role} {turn}") for turn in range(4) for role in ("user", "assistant")]),
+    "quotes": says(("user", "it's \"so\" {{ odd }} \\n {% x %} </think> <|end|>"), ("assistant", "a'b\\c\td")),
+    "late system": says(("user", "one"), ("assistant", "two"), ("system", "three"), ("user", "four"), ("assistant", "five")),
+    "developer": says(("developer", "be kind"), ("user", "one"), ("assistant", "two")),
+    "two answers": says(("user", "one"), ("assistant", "two"), ("assistant", "three")),
+    "assistant first": says(("assistant", "one"), ("user", "two"), ("assistant", "three")),
+    "reasoning content": {
+        "messages": [
+            {"role": "user", "content": "one"},
+            {"role": "assistant", "content": "two", "reasoning_content": "\nfirst\n", "thinking": "t"},
+            {"role": "user", "content": "three"},
+            {"role": "assistant", "content": "four", "reasoning_content": "second"},
+        ]
+    },
+    "two calls": {
+        "messages": [
+            {"role": "user", "content": "Rain?"},
+            {"role": "assistant", "content": "Let me look.", "reasoning_content": "hm", "tool_calls": CALLS},
+            {"role": "tool", "name": "weather", "tool_call_id": "abcdefghi", "content": "{\"rain\": true}"},
+            {"role": "tool", "name": "stop", "tool_call_id": "bcdefghij", "content": "done"},
+            {"role": "assistant", "content": "Rain."},
+            {"role": "user", "content": "Thanks"},
+            {"role": "assistant", "content": "Welcome."},
+        ],
+        "tools": [WEATHER, SEARCH],
+    },
+    "written arguments": {
+        "messages": [
+            {"role": "user", "content": "Rain?"},
+            {"role": "assistant", "content": "", "tool_calls": WRITTEN},
+            {"role": "tool", "content": "no"},
+            {"role": "assistant", "content": "No."},
+        ],
+        "tools": [SEARCH],
+    },
+    "tools unused": {**says(("system", "s"), ("user", "one"), ("assistant", "two")), "tools": [SEARCH, WEATHER]},
+    "empty tools": {**says(("user", "one"), ("assistant", "two")), "tools": []},
+}
+if FOLDER != OWN:
+    CONVERSATIONS |= MORE
+
 
 def tokenizer():
     made = Tokenizer(models.BPE())
@@ -116,7 +180,7 @@ def rendered(made, template, conversation, prompt):
         # What the template raises, and what is impossible in it, are told apart by the class.
         raised = type(error) is jinja2.exceptions.TemplateError
         return {"refused": str(error)} if raised else {"failed": str(error)}
-    except TypeError as error:
+    except Exception as error:  # Whatever Python runs into in a template: a type, a recursion without end.
         return {"failed": str(error)}
     text = made.apply_chat_template(
         conversation["messages"], tools=conversation.get("tools"), chat_template=template, add_generation_prompt=prompt, tokenize=False

@@ -56,7 +56,8 @@ fn a_policy_plugin_unfreezes_adapter_layers_top_down_while_a_loss_plugin_trains_
         };
         let changes: Vec<Vec<String>> =
             events(&tiny, loss).iter().filter(|event| event["event"] == "layers").map(learning).collect();
-        assert_eq!(changes.first().unwrap(), &["model.layers.1.self_attn", "model.layers.1.mlp"], "{loss}");
+        let first = changes.iter().find(|layers| layers.len() < 4).unwrap_or_else(|| panic!("{changes:?}"));
+        assert_eq!(first, &["model.layers.1.self_attn", "model.layers.1.mlp"], "{loss}");
         let last = changes.last().unwrap();
         assert_eq!(last.len(), 4, "{loss}: {last:?}");
         assert!(last.iter().all(|name| name.starts_with("model.layers.")), "{last:?}");

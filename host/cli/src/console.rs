@@ -108,6 +108,11 @@ impl Console {
         }
     }
 
+    /// How many answers are complete, and how fast tokens come.
+    pub fn answers(&mut self, done: u64, total: u64, tokens: u64, seconds: f64) {
+        self.count("generate", done, total, &format!("{:.0} tokens/s", tokens as f64 / seconds.max(1e-9)));
+    }
+
     /// A stretch of work outside the steps; within training it borrows training's bar.
     fn progress(&mut self, stage: &str, done: u64, total: u64) {
         match &self.bar {

@@ -3,7 +3,7 @@
 //! A reader that has seen enough and closed the pipe (`retune predict … | head`) ends the program
 //! quietly; `println!` would panic.
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 
 /// Writes `text` as it is.
 pub fn text(text: impl AsRef<str>) {
@@ -15,6 +15,16 @@ pub fn text(text: impl AsRef<str>) {
         // A full disk behind `> file`: the result is incomplete, so the exit code must say it.
         let _ = writeln!(std::io::stderr(), "cannot write to standard output: {error}");
         std::process::exit(1);
+    }
+}
+
+/// Writes what a model says. On a terminal, control characters, which could rewrite the screen, are shown as marks.
+pub fn said(text: &str) {
+    if std::io::stdout().is_terminal() {
+        let control = |c: char| c.is_control() && c != '\n' && c != '\t';
+        self::text(text.replace(control, "\u{fffd}"));
+    } else {
+        self::text(text);
     }
 }
 

@@ -235,3 +235,7 @@ pub(crate) const TO_COME: &str = "it is still to come";
 pub(crate) fn origin(file: Option<&PathBuf>, tokenizer: &str) -> String {
     file.map_or_else(|| format!("the chat template of {tokenizer}"), |file| file.display().to_string())
 }
+
+#[cfg(test)]
+#[path = "chat_error_tests.rs"]
+mod tests;

@@ -7,8 +7,10 @@ use super::*;
 use crate::LentTokenizer;
 use crate::record::{Record, fields_of_json};
 
+/// Our own templates, or those of other people that somebody wants compared (`tests/reference/make_chat_fixtures.py`).
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/chat")
+    let own = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/chat");
+    std::env::var_os("RETUNE_CHAT_TEMPLATES").map_or_else(own, PathBuf::from)
 }
 
 fn tokenizer() -> Tokenization {

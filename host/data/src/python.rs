@@ -119,7 +119,7 @@ impl Writer {
 }
 
 /// `repr(float)`: the shortest digits that give it back, an exponent below 1e-4 and from 1e16 on.
-fn float_repr(value: f64) -> String {
+pub(crate) fn float_repr(value: f64) -> String {
     let short = format!("{value:e}");
     let Some((digits, exponent)) = short.split_once('e') else { return short };
     let exponent: i32 = exponent.parse().unwrap_or(0);

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, Serde, ValueKind};
+use minijinja::value::{Serde, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 use serde_json::Value as Json;
 
@@ -81,10 +81,12 @@ impl Template {
             let date = date.ok_or_else(undated)?;
             date.format(&format).map_err(|reason| Error::new(ErrorKind::InvalidOperation, reason))
         });
-        environment.add_function(GENERATION, |state: &mut State<'_, '_>, kwargs: Kwargs| -> Result<String, Error> {
-            let caller: Value = kwargs.get("caller")?;
-            Ok(format!("{OPEN}{}{CLOSE}", caller.call(state, &[])?))
+        environment.set_formatter(|out, state, value| match float(value) {
+            Some(float) => Ok(out.write_str(&python::float_repr(float))?),
+            None => minijinja::escape_formatter(out, state, value),
         });
+        environment
+            .add_filter("string", |value: &Value| float(value).map_or_else(|| value.to_string(), python::float_repr));
         environment.add_template_owned(NAME, source).map_err(|error| Trouble::of(&error, true))?;
         Ok(Self { environment, constants, marks })
     }
@@ -150,11 +152,16 @@ struct Raised(String);
 #[error("no date")]
 struct Undated;
 
-/// The function that stands for the tag; a name that no template has.
+/// A number that Python prints as a float.
+fn float(value: &Value) -> Option<f64> {
+    (value.kind() == ValueKind::Number && !value.is_integer()).then(|| f64::try_from(value.clone()).ok()).flatten()
+}
+
+/// A name that no template has.
 const GENERATION: &str = "__retune_generation";
 
-/// `{% generation %} … {% endgeneration %}` as a call block, which is what Jinja2's extension makes of it: the same scope,
-/// the same whitespace. And whether there is one.
+/// `{% generation %} … {% endgeneration %}` as a scope of its own, which is what Jinja2's extension makes of it, with a mark at
+/// each end: whitespace control of the tag stands at its outer ends. And whether there is one.
 fn with_marks(source: &str) -> (String, bool) {
     let (mut out, mut rest, mut found) = (String::with_capacity(source.len()), source, false);
     while let Some(at) = rest.find("{%") {
@@ -166,9 +173,13 @@ fn with_marks(source: &str) -> (String, bool) {
         match word {
             "generation" => {
                 found = true;
-                out.push_str(&format!("{{%{left} call {GENERATION}() {right}%}}"));
+                out.push_str(&format!(
+                    "{{%{left} with {GENERATION} = 0 %}}{{{{ '{OPEN}' }}}}{{% set {GENERATION} = 1 {right}%}}"
+                ));
             }
-            "endgeneration" => out.push_str(&format!("{{%{left} endcall {right}%}}")),
+            "endgeneration" => {
+                out.push_str(&format!("{{%{left} set {GENERATION} = 2 %}}{{{{ '{CLOSE}' }}}}{{% endwith {right}%}}"));
+            }
             _ => {
                 // A tag may hold a string with the end of a tag in it; what follows is looked at anew.
                 out.push_str("{%");

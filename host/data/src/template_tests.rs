@@ -20,6 +20,20 @@ fn marks_are_taken_out_and_leave_whitespace_as_the_tag_asks() {
 }
 
 #[test]
+fn what_stands_in_a_generation_sees_and_changes_what_stands_around_it() {
+    let source = "{% set ns = namespace(n=1) %}{% for x in [1, 2] %}{% generation %}{% set y = x %}{% set ns.n = ns.n + y %}\
+                  {{ ns.n }}{% endgeneration %}{{ y is defined }} {% endfor %}{{ ns.n }}";
+    let rendered = render(source);
+    assert_eq!((rendered.text.as_str(), rendered.generated), ("2False 4False 4", vec![0..1, 7..8]));
+}
+
+#[test]
+fn floats_are_written_as_python_writes_them() {
+    let source = "{{ 0.00001 }} {{ 1.0 }} {{ 2.5 * 2 }} {{ 1e16|string }} {{ 0.00001|string }} {{ 3 }} {{ 3|string }}";
+    assert_eq!(render(source).text, "1e-05 1.0 5.0 1e+16 1e-05 3 3");
+}
+
+#[test]
 fn a_name_is_no_tag() {
     assert!(!Template::new("{% if generation %}{% endif %}{{ '{% x %}' }}", BTreeMap::new(), None).unwrap().marks());
     assert_eq!(render("{{ '{% x %}' }}{% set generation = 1 %}{{ generation }}").text, "{% x %}1");

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use tokenizers::models::ModelWrapper;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::utils::truncation::{TruncationDirection, TruncationParams};
-use tokenizers::{PostProcessor, Tokenizer};
+use tokenizers::{ModelWrapper, PostProcessor, Tokenizer};
 
 use crate::error::plain_io;
 use crate::templates::Templates;
@@ -157,8 +157,28 @@ impl Tokenization {
         &self.templates
     }
 
+    /// How it cuts words: `BPE`, `WordPiece`, `Unigram`, `WordLevel`.
+    pub fn kind(&self) -> &'static str {
+        match self.tokenizer.get_model() {
+            ModelWrapper::BPE(_) => "BPE",
+            ModelWrapper::WordPiece(_) => "WordPiece",
+            ModelWrapper::Unigram(_) => "Unigram",
+            ModelWrapper::WordLevel(_) => "WordLevel",
+        }
+    }
+
+    /// How many tokens it has, special ones included.
+    pub fn vocabulary(&self) -> usize {
+        self.tokenizer.get_vocab_size(true)
+    }
+
+    /// Names of its chat templates.
+    pub fn chat_templates(&self) -> Vec<String> {
+        self.templates.names()
+    }
+
     /// Text of each special token by its role: `eos_token`.
-    pub(crate) fn special_tokens(&self) -> &BTreeMap<String, String> {
+    pub fn special_tokens(&self) -> &BTreeMap<String, String> {
         &self.special_tokens
     }
 

@@ -14,6 +14,7 @@ use retune_data::DataReport;
 use retune_train::{Answer, Confusion};
 use serde::Serialize;
 
+use crate::forecast::Memory;
 use retune_recipe::diagnostic::{Diagnostic, Result};
 
 /// What the host adds to the trainer's events.
@@ -24,6 +25,11 @@ pub enum HostEvent {
     Data {
         /// The whole account.
         report: Box<DataReport>,
+    },
+    /// What training is going to take.
+    Forecast {
+        /// Bytes, by purpose.
+        memory: Memory,
     },
     /// A model was measured outside the training loop.
     Measured {

@@ -1,15 +1,16 @@
 //! What a run will do, before it does it: `retune run --dry-run`.
 //!
 //! Everything shown is resolved (files found, plugins loaded, data counted); only
-//! the memory is an estimate, an upper bound for batches of the longest rows.
+//! the memory is a forecast, see [`crate::forecast`].
 
-use retune_data::{Prepared, SplitName};
+use retune_data::Prepared;
 use retune_roles::Rows as _;
 use retune_train::Trainer;
 use retune_train::model::Model;
 use retune_train::model::adapter::AdapterMethod;
 use serde::Serialize;
 
+use crate::forecast::{self, Memory};
 use crate::manifest::RoleFacts;
 use crate::words::{amount, bytes, count};
 use retune_recipe::{Every, Recipe};
@@ -47,26 +48,6 @@ pub struct Plan {
     pub memory: Memory,
 }
 
-/// An upper bound for the memory of a step, in bytes.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Memory {
-    /// Weights, float32.
-    pub weights: u64,
-    /// One number per trainable parameter.
-    pub gradients: u64,
-    /// AdamW's two moments.
-    pub optimizer: u64,
-    /// What the backward pass needs of one micro-batch.
-    pub activations: u64,
-}
-
-impl Memory {
-    /// The sum.
-    pub fn total(&self) -> u64 {
-        self.weights + self.gradients + self.optimizer + self.activations
-    }
-}
-
 impl Plan {
     /// The plan of a run that is ready to start.
     pub fn new(
@@ -79,7 +60,6 @@ impl Plan {
         let model = trainer.model();
         let layers = model.layers();
         let t = &recipe.training;
-        let longest = prepared.report.split(SplitName::Train).map_or(0, |split| split.longest);
         let (parameters, trainable) = sizes(model);
         Self {
             name: recipe.name.clone(),
@@ -100,7 +80,7 @@ impl Plan {
                 Every::Steps(steps) => format!("every {steps} steps"),
                 Every::Never => "only around training".to_owned(),
             },
-            memory: memory(model, t.batch_size, longest),
+            memory: forecast::memory(recipe, model, prepared),
         }
     }
 
@@ -148,12 +128,12 @@ impl Plan {
         ));
         let m = &self.memory;
         out.push_str(&format!(
-            "memory        about {}: weights {}, gradients {}, optimiser {}, activations at most {}\n",
-            bytes(m.total()),
+            "memory        about {}: weights {}, moments {}, activations {}, then gradients {} (`retune plan` tells more)\n",
+            bytes(m.peak),
             bytes(m.weights),
-            bytes(m.gradients),
-            bytes(m.optimizer),
-            bytes(m.activations)
+            bytes(m.moments),
+            bytes(m.activations),
+            bytes(m.gradients)
         ));
         out
     }
@@ -191,36 +171,4 @@ fn adapter(model: &Model) -> Option<String> {
     let share = 100.0 * learn as f64 / all.max(1) as f64;
     let (modules, learn, all) = (adapter.placed.len(), count(learn), count(all));
     Some(format!("{method}, rank {rank}, on {modules} modules; {learn} of {all} parameters learn ({share:.2} %)"))
-}
-
-/// Counts float32 tensors that a backward pass keeps. A block keeps about 17 tensors of
-/// `[batch, seq, hidden]`, 3 of `[batch, seq, intermediate]` and 3 attention maps
-/// (Korthikanti et al. 2022 count the same for half precision); blocks below the
-/// lowest one that learns keep nothing.
-fn memory(model: &Model, batch: u64, seq: u64) -> Memory {
-    let shape = &model.config().shape;
-    let (parameters, trainable) = sizes(model);
-    let seq = seq.max(1);
-    let blocks = shape.num_hidden_layers as u64;
-    let depth = |l: &retune_roles::Layer| u64::from(l.depth);
-    let lowest = model.layers().iter().filter(|l| l.trainable).map(depth).min().unwrap_or(0);
-    let deepest = model.layers().iter().map(depth).max().unwrap_or(1).max(1);
-    // Depths may count halves of blocks; the share above the lowest that learns is what matters.
-    let kept = blocks as f64 * (1.0 - (lowest.saturating_sub(1)) as f64 / deepest as f64).clamp(0.0, 1.0);
-    let tokens = (batch * seq) as f64;
-    let block = tokens * (17.0 * shape.hidden_size as f64 + 3.0 * shape.feed_forward.intermediate_size as f64)
-        + 3.0 * batch as f64 * shape.attention.num_attention_heads as f64 * (seq * seq) as f64;
-    let logits = match model.task() {
-        retune_train::model::Task::CausalLm => 3.0 * tokens * shape.vocab_size as f64,
-        // Of the tokens that are hidden alone, which are one in seven or so.
-        retune_train::model::Task::MaskedLm => 0.5 * tokens * shape.vocab_size as f64,
-        retune_train::model::Task::TokenClassification { labels } => 3.0 * tokens * labels.len() as f64,
-        retune_train::model::Task::SequenceClassification { labels } => 3.0 * batch as f64 * labels.len() as f64,
-    };
-    Memory {
-        weights: 4 * parameters,
-        gradients: 4 * trainable,
-        optimizer: 8 * trainable,
-        activations: (4.0 * (kept * block + logits)) as u64,
-    }
 }

@@ -131,7 +131,8 @@ pub fn training(recipe: &Recipe, checkpoints: PathBuf, validation: &dyn Rows) ->
     }
 }
 
-fn strategy(recipe: &Recipe) -> Strategy {
+/// What the recipe freezes and begins anew.
+pub fn strategy(recipe: &Recipe) -> Strategy {
     let s = &recipe.strategy;
     let each = s.reinitialize.iter().flat_map(|r| r.layers.iter().map(move |glob| (glob, r)));
     Strategy {

@@ -20,7 +20,7 @@ use crate::options::{RunOptions, RunOutcome};
 use crate::report::{self, History};
 use crate::run_dir::RunDir;
 use crate::summary::Summary;
-use crate::{Reporter, locate, machine, settings};
+use crate::{Reporter, forecast, locate, machine, settings};
 use retune_recipe::Recipe;
 use retune_recipe::diagnostic::{Diagnostic, Result, unreadable};
 use retune_recipe::sections::Chat;
@@ -67,6 +67,8 @@ impl Stages<'_> {
     fn all(&mut self, trainer: Trainer<'_>, began: Instant) -> std::result::Result<Summary, Cut> {
         self.console.line(&format!("run       {}", self.run_dir.root().display()));
         self.log.write(&HostEvent::Data { report: Box::new(self.prepared.report.clone()) })?;
+        let memory = forecast::memory(self.recipe, trainer.model(), self.prepared);
+        self.log.write(&HostEvent::Forecast { memory })?;
         if self.options.measure && self.untrained {
             self.measure(When::Before, trainer.model())?;
         }

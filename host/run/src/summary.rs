@@ -25,6 +25,8 @@ pub struct Summary {
     pub seconds: f64,
     /// Most memory held, in bytes.
     pub peak_memory: Option<u64>,
+    /// What was forecast of that, in bytes.
+    pub forecast_memory: Option<u64>,
     /// Before training.
     pub before: Option<Measure>,
     /// After training, on the same rows.
@@ -74,6 +76,7 @@ impl Summary {
             frozen_unchanged: end.map_or(0, |e| e.frozen_unchanged),
             seconds: history.seconds,
             peak_memory: history.peak_memory,
+            forecast_memory: history.forecast_memory,
             before: measure("before"),
             after: measure("after"),
             test: measure("test"),
@@ -124,6 +127,9 @@ impl Summary {
         out.push_str(&format!("{} steps in {}", count(self.steps), duration(self.seconds)));
         if let Some(peak) = self.peak_memory {
             out.push_str(&format!(", {} at most", bytes(peak)));
+        }
+        if let Some(forecast) = self.forecast_memory {
+            out.push_str(&format!(" ({} were forecast)", bytes(forecast)));
         }
         if self.weights_from != self.steps {
             out.push_str(&format!("; the result has the weights of step {}", self.weights_from));

@@ -53,6 +53,7 @@ pub use evaluation::{
     predict, predict_tags,
 };
 pub use event::{Answer, LayerState, Observer, Silent, TrainEvent};
+pub use freeze::strategy::learning;
 pub use optimizer::schedule::{LrScheduler, SchedulerName};
 pub use spec::{
     AdamW, Best, CheckpointSpec, EarlyStopping, EvaluationSpec, Every, Mode, Reinitialize, Scheme, Strategy, TrainSpec,

@@ -1,17 +1,24 @@
 //! The command line: what can be asked of retune.
 
 mod cache;
+mod chat;
 mod common;
 mod data;
 mod doctor;
 mod evaluate;
+mod generate;
+mod lines;
+mod model;
+mod plan;
 mod plugin;
 mod predict;
 mod prepare;
+mod prompts;
 mod recipe;
 mod report;
 mod resume_check;
 mod run;
+mod sampling;
 mod self_check;
 mod set;
 mod texts;
@@ -51,10 +58,18 @@ enum Verb {
     Prepare(prepare::Args),
     /// Look at rows as the model sees them
     Data(data::Args),
+    /// Forecast memory, steps and time of a recipe without training, and what would make it fit
+    Plan(plan::Args),
+    /// Look at models
+    Model(model::Args),
     /// Evaluate a trained model on a file
     Evaluate(evaluate::Args),
     /// Label texts with a trained model
     Predict(predict::Args),
+    /// Answer prompts with a language model
+    Generate(generate::Args),
+    /// Talk with a language model, or with it and its base beside each other
+    Chat(chat::Args),
     /// Rebuild the report of a run
     Report(report::Args),
     /// Inspect plugins
@@ -79,10 +94,14 @@ impl Cli {
             Verb::Run(args) | Verb::Train(args) => args.common.verbosity(),
             Verb::Prepare(args) => args.common.verbosity(),
             Verb::Data(args) => args.verbosity(),
+            Verb::Plan(args) => args.common.verbosity(),
             Verb::Evaluate(args) => args.common.verbosity(),
             Verb::Predict(args) => args.common.verbosity(),
             Verb::ResumeCheck(args) => args.common.verbosity(),
-            Verb::Report(_)
+            Verb::Generate(args) => args.common.verbosity(),
+            Verb::Chat(args) => args.common.verbosity(),
+            Verb::Model(_)
+            | Verb::Report(_)
             | Verb::Plugin(_)
             | Verb::Recipe(_)
             | Verb::Cache(_)
@@ -98,8 +117,12 @@ impl Cli {
             Verb::Train(args) => run::run(args, false),
             Verb::Prepare(args) => prepare::run(&args),
             Verb::Data(args) => data::run(&args),
+            Verb::Plan(args) => plan::run(&args),
+            Verb::Model(args) => model::run(&args),
             Verb::Evaluate(args) => evaluate::run(args),
             Verb::Predict(args) => predict::run(&args),
+            Verb::Generate(args) => generate::run(&args),
+            Verb::Chat(args) => chat::run(&args),
             Verb::Report(args) => report::run(&args),
             Verb::Plugin(args) => plugin::run(&args),
             Verb::Recipe(args) => recipe::run(args),

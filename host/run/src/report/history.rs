@@ -43,6 +43,8 @@ pub struct History {
     heard: Option<(f64, f64)>,
     /// Most memory any of them held, in bytes.
     pub peak_memory: Option<u64>,
+    /// What was forecast of that.
+    pub forecast_memory: Option<u64>,
 }
 
 /// One logged optimiser step.
@@ -234,6 +236,7 @@ impl History {
                 rows: whole("rows"),
                 answers: answers(event),
             }),
+            "forecast" => self.forecast_memory = event["memory"]["peak"].as_u64(),
             "failed" => self.failed = Some(text("message")),
             "interrupted" => self.interrupted = true,
             "finished" => {

@@ -131,7 +131,11 @@ fn result(history: &History, labels: &Labels<'_>) -> String {
         out.push_str("</p>");
     }
     if let Some(peak) = history.peak_memory {
-        let _ = write!(out, "<p class=\"note\">Most memory held: {}.</p>", bytes(peak));
+        let forecast = history.forecast_memory.map_or(String::new(), |forecast| {
+            let off = 100.0 * (forecast as f64 / peak as f64 - 1.0);
+            format!(" Forecast: {} ({off:+.0} %).", bytes(forecast))
+        });
+        let _ = write!(out, "<p class=\"note\">Most memory held: {}.{forecast}</p>", bytes(peak));
     }
     for step in &history.resumed_from {
         let _ = write!(out, "<p class=\"note\">Resumed from the checkpoint of step {step}.</p>");

@@ -78,6 +78,7 @@ fn log() -> String {
         }
     }
     events.extend([
+        json!({"event": "forecast", "memory": {"weights": 1_000_000, "peak": 80_000_000}}),
         json!({"event": "warning", "step": 40, "message": "a & b"}),
         json!({"event": "run_end", "step": 40, "reason": "finished", "weights_from": 20, "frozen_unchanged": 3, "seconds": 2.0}),
         measured("after", "validation", 0.4, [[9, 1], [0, 10]]),
@@ -151,6 +152,7 @@ fn the_page_shows_what_a_run_did() {
         "a value of all classes is in the first table only"
     );
     assert!(html.contains("abababababababab"), "plugins have their digests");
+    assert!(html.contains("Most memory held: 81.1 MiB. Forecast: 76.3 MiB (-6 %)."));
     assert!(html.contains("role=\"img\"") && html.contains("prefers-color-scheme: dark"));
 }
 

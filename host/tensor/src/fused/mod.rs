@@ -24,6 +24,7 @@ use crate::creation::{cat, from_float64, from_int64};
 use crate::dtype::Dtype;
 use crate::error::{Result, ensure, fail};
 use crate::lazy::{Head, Lazy};
+pub use score::HEAD_CHUNK;
 use score::{IGNORED, Score, Scores};
 
 /// Elements worked on at a time when no gradient is wanted: 16 MiB of float32.

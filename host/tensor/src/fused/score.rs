@@ -34,7 +34,7 @@ use crate::narrow::widened;
 pub(super) const IGNORED: i64 = -1;
 
 /// Logits of a head that are composed at a time: 64 MiB of float32.
-const CHUNK: usize = 16 << 20;
+pub const HEAD_CHUNK: usize = 16 << 20;
 
 /// What is asked of a row of logits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,7 +194,7 @@ fn rows_of<B: Backend>(x: &FloatTensor<B>, from: usize, to: usize) -> FloatTenso
 /// `(from, to)` of every chunk of a head's rows.
 fn chunks<B: Backend>(head: &Head<B>) -> impl Iterator<Item = (usize, usize)> + use<B> {
     let (rows, vocab) = (head.hidden.shape()[0], head.weight.shape()[0]);
-    let height = (CHUNK / vocab.max(1)).max(1);
+    let height = (HEAD_CHUNK / vocab.max(1)).max(1);
     (0..rows).step_by(height).map(move |from| (from, (from + height).min(rows)))
 }
 

@@ -9,7 +9,7 @@ use retune_roles::{InitScheme, Layer, LayerKind};
 use crate::{
     error::TrainError,
     model::{
-        Model, ModelError,
+        Model, ModelError, Outline,
         pattern::{PatternError, Patterns},
     },
     seeds::{Purpose, seed_of},
@@ -68,6 +68,25 @@ pub fn apply(strategy: &Strategy, model: &mut Model, seed: u64) -> Result<Vec<St
     } else {
         Err(TrainError::NothingLearns { cause: "strategy".into() })
     }
+}
+
+/// Which parameters `strategy` leaves to learn, told from a model without its values.
+///
+/// # Errors
+/// Those of a run with this strategy.
+pub fn learning(strategy: &Strategy, outline: &Outline) -> Result<Vec<bool>, TrainError> {
+    let mut learns: Vec<bool> = outline.parameters.iter().map(|parameter| parameter.may_learn).collect();
+    for pattern in &strategy.freeze {
+        let taken = outline.select(pattern).map_err(|error| named("strategy.freeze", "parameter", error))?;
+        taken.into_iter().for_each(|index| learns[index] = false);
+    }
+    if let Some(top) = strategy.train_top_layers {
+        let lowest = lowest_depth(&outline.layers, top)?;
+        for (learns, parameter) in learns.iter_mut().zip(&outline.parameters) {
+            *learns &= outline.layers[parameter.layer].depth >= lowest;
+        }
+    }
+    if learns.contains(&true) { Ok(learns) } else { Err(TrainError::NothingLearns { cause: "strategy".into() }) }
 }
 
 impl Reinitialize {

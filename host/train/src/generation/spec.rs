@@ -74,7 +74,7 @@ impl GenerationSpec {
             return field(
                 "temperature",
                 "0 is not possible; give a number above 0".to_owned(),
-                "do_sample = false takes the most probable token, which is what a temperature of 0 means elsewhere",
+                "do_sample = false (--greedy) takes the most probable token, which is what a temperature of 0 means elsewhere",
             );
         }
         in_range("temperature", self.temperature, self.temperature > 0.0, "a number above 0")?;

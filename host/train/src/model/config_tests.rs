@@ -146,6 +146,44 @@ fn a_key_that_is_absent_has_the_familys_default_and_null_stays_nothing() {
 }
 
 #[test]
+fn configurations_of_transformers_4_and_5_give_one_shape() {
+    let kinds = |full: Value, sliding: Value| json!({ "full_attention": full, "sliding_attention": sliding });
+    let default = |theta: f64| json!({ "rope_type": "default", "rope_theta": theta });
+    let linear = json!({ "rope_type": "linear", "factor": 8.0 });
+    let factors = json!([1.0, 1.5]);
+    let longrope = json!({ "type": "su", "short_factor": factors, "long_factor": factors });
+    for (family, four, five) in [
+        (
+            "gemma3_text",
+            json!({ "rope_theta": 1e6, "rope_local_base_freq": 9e3, "rope_scaling": linear, "sliding_window_pattern": 2 }),
+            json!({ "rope_parameters": kinds(with(default(1e6), linear.clone()), default(9e3)),
+                "layer_types": ["sliding_attention", "full_attention"] }),
+        ),
+        (
+            "modernbert",
+            json!({ "global_rope_theta": 5e4, "local_rope_theta": 9e3, "global_attn_every_n_layers": 2 }),
+            json!({ "rope_parameters": kinds(default(5e4), default(9e3)),
+                "layer_types": ["full_attention", "sliding_attention"] }),
+        ),
+        (
+            "phi3",
+            json!({ "rope_theta": 5e4, "partial_rotary_factor": 0.75, "rope_scaling": longrope,
+                "original_max_position_embeddings": 16 }),
+            json!({ "rope_parameters": with(with(longrope.clone(), default(5e4)), json!({ "rope_type": "longrope",
+                "partial_rotary_factor": 0.75 })), "original_max_position_embeddings": 16 }),
+        ),
+    ] {
+        let shape = |changes: Value| {
+            let sizes = json!({ "num_key_value_heads": 2, "pad_token_id": 0 });
+            read(of(family, with(sizes, changes))).unwrap().shape
+        };
+        let (four, five) = (shape(four), shape(five));
+        assert_eq!(four, five, "{family}");
+        assert_ne!(four.attention.rotary, shape(json!({})).attention.rotary, "{family}");
+    }
+}
+
+#[test]
 fn what_a_family_cannot_do_is_refused_by_name() {
     let kinds = json!({ "layer_types": ["full_attention", "chunked_attention"], "num_key_value_heads": 2 });
     let longrope = |factors: usize| {

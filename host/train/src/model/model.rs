@@ -13,7 +13,7 @@ use super::dropout::Dropout;
 use super::family::{FAMILIES, Family};
 use super::initial;
 use super::inventory::{Entry, Inventory, Start};
-use super::network::Network;
+use super::network::{Network, Purpose};
 use super::nn::row_norms;
 use super::pattern::Patterns;
 use super::tensor_files::TensorFiles;
@@ -70,6 +70,29 @@ pub struct LoadReport {
     /// `config.json` says that the head is the token table, but the checkpoint has another one: it is read, as
     /// transformers does, and the export says that they are not tied.
     pub untied: bool,
+}
+
+/// Parts and parameters of a model, with an adapter's, and which of the base's are trained whole beside it.
+pub(super) fn describe(
+    config: &ModelConfig,
+    purpose: Purpose,
+    task: &Task,
+    adapter: Option<&AdapterSpec>,
+    files: Option<&TensorFiles>,
+) -> Result<(Network, Inventory, Vec<usize>), ModelError> {
+    let network = |inventory: &mut Inventory| {
+        Network::describe(&config.shape, config.family.prefix, purpose, config.pad_token_id, inventory)
+    };
+    let mut inventory = Inventory::default();
+    let plain = network(&mut inventory);
+    let Some(spec) = adapter else { return Ok((plain, inventory, Vec::new())) };
+    // What has an adapter is known once all names are; the second description puts it there.
+    let always = whole_with_adapter(&inventory, config, task, files)?;
+    let names: Vec<&str> = inventory.entries.iter().map(|entry| entry.name.as_str()).collect();
+    let mut adapted = Inventory::with(Placements::of(spec, &inventory.modules, &names, always)?);
+    let network = network(&mut adapted);
+    let whole = (0..adapted.entries.len()).filter(|i| adapted.is_whole(&adapted.entries[*i].name)).collect();
+    Ok((network, adapted, whole))
 }
 
 /// A model on a device.
@@ -165,22 +188,7 @@ impl Model {
             _ => false,
         };
         let purpose = purpose(&config, task)?;
-        let mut inventory = Inventory::default();
-        let prefix = config.family.prefix;
-        let describe = |inventory: &mut Inventory| {
-            Network::describe(&config.shape, prefix, purpose, config.pad_token_id, inventory)
-        };
-        let mut network = describe(&mut inventory);
-        let mut whole = Vec::new();
-        if let Some(spec) = adapter {
-            // What has an adapter is known once all names are; the second description puts it there.
-            let always = whole_with_adapter(&inventory, &config, task, files.as_ref())?;
-            let names: Vec<&str> = inventory.entries.iter().map(|entry| entry.name.as_str()).collect();
-            let mut adapted = Inventory::with(Placements::of(spec, &inventory.modules, &names, always)?);
-            network = describe(&mut adapted);
-            whole.extend((0..adapted.entries.len()).filter(|i| adapted.is_whole(&adapted.entries[*i].name)));
-            inventory = adapted;
-        }
+        let (network, inventory, whole) = describe(&config, purpose, task, adapter, files.as_ref())?;
         let mut model = Self {
             config,
             task: task.clone(),
@@ -269,7 +277,7 @@ impl Model {
 
     /// What a new model has there.
     fn start(&self, entry: &Entry, seed: u64) -> Vec<f32> {
-        initial::start(entry, self.config.shape.initializer_range, seed)
+        initial::start(entry, initial::Normal::of(&self.config, &entry.name), seed)
     }
 
     fn parameter(

@@ -227,6 +227,13 @@ impl TensorFiles {
         }
     }
 
+    /// The format of a tensor's values.
+    pub(super) fn dtype(&self, name: &str) -> Result<StoredDtype, ModelError> {
+        let place =
+            self.places.get(name).ok_or_else(|| ModelError::file(&self.root, format!("tensor `{name}` is missing")))?;
+        stored(place, name)
+    }
+
     /// The values as float32, in row-major order, and the format they had.
     pub(super) fn read(&self, name: &str) -> Result<(Vec<f32>, StoredDtype), ModelError> {
         let place =

@@ -6,6 +6,7 @@ mod resume;
 pub mod sampler;
 mod state;
 pub mod step;
+pub mod traffic;
 mod trainer;
 mod validation;
 pub mod workers;

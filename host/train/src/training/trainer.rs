@@ -204,7 +204,7 @@ impl<'a> Trainer<'a> {
 }
 
 /// How `workers` workers go through the rows, and the optimiser steps they take at most.
-fn sampling(spec: &TrainSpec, train: &dyn Rows, workers: usize) -> (Sampler, u64) {
+pub(crate) fn sampling(spec: &TrainSpec, train: &dyn Rows, workers: usize) -> (Sampler, u64) {
     let mut sampler = Sampler::new(spec.seed, train.len(), spec.window() * workers);
     if spec.group_by_length {
         sampler = sampler.by_length((0..train.len()).map(|row| train.length(row) as u32).collect());

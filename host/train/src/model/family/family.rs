@@ -24,9 +24,27 @@ pub struct Family {
     pub buffers: &'static [&'static str],
     /// What the configuration class of transformers takes where `config.json` lacks a key; `null` in the file stays.
     pub defaults: &'static [(&'static str, DefaultValue)],
+    /// How new weights are drawn.
+    pub initial: Initial,
     /// Reads what a `config.json` says of the network. Strict where a wrong guess would give wrong numbers: what is
     /// not implemented is an error that names the key and what is supported.
     pub shape: fn(&Keys) -> Result<Shape, ModelError>,
+}
+
+/// How the weights of a new model are drawn: normal with the config's `initializer_range`, and what differs from that.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Initial {
+    /// Projections back to the residual stream, and a pooler, have one over the root of twice the number of blocks of it.
+    pub outward: bool,
+    /// A classifier has one over the root of the hidden width.
+    pub classifier: bool,
+    /// Nothing is further out than so many deviations: a key of `config.json`, and its default.
+    pub cutoff: Option<(&'static str, f64)>,
+}
+
+impl Initial {
+    /// Nothing differs.
+    pub const PLAIN: Self = Self { outward: false, classifier: false, cutoff: None };
 }
 
 /// The value of a key that is not there.
@@ -50,7 +68,17 @@ impl Family {
         prefix: &'static str,
         shape: fn(&Keys) -> Result<Shape, ModelError>,
     ) -> Self {
-        Self { model_type, class, classes: &[], prefix, aliases: &[], buffers: &[], defaults: &[], shape }
+        Self {
+            model_type,
+            class,
+            classes: &[],
+            prefix,
+            aliases: &[],
+            buffers: &[],
+            defaults: &[],
+            initial: Initial::PLAIN,
+            shape,
+        }
     }
 
     /// The class of transformers that does a task: `LlamaForCausalLM`.

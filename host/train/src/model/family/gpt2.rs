@@ -7,9 +7,9 @@
 
 use retune_roles::TaskKind;
 
-use super::Family;
 use super::decoder::{ACTIVATIONS, token_dropout};
 use super::family::DefaultValue::{Flag, Number, Size};
+use super::{Family, Initial};
 use crate::model::ModelError;
 use crate::model::keys::Keys;
 use crate::model::shape::{
@@ -29,6 +29,7 @@ pub(super) static GPT2: Family = Family {
         ("scale_attn_weights", Flag(true)),
         ("tie_word_embeddings", Flag(true)),
     ],
+    initial: Initial { outward: true, ..Initial::PLAIN },
     ..Family::new("gpt2", "GPT2", "transformer.", shape)
 };
 

@@ -22,7 +22,7 @@ mod qwen3;
 mod roberta;
 mod smollm3;
 
-pub use family::{DefaultValue, Family};
+pub use family::{DefaultValue, Family, Initial};
 
 /// The families that retune knows.
 pub static FAMILIES: &[&Family] = &[

@@ -5,9 +5,9 @@
 //! 0) and `model.layers.i.mlp` (with `mlp_norm`); `model.final_norm`; then `head` and `classifier`, the head, or `decoder` in its place
 //! where masked tokens are found.
 
-use super::Family;
 use super::decoder::{ACTIVATIONS, local};
 use super::family::DefaultValue::{Size, Text};
+use super::{Family, Initial};
 use crate::model::keys::Keys;
 use crate::model::rotary::Rotary;
 use crate::model::shape::{
@@ -26,6 +26,7 @@ pub(super) static MODERNBERT: Family = Family {
         ("global_attn_every_n_layers", Size(3)),
         ("pad_token_id", Size(50_283)),
     ],
+    initial: Initial { outward: true, classifier: true, cutoff: Some(("initializer_cutoff_factor", 2.0)) },
     ..Family::new("modernbert", "ModernBert", "model.", shape)
 };
 

@@ -1,12 +1,15 @@
-"""Draws random variants of every family, has retune load and export each, and compares logits with transformers.
+"""Draws random variants of every family and compares retune with transformers: logits, gradients, losses of 20 steps of AdamW,
+and the logits of the trained model after transformers has read what retune exported.
 
-    cargo build -p retune-train --example export_logits
-    python tests/reference/family_sweep.py target/debug/examples/export_logits [COUNT] [SEED]
+    cargo xtask parity [--python PYTHON] [--count COUNT] [--seed SEED] [--family NAME]
 
 What the fixtures hold fixed is drawn here: numbers of heads and blocks, widths, biases, tied heads, windows, scalings of
-rotary positions, caps, activations. A row is run by itself, because some scalings take the longest row of a batch.
+rotary positions, caps, activations, vocabularies, classifiers. A row is run by itself, because some scalings take the longest
+row of a batch. The first variant of a seed can be drawn again alone by its number: `--only NUMBER`.
 """
 
+import argparse
+import json
 import pathlib
 import random
 import subprocess
@@ -16,10 +19,12 @@ import tempfile
 import check_export
 import torch
 import transformers
-from family_fixtures import disturb
+from family_fixtures import record
 from safetensors.torch import load_file
 
-draw = random.Random(int(sys.argv[3]) if len(sys.argv) > 3 else 1)
+draw = random.Random()
+# Logits, gradients (relative), losses, logits of the export.
+BOUNDS = dict(logits=1e-4, gradients=1e-4, losses=1e-3, export=1e-4)
 
 
 def yes():
@@ -151,42 +156,81 @@ def model_class(family):
     return "GPT2LMHeadModel" if family == "GPT2" else family + "ForCausalLM"
 
 
-def distance(exported, logits_file):
-    """The largest distance of a logit of a row by itself from what retune computed."""
-    expected, model = load_file(logits_file), check_export.load(str(exported))
-    worst = 0.0
+def variant(number, seed, families):
+    """A class and its settings; a function of number and seed alone."""
+    draw.seed(f"{seed} {number}")
+    family = families[number % len(families)]
+    name, settings = model_class(family), FAMILIES[family]()
+    if name.endswith("SequenceClassification"):
+        settings["num_labels"] = draw.choice([3, 5])
+    return family, name, settings
+
+
+def exported(folder):
+    """The largest distance of a logit of a row by itself between transformers and retune, of what retune exported."""
+    expected, model = load_file(folder / "expected.safetensors"), check_export.load(str(folder / "export"))
+    logits, worst = load_file(folder / "exported.safetensors")["logits"], 0.0
     for row, length in enumerate(expected["lengths"].tolist()):
         with torch.no_grad():
             found = model(input_ids=expected["input_ids"][row : row + 1, :length]).logits[0]
-        wanted = expected["logits"][row][:length] if found.dim() == 2 else expected["logits"][row]
+        wanted = logits[row][:length] if found.dim() == 2 else logits[row]
         worst = max(worst, (found - wanted).abs().max().item())
     return worst
 
 
+def arguments():
+    parser = argparse.ArgumentParser(description="compares retune with transformers")
+    parser.add_argument("binary", help="the example `parity` of retune-train")
+    parser.add_argument("--count", type=int, default=60, help="variants in all (default 60, four of each family)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--family", choices=FAMILIES, action="append", help="this one only; can be given several times")
+    parser.add_argument("--only", type=int, help="the variant of this number")
+    return parser.parse_args()
+
+
 def main():
+    given = arguments()
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    failed, worst, count = 0, 0.0, int(sys.argv[2]) if len(sys.argv) > 2 else 60
-    for number in range(count):
-        family = list(FAMILIES)[number % len(FAMILIES)]
-        name, settings = model_class(family), FAMILIES[family]()
-        if name.endswith("SequenceClassification"):
-            settings["num_labels"] = draw.choice([3, 5])
-        kind = getattr(transformers, name)
-        model = kind(kind.config_class(**settings))
-        disturb(model, number)
-        with tempfile.TemporaryDirectory() as place:
-            place = pathlib.Path(place)
-            model.save_pretrained(place / "base")
-            command = [sys.argv[1], place / "base", place / "export", place / "logits.safetensors"]
-            run = subprocess.run(command, capture_output=True, text=True)
-            off = distance(place / "export", place / "logits.safetensors") if run.returncode == 0 else float("inf")
-        worst = max(worst, off)
-        if off > 1e-4:
-            failed += 1
-            print(f"{name} is {off} away, {settings} {run.stderr}")
-    print(f"{count} models, {failed} of them wrong; largest difference of a logit {worst:.1e}")
-    sys.exit(failed > 0)
+    torch.set_num_threads(1)
+    families = given.family or list(FAMILIES)
+    numbers = [given.only] if given.only is not None else range(given.count)
+    worst = {family: dict.fromkeys(BOUNDS, 0.0) | dict(variants=0) for family in families}
+    wrong = []
+    with tempfile.TemporaryDirectory() as place:
+        drawn = {}
+        for number in numbers:
+            family, name, settings = variant(number, given.seed, families)
+            folder = pathlib.Path(place) / str(number)
+            folder.mkdir()
+            record(folder, name, settings, number)
+            drawn[str(folder)] = (number, family, name, settings)
+        run = subprocess.run([given.binary, *drawn], capture_output=True, text=True)
+        lines = [json.loads(line) for line in run.stdout.splitlines()]
+        if len(lines) < len(drawn):
+            sys.exit(f"{given.binary} ended after {len(lines)} of {len(drawn)} models: {run.stderr}")
+        for line in lines:
+            number, family, name, settings = drawn[line["folder"]]
+            found = line["found"]
+            if "error" not in found:
+                try:
+                    found["export"] = exported(pathlib.Path(line["folder"]))
+                except (SystemExit, Exception) as error:
+                    found = dict(error=f"the export does not load: {error}")
+            off = {what: found.get(what) for what in BOUNDS}
+            # JSON has no infinity.
+            off = {what: float("inf") if value is None else value for what, value in off.items()}
+            worst[family]["variants"] += 1
+            for what, bound in BOUNDS.items():
+                worst[family][what] = max(worst[family][what], off[what])
+            if any(off[what] > bound for what, bound in BOUNDS.items()):
+                wrong.append(f"{number}: {name} {settings}\n    {found}")
+    print(f"{'family':12} {'variants':>8} " + " ".join(f"{what:>10}" for what in BOUNDS))
+    for family, of in worst.items():
+        print(f"{family:12} {of['variants']:8} " + " ".join(f"{of[what]:10.1e}" for what in BOUNDS))
+    print(f"{'at most':21} " + " ".join(f"{bound:10.0e}" for bound in BOUNDS.values()))
+    print("\n".join(wrong) if wrong else f"{len(drawn)} models agree (transformers {transformers.__version__}, torch {torch.__version__})")
+    sys.exit(len(wrong) > 0)
 
 
 if __name__ == "__main__":

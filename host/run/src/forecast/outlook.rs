@@ -1,0 +1,114 @@
+//! The forecast of a run, as a value.
+
+use retune_data::Prepared;
+use retune_recipe::Recipe;
+use retune_recipe::diagnostic::Result;
+use retune_train::model::Outline;
+use serde::Serialize;
+
+use super::advice::{Advice, advice};
+use super::made::Made;
+use super::memory::{Memory, Subject};
+use crate::{locate, settings};
+
+/// The forecast of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Forecast {
+    /// Name of the recipe.
+    pub name: String,
+    /// `bert`, `llama`.
+    pub architecture: String,
+    /// Scalars.
+    pub parameters: u64,
+    /// Scalars that may learn.
+    pub trainable: u64,
+    /// Optimiser steps; none where the number of rows is not known.
+    pub steps: Option<u64>,
+    /// Rows per optimiser step.
+    pub rows_per_step: u64,
+    /// Tokens of all steps, where rows are known.
+    pub tokens: Option<u64>,
+    /// The most tokens of a micro-batch.
+    pub largest_batch: u64,
+    /// Where the lengths come from.
+    pub lengths: Lengths,
+    /// Bytes, by purpose.
+    pub memory: Memory,
+    /// Bytes that there are, given or found.
+    pub available: Option<u64>,
+    /// Changes after which it fits, where it does not.
+    pub advice: Vec<Advice>,
+    /// What a few steps took, when they were measured.
+    pub measured: Option<MeasuredSteps>,
+}
+
+/// Where the lengths of rows come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lengths {
+    /// The rows as they were prepared.
+    Rows,
+    /// Every row is as long as `data.max_length`.
+    MaxLength,
+}
+
+/// A few steps of the run.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct MeasuredSteps {
+    /// How many.
+    pub steps: u64,
+    /// Real tokens a second, the first step left out.
+    pub tokens_per_second: f64,
+    /// Of all steps, evaluations left out.
+    pub seconds: f64,
+    /// Most memory this process held, in bytes, where the system says.
+    pub peak_memory: Option<u64>,
+}
+
+impl Forecast {
+    /// The forecast of `recipe`, whose rows are `prepared` where somebody prepared them; `available` is the memory that there is.
+    ///
+    /// # Errors
+    /// The model cannot be outlined, or the strategy does not fit it.
+    pub fn new(recipe: &Recipe, prepared: Option<&Prepared>, host: bool, available: Option<u64>) -> Result<Self> {
+        let labels = labels(recipe, prepared);
+        let task = settings::task(recipe, labels);
+        let outline = Outline::read(&settings::base(recipe), &task, settings::adapter(recipe).as_ref())
+            .map_err(|error| locate::model(recipe, &error))?;
+        let subject = Subject::of_outline(&outline, &settings::strategy(recipe), &task, host);
+        let mut subject = subject.map_err(|error| locate::training(recipe, error))?;
+        subject.recomputing = recipe.training.gradient_checkpointing;
+        let made = Made { recipe, prepared, task: &task, outline: &outline };
+        let traffic = made.traffic(&made.spec());
+        let memory = made.memory(&subject, &traffic, recipe);
+        let advice = match available {
+            Some(bytes) if memory.peak > bytes => advice(&made, &subject, bytes),
+            _ => Vec::new(),
+        };
+        Ok(Self {
+            name: recipe.name.clone(),
+            architecture: outline.config.family.model_type.to_owned(),
+            parameters: subject.parameters(),
+            trainable: subject.trainable(),
+            steps: prepared.map(|_| traffic.steps).or(recipe.training.max_steps),
+            rows_per_step: recipe.training.batch_size * recipe.training.gradient_accumulation_steps,
+            tokens: prepared.map(|_| traffic.tokens),
+            largest_batch: traffic.largest,
+            lengths: if prepared.is_some() { Lengths::Rows } else { Lengths::MaxLength },
+            memory,
+            available,
+            advice,
+            measured: None,
+        })
+    }
+}
+
+/// The label set, as far as it is known: of the rows, the recipe, or one that is large enough to count.
+fn labels(recipe: &Recipe, prepared: Option<&Prepared>) -> Vec<String> {
+    let found = prepared.map(|prepared| prepared.labels.clone()).filter(|labels| !labels.is_empty());
+    let named = || recipe.data.labels.clone();
+    found.or_else(named).unwrap_or_else(|| match recipe.model.task.info().has_labels {
+        true => ["0", "1"].map(str::to_owned).to_vec(),
+        false => Vec::new(),
+    })
+}

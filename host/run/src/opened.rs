@@ -1,0 +1,107 @@
+//! A model to be asked: the result of a run, or a folder in Hugging Face layout. What `generate` and `chat` open.
+
+use std::path::{Path, PathBuf};
+
+use retune_data::Tokenization;
+use retune_recipe::Recipe;
+use retune_recipe::diagnostic::{Diagnostic, Result, unreadable};
+use retune_tensor::Device;
+use retune_train::generation::GenerationSpec;
+use retune_train::model::{Base, Model, ModelConfig, Task, task_of_checkpoint};
+
+use crate::run_dir::RunDir;
+
+/// A model that is not loaded yet.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// Its folder.
+    pub directory: PathBuf,
+    /// The run it came from, and that run's recipe.
+    pub run: Option<(RunDir, Recipe)>,
+}
+
+impl Opened {
+    /// A run directory, or the folder of a model.
+    ///
+    /// # Errors
+    /// There is no such folder, or the run has no result yet.
+    pub fn open(given: &Path) -> Result<Self> {
+        if given.is_file() {
+            return Err(Diagnostic::new(format!("`{}` is a file, not a folder", given.display()))
+                .help("give a run directory, or a model in Hugging Face layout"));
+        }
+        if !given.is_dir() {
+            return Err(unreadable(given, &std::io::Error::from(std::io::ErrorKind::NotFound))
+                .help("give a run directory (runs go to `runs/`), or a model in Hugging Face layout"));
+        }
+        match RunDir::open(given) {
+            Ok(run) => {
+                let recipe = Recipe::load(&run.recipe())?;
+                Ok(Self { directory: result(&run)?, run: Some((run, recipe)) })
+            }
+            Err(_) => Ok(Self { directory: given.to_owned(), run: None }),
+        }
+    }
+
+    /// The recipe of its run.
+    pub fn recipe(&self) -> Option<&Recipe> {
+        self.run.as_ref().map(|(_, recipe)| recipe)
+    }
+
+    /// What it was trained for; `needed` says what the caller needs.
+    ///
+    /// # Errors
+    /// Its config cannot be read, or does not say.
+    pub fn task(&self, needed: &str) -> Result<Task> {
+        task_of_checkpoint(&self.directory).map_err(|e| Diagnostic::new(e.to_string()).help(needed.to_owned()))
+    }
+
+    /// Its config.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn config(&self) -> Result<ModelConfig> {
+        ModelConfig::read(&self.directory).map_err(|e| Diagnostic::new(e.to_string()))
+    }
+
+    /// Its tokenizer.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn tokenizer(&self) -> Result<Tokenization> {
+        Tokenization::open(&self.directory).map_err(|e| Diagnostic::new(e.to_string()).help_some(e.help()))
+    }
+
+    /// How its files say that it is to be continued, and what they say that is not done here.
+    ///
+    /// # Errors
+    /// One of them cannot be read.
+    pub fn generation(&self) -> Result<(GenerationSpec, Vec<String>)> {
+        GenerationSpec::of_model(&self.directory).map_err(|e| Diagnostic::new(e.to_string()))
+    }
+
+    /// Its weights, on `device`.
+    ///
+    /// # Errors
+    /// They cannot be read, or do not do the task.
+    pub fn load(&self, task: &Task, device: &Device) -> Result<Model> {
+        let base = Base::Directory(self.directory.clone());
+        let (model, report) = Model::load(&base, task, 0, device).map_err(|e| Diagnostic::new(e.to_string()))?;
+        if let Some(new) = report.new.first() {
+            let directory = self.directory.display();
+            return Err(Diagnostic::new(format!("`{directory}` lacks `{new}`: what is not trained says nothing"))
+                .help("give the model that training made, not what it started from"));
+        }
+        Ok(model)
+    }
+}
+
+/// The folder of a run's result.
+fn result(run: &RunDir) -> Result<PathBuf> {
+    let model = run.model();
+    if model.is_dir() {
+        return Ok(model);
+    }
+    Err(Diagnostic::new(format!("`{}` does not exist: the run has no result yet", model.display()))
+        .help("`retune run --resume` goes on with it"))
+}
