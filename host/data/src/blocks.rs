@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use retune_roles::{Example, Sequence, Target};
+use retune_roles::{Example, Sequence, Target, TaskKind};
 
 use crate::selection::Selection;
 
@@ -25,7 +25,7 @@ pub(crate) struct Block {
 }
 
 /// The blocks that teach something, and how many do not.
-pub(crate) fn blocks(rows: &Selection, max_length: usize) -> (Vec<Block>, u64) {
+pub(crate) fn blocks(rows: &Selection, max_length: usize, task: TaskKind) -> (Vec<Block>, u64) {
     let max_length = max_length as u32;
     let (mut all, mut without_target, mut number) = (Vec::new(), 0, 0);
     let mut open: Option<Block> = None;
@@ -42,8 +42,9 @@ pub(crate) fn blocks(rows: &Selection, max_length: usize) -> (Vec<Block>, u64) {
                 Block { row: row as u32, token, number: number - 1, tokens: 0, targets: 0 }
             });
             let taken = (head.tokens - token).min(max_length - block.tokens);
-            // The first token of a block stands behind nothing, and is no target.
-            let (first, end) = (if block.tokens == 0 { token + 1 } else { token }, token + taken);
+            // The first token of a block stands behind nothing, and is no target; from both sides it can be found.
+            let begins = block.tokens == 0 && task == TaskKind::CausalLm;
+            let (first, end) = (if begins { token + 1 } else { token }, token + taken);
             block.targets +=
                 learnt.iter().map(|range| range.end.min(end).saturating_sub(range.start.max(first))).sum::<u32>();
             block.tokens += taken;

@@ -28,6 +28,38 @@ pub enum DataError {
     /// A classification was asked for without saying where the labels are.
     #[error("sequence classification needs labels, and `data.columns.label` names no column")]
     LabelColumnNotNamed,
+    /// A token classification was asked for without saying where words and tags are.
+    #[error("token classification needs words and tags, and `data.columns` does not name both `tokens` and `tags`")]
+    TagColumnNotNamed,
+    /// A row has more or fewer tags than words.
+    #[error(
+        "{place} has {words} word{} in column `{}` and {tags} tag{} in column `{}`",
+        if *words == 1 { "" } else { "s" }, columns[0], if *tags == 1 { "" } else { "s" }, columns[1]
+    )]
+    TagsUnlikeWords {
+        /// The row.
+        place: String,
+        /// Its words.
+        words: usize,
+        /// Its tags.
+        tags: usize,
+        /// The columns of both.
+        columns: [String; 2],
+    },
+    /// A masked language model without a token that masks.
+    #[error("the tokenizer {tokenizer} has no mask token, and a masked language model hides tokens behind it")]
+    NoMaskToken {
+        /// Its name.
+        tokenizer: String,
+    },
+    /// Whole words are to be masked, and tokens do not show what they are.
+    #[error(
+        "`data.mask.whole_word` needs a tokenizer whose tokens show where a word begins, and those of {tokenizer} do not"
+    )]
+    NoWords {
+        /// Its name.
+        tokenizer: String,
+    },
     /// More tokens than the model has positions.
     #[error("`data.max_length` is {max_length}, and the model has {positions} positions")]
     MaxLengthTooLong {
@@ -53,7 +85,7 @@ pub enum DataError {
         reason: String,
     },
     /// The ending says nothing about the format.
-    #[error("{} does not say its format by its name; expected .csv, .tsv, .jsonl or .txt", path.display())]
+    #[error("{} does not say its format by its name; expected .csv, .tsv, .jsonl, .txt or .conll", path.display())]
     FormatUnknown {
         /// The file.
         path: PathBuf,

@@ -130,7 +130,7 @@ fn every_error_says_what_where_and_what_next() {
     data/train.csv does not exist; did you mean `trains.csv`?
         paths in a recipe are relative to the recipe's own directory
     data/train.csv cannot be read: permission denied
-    data/train.parquet does not say its format by its name; expected .csv, .tsv, .jsonl or .txt
+    data/train.parquet does not say its format by its name; expected .csv, .tsv, .jsonl, .txt or .conll
         rename the file, or give its `format`
     data/train.csv is empty
         check that whatever wrote the file had finished

@@ -48,6 +48,14 @@ impl DataError {
                 "give every row a label, or remove the rows without one".to_owned()
             }
             Self::ValueMissing { .. } => "fill the value in, or remove the row".to_owned(),
+            Self::TagColumnNotNamed => "write columns = { tokens = \"…\", tags = \"…\" }".to_owned(),
+            Self::TagsUnlikeWords { .. } => "give every word a tag; `O` is that of a word in no entity".to_owned(),
+            Self::NoMaskToken { .. } => {
+                "take a model that was made to fill masks, such as BERT or RoBERTa, with its own tokenizer; or name the token in \
+                 tokenizer_config.json as mask_token"
+                    .to_owned()
+            }
+            Self::NoWords { .. } => "leave whole_word out: single tokens are then chosen".to_owned(),
             Self::LabelUnknown { labels, .. } => {
                 format!("the labels are {}; data.labels can name more than train has", list(labels))
             }

@@ -32,7 +32,7 @@
 //! # }
 //! ```
 //!
-//! Price: the tokenised rows of every split lie in files, 68 bytes a row and four a token, and are mapped; in memory
+//! Price: the tokenised rows of every split lie in files, 72 bytes a row and four a token, and are mapped; in memory
 //! is a number for each row, and while splits are compared about 150 bytes.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
@@ -57,6 +57,7 @@ pub mod labels;
 mod lent;
 mod lines;
 mod load;
+mod masking;
 mod naming;
 pub mod overlap;
 mod packing;
@@ -77,6 +78,7 @@ pub mod spec;
 mod split;
 pub mod stage;
 mod summary;
+mod tags;
 mod template;
 mod templates;
 #[cfg(test)]
@@ -99,7 +101,7 @@ pub use progress::DataProgress;
 pub use prompt::ChatPrompt;
 pub use report::{CacheUse, DataReport, Dropped, LabelCount, LengthBin, Overlap, SourceReport, SplitReport};
 pub use retune_roles::TaskKind;
-pub use spec::{Columns, DataSpec, Format, Layout, Source, SplitName, Validation};
+pub use spec::{Columns, DataSpec, Format, Layout, MaskSpec, Source, SplitName, Validation};
 pub use tokenization::Tokenization;
 
 /// The result of everything here that can fail.

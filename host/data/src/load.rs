@@ -30,7 +30,7 @@ const CHUNK: usize = 256;
 /// Rows after which progress is told.
 const TOLD: u64 = 4096;
 /// Changes whenever the same inputs would give other rows.
-const CACHE_VERSION: &str = "4";
+const CACHE_VERSION: &str = "5";
 /// The version of the crate that cuts texts into tokens, which has no constant for it; a test holds it to Cargo.lock.
 const TOKENIZERS_VERSION: &str = "0.23.2";
 /// The version of the crate that renders chat templates, likewise.
@@ -204,6 +204,8 @@ impl Loader<'_> {
             let cut = self.spec.chat.is_some() && row.truncated;
             let (idle, reason) = match (self.spec.task, self.spec.layout) {
                 (TaskKind::SequenceClassification, _) => (row.input_ids.is_empty(), NO_TOKENS),
+                (TaskKind::TokenClassification, _) => (row.empty, NO_TOKENS),
+                (TaskKind::MaskedLm, _) => (row.learnt.is_empty(), NO_TOKENS),
                 (TaskKind::CausalLm, Layout::Rows | Layout::Packed) => {
                     (row.empty || row.trained_tokens() == 0, if cut { CUT_AWAY } else { NOTHING_TO_LEARN })
                 }

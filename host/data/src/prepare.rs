@@ -10,6 +10,7 @@ use retune_roles::{Rows as _, Stage, TaskKind, Tokenizer as _};
 use crate::dataset::Dataset;
 use crate::labels::LabelSet;
 use crate::load::{Loader, nothing_to_learn};
+use crate::masking::Masking;
 use crate::overlap::{overlap, repeats};
 use crate::progress::DataProgress;
 use crate::report::DataReport;
@@ -55,7 +56,8 @@ pub fn prepare(
     for (_, source) in &files {
         Rows::open(source)?;
     }
-    let classifies = spec.task == TaskKind::SequenceClassification;
+    let classifies = spec.task.info().has_labels;
+    let masking = masking(spec, tokenizer)?;
     let mut labels = spec.labels.as_ref().filter(|_| classifies).map(|names| LabelSet::given(names)).transpose()?;
     let mut report = report_of(tokenizer);
     let loader = Loader { spec, labelled: classifies, stages, tokenizer };
@@ -83,7 +85,7 @@ pub fn prepare(
     report.labels = labels.map(|set| set.names().to_vec()).unwrap_or_default();
     let mut made: Vec<(SplitName, Dataset)> = Vec::new();
     for (name, rows) in splits {
-        made.push((name, dataset(spec, name, rows, &format!("the {name} split"), &mut report)?));
+        made.push((name, dataset(spec, name, rows, masking.as_ref(), &format!("the {name} split"), &mut report)?));
     }
     for later in 1..made.len() {
         for earlier in 0..later {
@@ -122,9 +124,10 @@ pub fn prepare_source(
     let mut report = report_of(tokenizer);
     report.labels = labels.as_ref().map(|set| set.names().to_vec()).unwrap_or_default();
     let loader = Loader { spec, labelled: labels.is_some(), stages, tokenizer };
+    let masking = masking(spec, tokenizer)?;
     let file = loader.load(split, source, &mut report, progress)?;
     let classes = labels.as_ref().map_or(Ok(Vec::new()), |labels| labels.classes(file.labels()))?;
-    let data = dataset(spec, split, Selection::all(file, classes), &source.name(), &mut report)?;
+    let data = dataset(spec, split, Selection::all(file, classes), masking.as_ref(), &source.name(), &mut report)?;
     let more = warnings(&report, spec, &repeats(data.rows()), seams(&data), tokenizer.eos().is_some());
     report.warnings.extend(more);
     Ok((data, report))
@@ -139,8 +142,20 @@ fn report_of(tokenizer: &Tokenization) -> DataReport {
 }
 
 /// The examples of one split, with their numbers added to the report; `what` names them in the error.
-fn dataset(spec: &DataSpec, split: SplitName, rows: Selection, what: &str, report: &mut DataReport) -> Result<Dataset> {
+fn dataset(
+    spec: &DataSpec,
+    split: SplitName,
+    rows: Selection,
+    masking: Option<&Masking>,
+    what: &str,
+    report: &mut DataReport,
+) -> Result<Dataset> {
     let (data, without_target) = Dataset::new(rows, spec, split);
+    let data = if spec.label_all_tokens { data.labelling_all(&report.labels) } else { data };
+    let data = match masking {
+        Some(masking) => data.masked(masking.clone()),
+        None => data,
+    };
     if data.is_empty() {
         let rows = data.rows();
         let account = vec![nothing_to_learn((0..rows.len()).map(|row| rows.key(row)))];
@@ -148,6 +163,12 @@ fn dataset(spec: &DataSpec, split: SplitName, rows: Selection, what: &str, repor
     }
     report.splits.push(split_report(split, &data, without_target, &report.labels));
     Ok(data)
+}
+
+/// How tokens are hidden, where they are.
+fn masking(spec: &DataSpec, tokenizer: &Tokenization) -> Result<Option<Masking>> {
+    let masks = spec.task == TaskKind::MaskedLm;
+    masks.then(|| Masking::new(spec.mask, spec.seed, tokenizer)).transpose()
 }
 
 /// Rows whose prompt and completion share a token.

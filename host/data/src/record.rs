@@ -87,11 +87,11 @@ impl Record {
         }
     }
 
-    fn missing(&self, column: &str, purpose: &str) -> DataError {
+    pub(crate) fn missing(&self, column: &str, purpose: &str) -> DataError {
         DataError::ValueMissing { place: self.key.clone(), column: column.to_owned(), purpose: purpose.to_owned() }
     }
 
-    fn kind(&self, column: &str, purpose: &str, value: &Value, expected: &str) -> DataError {
+    pub(crate) fn kind(&self, column: &str, purpose: &str, value: &Value, expected: &str) -> DataError {
         let found = match value {
             Value::Text(text) => format!("`{}`", text.chars().take(40).collect::<String>()),
             Value::Number(n) => format!("the number {n}"),

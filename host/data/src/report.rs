@@ -110,7 +110,7 @@ pub struct SplitReport {
     pub fill: Option<f64>,
     /// Tokens of all examples.
     pub tokens: u64,
-    /// Tokens that are a target of the loss (causal language models); 0 for a classification.
+    /// Tokens that are a target of the loss (causal language models), or may be hidden (masked ones); 0 for a classification.
     pub trained_tokens: u64,
     /// Rows cut at `max_length`.
     pub truncated: u64,
@@ -127,13 +127,19 @@ pub struct SplitReport {
     /// Rows in which a message holds a control token.
     #[serde(default)]
     pub control: u64,
+    /// Words of tagged rows of which no token is left, so that their tags are not learnt.
+    #[serde(default)]
+    pub lost_words: u64,
+    /// Tags that go on with an entity that none before them begins.
+    #[serde(default)]
+    pub stray_tags: u64,
     /// Blocks left out because no token of them is a target.
     pub blocks_without_target: u64,
     /// Tokens of the longest example.
     pub longest: u64,
     /// How many examples have how many tokens.
     pub lengths: Vec<LengthBin>,
-    /// Rows of each label, in the order of the label set.
+    /// Rows of each label, or words of each tag, in the order of the label set.
     pub labels: Vec<LabelCount>,
 }
 

@@ -22,6 +22,8 @@ pub struct Row {
     pub learnt: Vec<Range<u32>>,
     /// The label, for rows of which one is read.
     pub label: Option<String>,
+    /// What the words of a row are labelled with, where words are.
+    pub tags: Option<Tags>,
     /// The extra columns.
     pub extra: Vec<f32>,
     /// Digest of the text as it was tokenised: equal texts, equal digests.
@@ -40,6 +42,28 @@ pub struct Row {
     pub unended: bool,
     /// A message holds a control token.
     pub control: bool,
+}
+
+/// In a tag: the token is not the first piece of its word.
+pub const FURTHER: i32 = 1 << 30;
+
+/// The tags of a row's tokens.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tags {
+    /// Names of the tags of this row, each once; without names, numbers are those of words.
+    pub names: Vec<String>,
+    /// For each token the number of its word's tag among `names`, with [`FURTHER`] set where it is not the word's first piece, or
+    /// -100 for a token of no word.
+    pub numbers: Vec<i32>,
+    /// Words without a token: cut off, or made of nothing that the tokenizer keeps.
+    pub lost: u32,
+}
+
+impl Tags {
+    /// The place among `names` of the tag of a token.
+    pub fn in_names(&self, tag: i32) -> Option<usize> {
+        usize::try_from(tag & !FURTHER).ok().filter(|_| tag >= 0 && !self.names.is_empty())
+    }
 }
 
 impl Row {

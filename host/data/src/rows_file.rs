@@ -1,9 +1,9 @@
 //! A file of prepared rows: written as a stream, read through a memory map.
 //!
 //! ```text
-//! retune-rows 3          16 bytes
+//! retune-rows 4          16 bytes
 //! SHA-256 of what follows  32 bytes
-//! rows                   a head of fixed size each, then ids, extra columns, ranges, segments, key; padded to 4 bytes
+//! rows                   a head of fixed size each, then ids, extra columns, ranges, tags, segments, key; padded to 4 bytes
 //! offsets                u64 for each row, and one for the end of the last
 //! head                   JSON: key, file, account, labels as they appeared
 //! trailer                number of rows, place of the offsets, place of the head (u64 each)
@@ -13,7 +13,7 @@
 //! what they are: which class a label is, is decided by who reads. A file is written under another name, synced and
 //! renamed, so it is there whole or not at all; one that is damaged all the same is noticed when it is opened, because
 //! checksum, key and every row's size are checked. Ranges of learnt tokens are written only where they are not one range
-//! up to the end, whose first token stands in the head. Price: 68 bytes for a row and four for a token on disk, and one
+//! up to the end, whose first token stands in the head, and tags where a row has them. Price: 72 bytes for a row and four for a token on disk, and one
 //! pass over the file when it is opened.
 
 use std::collections::HashMap;
@@ -29,13 +29,13 @@ use tempfile::{NamedTempFile, TempPath};
 
 use crate::dropped::Dropped;
 use crate::error::place;
-use crate::row::Row;
+use crate::row::{FURTHER, Row, Tags};
 
-const MAGIC: &[u8; 16] = b"retune-rows 3\n\0\0";
+const MAGIC: &[u8; 16] = b"retune-rows 4\n\0\0";
 const START: usize = 48;
 const TRAILER: usize = 24;
 /// Bytes of a row's head.
-const HEAD: usize = 68;
+const HEAD: usize = 72;
 
 const HAS_LINE: u8 = 1;
 const HAS_GROUP: u8 = 2;
@@ -49,6 +49,7 @@ const SEAM: u8 = 128;
 /// In a second byte of flags.
 const UNENDED: u8 = 1;
 const CONTROL: u8 = 2;
+const TAGS: u8 = 4;
 
 /// What is known of a source besides its rows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -126,10 +127,11 @@ impl RowsWriter {
             return Err(Error::new(ErrorKind::FileTooLarge, "more rows than 32 bits can count"));
         }
         let label = row.label.as_ref().map(|label| self.number(label, &row.key));
+        let tags = row.tags.as_ref().map(|tags| self.numbered(tags, &row.key));
         let plain = row.line.is_some_and(|line| row.key == place(&self.file, line));
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
-        encode(&mut buffer, row, label, plain);
+        encode(&mut buffer, row, label, tags.as_deref(), plain);
         self.write(&buffer)?;
         self.buffer = buffer;
         self.offsets.push(self.at);
@@ -144,6 +146,14 @@ impl RowsWriter {
         self.numbers.insert(label.to_owned(), number);
         self.labels.push(FoundLabel { name: label.to_owned(), first: key.to_owned() });
         number
+    }
+
+    /// Tags by the numbers that the file gives their names.
+    fn numbered(&mut self, tags: &Tags, key: &str) -> Vec<i32> {
+        let numbers: Vec<i32> = tags.names.iter().map(|name| self.number(name, key) as i32).collect();
+        let of_file =
+            |tag: &i32| tags.in_names(*tag).and_then(|name| numbers.get(name)).map(|number| number | tag & FURTHER);
+        tags.numbers.iter().map(|tag| of_file(tag).unwrap_or(*tag)).collect()
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
@@ -195,7 +205,7 @@ fn map(file: &File) -> Result<Mmap> {
     unsafe { Mmap::map(file) }
 }
 
-fn encode(out: &mut Vec<u8>, row: &Row, label: Option<u32>, plain: bool) {
+fn encode(out: &mut Vec<u8>, row: &Row, label: Option<u32>, tags: Option<&[i32]>, plain: bool) {
     let flags = [
         (row.line.is_some(), HAS_LINE),
         (row.group.is_some(), HAS_GROUP),
@@ -224,15 +234,17 @@ fn encode(out: &mut Vec<u8>, row: &Row, label: Option<u32>, plain: bool) {
     out.extend((key.len() as u32).to_le_bytes());
     out.extend([
         flags.iter().filter(|(set, _)| *set).map(|(_, flag)| flag).sum(),
-        u8::from(row.unended) * UNENDED + u8::from(row.control) * CONTROL,
+        u8::from(row.unended) * UNENDED + u8::from(row.control) * CONTROL + u8::from(tags.is_some()) * TAGS,
         0,
         0,
     ]);
     out.extend((ranges.len() as u32).to_le_bytes());
+    out.extend(row.tags.as_ref().map_or(0, |tags| tags.lost).to_le_bytes());
     debug_assert_eq!(out.len(), HEAD);
     row.input_ids.iter().for_each(|id| out.extend(id.to_le_bytes()));
     row.extra.iter().for_each(|value| out.extend(value.to_le_bytes()));
     ranges.iter().flat_map(|range| [range.start, range.end]).for_each(|at| out.extend(at.to_le_bytes()));
+    tags.unwrap_or_default().iter().for_each(|tag| out.extend(tag.to_le_bytes()));
     out.extend(&row.token_type_ids);
     out.extend(key.as_bytes());
     out.resize(out.len().next_multiple_of(4), 0);
@@ -283,6 +295,10 @@ pub(crate) struct RowHead {
     pub seam: bool,
     pub unended: bool,
     pub control: bool,
+    /// Words of a tagged row of which no token is there.
+    pub lost: u32,
+    /// It has tags.
+    tagged: bool,
     /// The first token that is learnt.
     first: u32,
     /// How many ranges are written.
@@ -293,9 +309,19 @@ pub(crate) struct RowHead {
 }
 
 impl RowHead {
-    /// Bytes of ids, extra columns and ranges.
+    /// Bytes of ids, extra columns, ranges and tags.
     fn numbers(&self) -> usize {
+        self.before_tags() + 4 * self.tags()
+    }
+
+    /// Bytes of ids, extra columns and ranges.
+    fn before_tags(&self) -> usize {
         4 * (self.tokens as usize + self.extra as usize + 2 * self.ranges as usize)
+    }
+
+    /// How many tags are written.
+    fn tags(&self) -> usize {
+        if self.tagged { self.tokens as usize } else { 0 }
     }
 }
 
@@ -337,7 +363,8 @@ impl RowsFile {
             }
             let head = self.head(row);
             let segments = if head.flags & SEGMENTS != 0 { u64::from(head.tokens) } else { 0 };
-            let numbers = 4 * (u64::from(head.tokens) + u64::from(head.extra) + 2 * u64::from(head.ranges));
+            let tags = if head.tagged { u64::from(head.tokens) } else { 0 };
+            let numbers = 4 * (u64::from(head.tokens) + u64::from(head.extra) + 2 * u64::from(head.ranges) + tags);
             let size = HEAD as u64 + numbers + segments + u64::from(head.key);
             let known = head.label.is_none_or(|label| (label as usize) < self.labels.len());
             if size.next_multiple_of(4) != (end - at) as u64 || !known {
@@ -390,6 +417,8 @@ impl RowsFile {
             seam: flags & SEAM != 0,
             unended: bytes[61] & UNENDED != 0,
             control: bytes[61] & CONTROL != 0,
+            tagged: bytes[61] & TAGS != 0,
+            lost: u32_at(bytes, 68),
             first: u32_at(bytes, 44),
             ranges: u32_at(bytes, 64),
             extra: u32_at(bytes, 52),
@@ -427,6 +456,15 @@ impl RowsFile {
         let at = self.offset(row) + HEAD + 4 * (head.tokens + head.extra) as usize;
         let bytes = &self.map[at..at + 8 * head.ranges as usize];
         bytes.chunks_exact(8).map(|pair| u32_at(pair, 0)..u32_at(pair, 4)).collect()
+    }
+
+    /// For each token its tag among [`labels`](Self::labels), with [`FURTHER`] for further pieces of a word, or a negative
+    /// number for none; `None` for a row without tags.
+    pub fn tags(&self, row: usize) -> Option<Vec<i32>> {
+        let head = self.head(row);
+        let at = self.offset(row) + HEAD + head.before_tags();
+        let bytes = &self.map[at..at + 4 * head.tags()];
+        head.tagged.then(|| bytes.chunks_exact(4).map(|bytes| u32_at(bytes, 0) as i32).collect())
     }
 
     /// The extra columns.

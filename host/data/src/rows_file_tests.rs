@@ -40,6 +40,7 @@ fn read(file: &RowsFile, row: usize) -> Row {
         token_type_ids: file.segments(row).to_vec(),
         learnt: file.learnt(row),
         label: head.label.map(|label| file.labels()[label as usize].name.clone()),
+        tags: file.tags(row).map(|numbers| tags(file, numbers, head.lost)),
         extra: file.extra(row),
         text: head.text,
         group: head.group,
@@ -50,6 +51,23 @@ fn read(file: &RowsFile, row: usize) -> Row {
         unended: head.unended,
         control: head.control,
     }
+}
+
+/// Tags with the names of their row, in the order in which they appear.
+fn tags(file: &RowsFile, numbers: Vec<i32>, lost: u32) -> Tags {
+    let mut tags = Tags { lost, ..Tags::default() };
+    for number in numbers {
+        let Some(label) = file.labels().get((number & !FURTHER) as usize).filter(|_| number >= 0) else {
+            tags.numbers.push(number);
+            continue;
+        };
+        let at = tags.names.iter().position(|name| *name == label.name).unwrap_or_else(|| {
+            tags.names.push(label.name.clone());
+            tags.names.len() - 1
+        });
+        tags.numbers.push(at as i32 | number & FURTHER);
+    }
+    tags
 }
 
 fn whole(path: &Path, key: &str) -> Option<RowsFile> {
@@ -120,13 +138,21 @@ proptest! {
         cuts in prop::collection::btree_set(0u32..20, 0..7),
         (text, group) in (any::<[u8; 16]>(), any::<Option<[u8; 16]>>()),
         (from, most) in (0u32..20, 0u32..20),
+        (tagged, lost) in (any::<bool>(), any::<u32>()),
     ) {
         let [truncated, doubled_bos, empty, seam, unended, control] = flags;
         let cuts: Vec<u32> = cuts.into_iter().filter(|cut| *cut <= ids.len() as u32).collect();
         let learnt = cuts.chunks_exact(2).map(|pair| pair[0]..pair[1]).collect();
         let token_type_ids = if segmented { ids.iter().map(|id| *id as u8).collect() } else { Vec::new() };
+        // Each second token has a tag; every third of them is a further piece.
+        let tag = |at: usize| if at % 2 == 1 { -100 } else { at as i32 / 2 | if at % 3 == 2 { FURTHER } else { 0 } };
+        let tags = tagged.then(|| Tags {
+            names: (0..ids.len().div_ceil(2)).map(|name| format!("tag {name}")).collect(),
+            numbers: (0..ids.len()).map(tag).collect(),
+            lost,
+        });
         let row = Row {
-            key, line, input_ids: ids, token_type_ids, learnt, label, extra, text, group, truncated,
+            tags, key, line, input_ids: ids, token_type_ids, learnt, label, extra, text, group, truncated,
             doubled_bos, empty, seam, unended, control,
         };
         let plain = Row { key: format!("t.csv:{}", line.unwrap_or(0)), ..row.clone() };

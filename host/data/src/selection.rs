@@ -63,6 +63,16 @@ impl Selection {
         self.file.key(self.rows[row] as usize)
     }
 
+    /// Whether labels have classes.
+    pub fn has_classes(&self) -> bool {
+        !self.classes.is_empty()
+    }
+
+    /// The class of a label of the file.
+    pub fn class_of(&self, label: u32) -> Option<u32> {
+        self.classes.get(label as usize).copied()
+    }
+
     /// The class of a row with this head.
     pub fn class(&self, head: &RowHead) -> Option<u32> {
         self.classes.get(head.label? as usize).copied()

@@ -59,7 +59,7 @@ impl Rows {
         let kind = match format {
             Format::Csv => Kind::delimited(Delimiter::Comma, &mut lines, &file, path)?,
             Format::Tsv => Kind::delimited(Delimiter::Tab, &mut lines, &file, path)?,
-            Format::Jsonl | Format::Text | Format::Lines => Kind::Lines { format },
+            Format::Jsonl | Format::Text | Format::Lines | Format::Conll => Kind::Lines { format },
         };
         Ok(Self { file, path: path.clone(), lines, kind, failed: false })
     }
@@ -89,6 +89,7 @@ impl Rows {
         match &self.kind {
             Kind::Delimited { delimiter, header } => read_delimited(*delimiter, &mut self.lines, header, &self.file),
             Kind::Lines { format: Format::Text } => read_passage(&mut self.lines, &self.file),
+            Kind::Lines { format: Format::Conll } => read_sentence(&mut self.lines, &self.file),
             Kind::Lines { format } => read_line_row(&mut self.lines, *format, &self.file),
         }
     }
@@ -176,6 +177,36 @@ fn read_line_row(lines: &mut Lines, format: Format, file: &str) -> Result<Option
         _ => vec![("text".to_owned(), Value::Text(content))],
     };
     Ok(Some(Record::new(file, lines.number(), fields)))
+}
+
+/// One row per sentence, a word a line up to the next blank one: its first column in `tokens`, its last in `tags`. Lines that begin
+/// a document (`-DOCSTART-`) are no words.
+fn read_sentence(lines: &mut Lines, file: &str) -> Result<Option<Record>> {
+    loop {
+        let Some(first) = lines.next_filled()? else { return Ok(None) };
+        let (begin, mut line) = (lines.number(), Some(first));
+        let (mut words, mut tags) = (Vec::new(), Vec::new());
+        while let Some(content) = line.filter(|content| !content.trim().is_empty()) {
+            let columns: Vec<&str> = content.split_whitespace().collect();
+            if let [word, others @ ..] = &columns[..]
+                && *word != "-DOCSTART-"
+            {
+                words.push((*word).to_owned());
+                tags.extend(others.last().map(|tag| (*tag).to_owned()));
+            }
+            line = lines.next_text()?;
+        }
+        if words.is_empty() {
+            continue;
+        }
+        let list = |items: Vec<String>| Value::Json(serde_json::Value::from(items).to_string());
+        let mut fields = vec![("tokens".to_owned(), list(words))];
+        // A file of words alone is one to be predicted.
+        if !tags.is_empty() {
+            fields.push(("tags".to_owned(), list(tags)));
+        }
+        return Ok(Some(Record::new(file, begin, fields)));
+    }
 }
 
 /// One row per passage: lines up to the next blank one, joined by line feeds.

@@ -145,7 +145,7 @@ fn each_broken_file_has_its_own_message() {
     bad.jsonl:3 is not valid JSON: EOF while parsing a string at column 13
     list.jsonl:1 holds an array, and a row is an object like {"text": "…"}
     string.jsonl:1 holds a string, and a row is an object like {"text": "…"}
-    data.parquet does not say its format by its name; expected .csv, .tsv, .jsonl or .txt
+    data.parquet does not say its format by its name; expected .csv, .tsv, .jsonl, .txt or .conll
     "#);
 }
 
@@ -201,4 +201,22 @@ proptest! {
             prop_assert_eq!(record.line, Some(line));
         }
     }
+}
+
+#[test]
+fn a_sentence_of_a_conll_file_is_a_row_with_the_first_column_and_the_last() {
+    let text = "-DOCSTART- -X- O O\n\nEU NNP B-NP B-ORG\nrejects VBZ B-VP O\n\n\nGerman\tB-MISC\r\ncall\tO\n";
+    let rows = rows("t.conll", text.as_bytes()).unwrap();
+    let json = |text: &str| Value::Json(text.to_owned());
+    assert_eq!(rows.iter().map(|row| row.key.as_str()).collect::<Vec<_>>(), ["t.conll:3", "t.conll:7"]);
+    assert_eq!(rows[0].get("tokens"), Some(&json(r#"["EU","rejects"]"#)));
+    assert_eq!(rows[0].get("tags"), Some(&json(r#"["B-ORG","O"]"#)));
+    assert_eq!(rows[1].get("tags"), Some(&json(r#"["B-MISC","O"]"#)));
+    assert!(rows[1].get("text").is_none());
+}
+
+#[test]
+fn a_conll_file_of_words_alone_has_no_tags() {
+    let rows = rows("words.conll", b"EU\nrejects\n").unwrap();
+    assert_eq!((rows.len(), rows[0].get("tags")), (1, None));
 }

@@ -34,7 +34,7 @@ pub struct DataSpec {
     pub max_length: usize,
     /// What the model learns.
     pub task: TaskKind,
-    /// How token streams become examples (causal language models only).
+    /// How token streams become examples (language models only).
     pub layout: Layout,
     /// The label set in the order of the class indices; `None`: found in the training rows and sorted.
     pub labels: Option<Vec<String>>,
@@ -48,6 +48,10 @@ pub struct DataSpec {
     pub cache_dir: Option<PathBuf>,
     /// Take only the first N training rows of each label, in file order.
     pub limit_per_label: Option<usize>,
+    /// What is hidden of a row (masked language models only).
+    pub mask: MaskSpec,
+    /// Labels all pieces of a word, and not its first only (token classification only).
+    pub label_all_tokens: bool,
     /// A column whose equal values never part when a validation split is made: a customer, a document.
     pub group_by: Option<String>,
     /// Bytes that kept rows may take altogether.
@@ -56,14 +60,15 @@ pub struct DataSpec {
 
 impl DataSpec {
     /// A spec for `train` and `task` with no validation split, no test set, text in column `text`
-    /// (and labels in `label` for a classification), 128 tokens and seed 0.
+    /// (and labels in `label` for a classification; words in `tokens` and `tags` where words are labelled), 128 tokens and seed 0.
     pub fn new(train: impl Into<Source>, task: TaskKind) -> Self {
         let label = (task == TaskKind::SequenceClassification).then(|| "label".to_owned());
+        let words = |name: &str| (task == TaskKind::TokenClassification).then(|| name.to_owned());
         Self {
             train: train.into(),
             validation: Validation::None,
             test: None,
-            columns: Columns { label, ..Columns::default() },
+            columns: Columns { label, tokens: words("tokens"), tags: words("tags"), ..Columns::default() },
             chat: None,
             extra_columns: Vec::new(),
             max_length: 128,
@@ -75,6 +80,8 @@ impl DataSpec {
             batch: DEFAULT_BATCH,
             cache_dir: None,
             limit_per_label: None,
+            mask: MaskSpec::default(),
+            label_all_tokens: false,
             group_by: None,
             cache_limit: crate::cache::DEFAULT_LIMIT,
         }
@@ -124,7 +131,19 @@ impl DataSpec {
                     );
                 }
             }
-            TaskKind::CausalLm => {
+            TaskKind::TokenClassification => {
+                if self.columns.tokens.is_none() || self.columns.tags.is_none() {
+                    return Err(DataError::TagColumnNotNamed);
+                }
+                if self.layout != Layout::Rows {
+                    let joined = if self.layout == Layout::Blocks { "blocks" } else { "packed" };
+                    return refuse("data.layout", joined.to_owned(), "rows, for a token classification");
+                }
+                if let Some(limit) = self.limit_per_label {
+                    return refuse("data.limit_per_label", limit.to_string(), "nothing, for a token classification");
+                }
+            }
+            TaskKind::MaskedLm | TaskKind::CausalLm => {
                 if self.limit_per_label.is_some() && self.columns.label.is_none() {
                     return refuse(
                         "data.limit_per_label",
@@ -136,10 +155,24 @@ impl DataSpec {
                     return refuse(
                         "data.columns.text_pair",
                         pair.clone(),
-                        "nothing, for a causal language model; `prompt` and `completion` name two parts of one text",
+                        match self.task {
+                            TaskKind::MaskedLm => "nothing, for a masked language model",
+                            _ => {
+                                "nothing, for a causal language model; `prompt` and `completion` name two parts of one text"
+                            }
+                        },
                     );
                 }
+                if (self.layout, self.task) == (Layout::Packed, TaskKind::MaskedLm) {
+                    return refuse("data.layout", "packed".to_owned(), "rows or blocks, for a masked language model");
+                }
+                if let (Some(column), TaskKind::MaskedLm) = (&self.columns.completion, self.task) {
+                    return refuse("data.columns.completion", column.clone(), "nothing, for a masked language model");
+                }
             }
+        }
+        if self.task == TaskKind::MaskedLm && !(self.mask.probability > 0.0 && self.mask.probability < 1.0) {
+            return refuse("data.mask.probability", self.mask.probability.to_string(), "more than 0 and less than 1");
         }
         if let ([column, ..], Layout::Packed) = (self.extra_columns.as_slice(), self.layout) {
             return refuse("data.extra_columns", column.clone(), "none, where several rows are packed into one");
@@ -210,7 +243,7 @@ impl Source {
     }
 
     /// The format given, or the one the ending stands for: `.csv`, `.tsv`, `.jsonl`,
-    /// `.ndjson` and `.json`, `.txt`.
+    /// `.ndjson` and `.json`, `.txt`, `.conll`.
     pub fn resolved_format(&self) -> Result<Format> {
         let known = self.format.or_else(|| Format::of_name(&self.path));
         known.ok_or_else(|| DataError::FormatUnknown { path: self.path.clone() })
@@ -231,12 +264,20 @@ pub enum Format {
     Text,
     /// Plain text: every line that is not blank is a row, in the field `text`.
     Lines,
+    /// A word a line, its tag last, and sentences separated by blank lines: a row each, in the fields `tokens` and `tags`.
+    Conll,
 }
 
 impl Format {
     /// The names of all formats, as recipes and the command line spell them.
-    pub const NAMES: [(&'static str, Self); 5] =
-        [("csv", Self::Csv), ("tsv", Self::Tsv), ("jsonl", Self::Jsonl), ("text", Self::Text), ("lines", Self::Lines)];
+    pub const NAMES: [(&'static str, Self); 6] = [
+        ("csv", Self::Csv),
+        ("tsv", Self::Tsv),
+        ("jsonl", Self::Jsonl),
+        ("text", Self::Text),
+        ("lines", Self::Lines),
+        ("conll", Self::Conll),
+    ];
 
     fn of_name(path: &Path) -> Option<Self> {
         match path.extension()?.to_string_lossy().to_ascii_lowercase().as_str() {
@@ -244,6 +285,7 @@ impl Format {
             "tsv" => Some(Self::Tsv),
             "jsonl" | "ndjson" | "json" => Some(Self::Jsonl),
             "txt" | "text" => Some(Self::Text),
+            "conll" => Some(Self::Conll),
             _ => None,
         }
     }
@@ -275,6 +317,21 @@ pub enum Validation {
     File(Source),
 }
 
+/// What is hidden of a text, and has to be found.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct MaskSpec {
+    /// Share of the tokens, more than 0 and less than 1.
+    pub probability: f64,
+    /// Hides all pieces of a word or none.
+    pub whole_word: bool,
+}
+
+impl Default for MaskSpec {
+    fn default() -> Self {
+        Self { probability: 0.15, whole_word: false }
+    }
+}
+
 /// Which columns mean what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Columns {
@@ -294,6 +351,12 @@ pub struct Columns {
     /// The tools that a conversation is told about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<String>,
+    /// A list of words, in place of a text (token classification).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<String>,
+    /// As many tags.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<String>,
 }
 
 impl Default for Columns {
@@ -306,6 +369,8 @@ impl Default for Columns {
             completion: None,
             messages: None,
             tools: None,
+            tokens: None,
+            tags: None,
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::overlap::Repeats;
 use crate::report::{CacheUse, DataReport, LabelCount, SplitReport, histogram};
 use crate::rows_file::RowHead;
 use crate::spec::{DataSpec, Layout, SplitName};
+use crate::tags;
 use crate::tokenize::{CUT_AWAY, NO_TOKENS, NOTHING_TO_LEARN};
 
 /// Labels named in one sentence.
@@ -20,6 +21,7 @@ pub(crate) fn split_report(split: SplitName, data: &Dataset, without_target: u64
     let mut counts = vec![0u64; labels.len()];
     let (mut truncated, mut doubled_bos, mut empty) = (0, 0, 0);
     let (mut all_learnt, mut unended, mut control) = (0, 0, 0);
+    let (mut lost_words, mut stray_tags) = (0, 0);
     for (row, head) in rows.heads().enumerate() {
         let (file, number) = rows.locate(row);
         // The first token is never a target, so that it does not matter whether it is meant to be learnt.
@@ -29,6 +31,16 @@ pub(crate) fn split_report(split: SplitName, data: &Dataset, without_target: u64
         control += u64::from(head.control);
         if let Some(count) = rows.class(&head).and_then(|class| counts.get_mut(class as usize)) {
             *count += 1;
+        }
+        lost_words += u64::from(head.lost);
+        let mut before = None;
+        for class in
+            data.classes_of_tokens(row).filter(|(class, first)| *first && *class >= 0).map(|(class, _)| class as usize)
+        {
+            let Some(tag) = labels.get(class) else { continue };
+            counts[class] += 1;
+            stray_tags += u64::from(tags::strays(before, tag));
+            before = Some(tag.as_str());
         }
         let RowHead { truncated: cut, doubled_bos: doubled, empty: none, .. } = head;
         truncated += u64::from(cut);
@@ -49,6 +61,8 @@ pub(crate) fn split_report(split: SplitName, data: &Dataset, without_target: u64
         all_learnt,
         unended,
         control,
+        lost_words,
+        stray_tags,
         blocks_without_target: without_target,
         longest: lengths.clone().max().unwrap_or(0) as u64,
         lengths: histogram(lengths),
@@ -86,8 +100,12 @@ pub fn warnings(report: &DataReport, spec: &DataSpec, repeats: &Repeats, seams: 
             ));
         }
     }
-    if spec.labels.is_none() && report.split(SplitName::Train).is_some() {
-        said.extend(label_check::check(&label_counts(report)));
+    if report.split(SplitName::Train).is_some() {
+        if spec.task == TaskKind::TokenClassification {
+            said.extend(tags::warning(&report.labels));
+        } else if spec.labels.is_none() {
+            said.extend(label_check::check(&label_counts(report)));
+        }
     }
     for overlap in &report.overlaps {
         let (row, other) = overlap.examples.first().cloned().unwrap_or_default();
@@ -132,6 +150,27 @@ pub fn warnings(report: &DataReport, spec: &DataSpec, repeats: &Repeats, seams: 
                 if split.empty == 1 { "has" } else { "have" }
             ));
         }
+        if split.lost_words > 0 {
+            let s = if split.lost_words == 1 { "" } else { "s" };
+            let their = if split.lost_words == 1 { "its tag is" } else { "their tags are" };
+            said.push(format!(
+                "{} word{s} of {} lie{} behind {} tokens (data.max_length), or make{} no token: {their} not learnt",
+                split.lost_words,
+                split.split,
+                if split.lost_words == 1 { "s" } else { "" },
+                spec.max_length,
+                if split.lost_words == 1 { "s" } else { "" },
+            ));
+        }
+        if split.stray_tags > 0 {
+            said.push(format!(
+                "{} tag{} of {} go{} on with an entity that no word before begins (I- without B-): each counts as a beginning",
+                split.stray_tags,
+                if split.stray_tags == 1 { "" } else { "s" },
+                split.split,
+                if split.stray_tags == 1 { "es" } else { "" },
+            ));
+        }
         if let Some(chat) = &spec.chat {
             said.extend(chat_check::warnings(split, chat));
         }
@@ -146,7 +185,8 @@ pub fn warnings(report: &DataReport, spec: &DataSpec, repeats: &Repeats, seams: 
         }
         let absent: Vec<&str> = split.labels.iter().filter(|l| l.count == 0).map(|l| l.label.as_str()).collect();
         if !absent.is_empty() && split.split != SplitName::Test {
-            said.push(format!("{} has no row of {}", split.split, named(&absent)));
+            let what = if spec.task == TaskKind::TokenClassification { "word" } else { "row" };
+            said.push(format!("{} has no {what} of {}", split.split, named(&absent)));
         }
     }
     if seams > 0 && spec.chat.is_some() {

@@ -5,12 +5,14 @@
 //! pad every text to its length. What the tokenizer's class makes of the file is
 //! [`TokenizerClass`](crate::tokenizer_class).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use retune_roles::{Encoding, ErrorKind, Message, Refusal, SpecialTokens};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use tokenizers::models::ModelWrapper;
+use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::utils::truncation::{TruncationDirection, TruncationParams};
 use tokenizers::{ModelWrapper, PostProcessor, Tokenizer};
 
@@ -27,6 +29,7 @@ pub struct Tokenization {
     bos: Option<u32>,
     eos: Option<u32>,
     pad: Option<u32>,
+    mask: Option<u32>,
     /// Text of each special token by its role, as a template sees them.
     special_tokens: BTreeMap<String, String>,
     templates: Templates,
@@ -108,6 +111,8 @@ impl Tokenization {
             .filter_map(|role| class.special_token(&role).map(|text| (role.clone(), text.to_owned())))
             .collect();
         let (bos, eos, pad) = (special("bos_token"), special("eos_token"), special("pad_token"));
+        // Who needs it says that it is missing.
+        let mask = class.special_token("mask_token").and_then(|text| tokenizer.token_to_id(text));
         let side = match config.get("truncation_side").and_then(Value::as_str) {
             Some("left") => TruncationDirection::Left,
             _ => TruncationDirection::Right,
@@ -121,7 +126,20 @@ impl Tokenization {
         let name = directory
             .file_name()
             .map_or_else(|| directory.display().to_string(), |name| name.to_string_lossy().into_owned());
-        Ok(Self { tokenizer, name, digest, bos, eos, pad, special_tokens, templates, side, model_max_length, warnings })
+        Ok(Self {
+            tokenizer,
+            name,
+            digest,
+            bos,
+            eos,
+            pad,
+            mask,
+            special_tokens,
+            templates,
+            side,
+            model_max_length,
+            warnings,
+        })
     }
 
     /// SHA-256 over the tokenizer's files, in hex.
@@ -168,6 +186,61 @@ impl Tokenization {
     pub fn special_ids(&self) -> impl Iterator<Item = u32> {
         let added = self.tokenizer.get_added_tokens_decoder();
         added.into_iter().filter(|(_, token)| token.special).map(|(id, _)| id)
+    }
+
+    /// The token that hides another.
+    pub fn mask(&self) -> Option<u32> {
+        self.mask
+    }
+
+    /// Ids of the tokens that are text, ascending.
+    pub(crate) fn plain_ids(&self) -> Vec<u32> {
+        let special: HashSet<u32> = self.special_ids().collect();
+        let mut ids: Vec<u32> =
+            self.tokenizer.get_vocab(true).into_values().filter(|id| !special.contains(id)).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// For each token whether it goes on with the word before it; `None` when tokens do not show it.
+    pub(crate) fn continuations(&self) -> Option<Vec<bool>> {
+        let goes_on: Box<dyn Fn(&str) -> bool> = match (self.tokenizer.get_model(), self.spaces()) {
+            (ModelWrapper::WordPiece(pieces), _) => {
+                let prefix = pieces.continuing_subword_prefix.clone();
+                Box::new(move |token| token.starts_with(&prefix))
+            }
+            // A space, a tab and line ends, as bytes are written there.
+            (_, Some(Spaces::Bytes)) => {
+                Box::new(|token| !token.starts_with(['\u{120}', '\u{109}', '\u{10a}', '\u{10d}']))
+            }
+            (_, Some(Spaces::Metaspace)) => Box::new(|token| !token.starts_with('\u{2581}')),
+            _ => return None,
+        };
+        let mut continues = vec![false; self.tokenizer.get_vocab_size(true)];
+        for (token, id) in self.tokenizer.get_vocab(true) {
+            if let Some(slot) = continues.get_mut(id as usize) {
+                *slot = goes_on(&token);
+            }
+        }
+        Some(continues)
+    }
+
+    /// Whether a word among others has to be given with the space before it.
+    pub(crate) fn words_bring_spaces(&self) -> bool {
+        self.spaces().is_some()
+    }
+
+    /// How the space before a word is written into its first token, where it is.
+    fn spaces(&self) -> Option<Spaces> {
+        fn of(pre_tokenizer: &PreTokenizerWrapper) -> Option<Spaces> {
+            match pre_tokenizer {
+                PreTokenizerWrapper::ByteLevel(_) => Some(Spaces::Bytes),
+                PreTokenizerWrapper::Metaspace(_) => Some(Spaces::Metaspace),
+                PreTokenizerWrapper::Sequence(all) => all.as_ref().iter().find_map(of),
+                _ => None,
+            }
+        }
+        self.tokenizer.get_pre_tokenizer().and_then(of)
     }
 
     /// Texts of the tokens that are no text.
@@ -227,6 +300,15 @@ impl Tokenization {
         }
         Ok(tokenizer)
     }
+}
+
+/// How a space becomes part of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Spaces {
+    /// As a byte (GPT-2, RoBERTa, Llama 3).
+    Bytes,
+    /// As a mark of its own (SentencePiece).
+    Metaspace,
 }
 
 fn hash_part(hash: &mut Sha256, name: &str, bytes: &[u8]) {

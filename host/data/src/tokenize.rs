@@ -3,7 +3,10 @@
 //! Classification: the text, or the pair, with the tokenizer's special tokens, cut at `max_length`.
 //! Causal language model: the text and, when it was not cut, the end token. A prompt and a
 //! completion are tokenised as one text, so that the tokens are those of the whole; every token with a
-//! character of the completion is learnt. A conversation is [`Chat`]'s. In the layout `blocks` nothing is cut here.
+//! character of the completion is learnt. A conversation is [`Chat`]'s. Masked language model: the text with its special tokens;
+//! learnt are those that may be hidden. Token classification: words, see [`tags`]. In the layout `blocks` nothing is cut here.
+
+use std::collections::HashSet;
 
 use retune_roles::{TaskKind, Tokenizer as _, Value};
 use tokenizers::EncodeInput;
@@ -14,6 +17,7 @@ use crate::conversation::{Conversation, Message};
 use crate::record::Record;
 use crate::row::{Row, text_digest};
 use crate::spec::DataSpec;
+use crate::tags;
 use crate::{DataError, Result, Tokenization};
 
 /// The reason of a row that has no token for the loss.
@@ -34,6 +38,10 @@ pub struct Encoder<'a> {
     /// For rows that are conversations.
     chat: Option<Chat>,
     cuts_left: bool,
+    /// Tokens that are never hidden.
+    special: HashSet<u32>,
+    /// Words are tokenised with the space before them.
+    spaced: bool,
     bos: Option<u32>,
     eos: Option<u32>,
 }
@@ -58,7 +66,12 @@ impl<'a> Encoder<'a> {
         chat_check::check(spec)?;
         let chat = spec.chat.as_ref().map(|chat| Chat::new(chat, tokenization)).transpose()?;
         let (bos, eos, cuts_left) = (tokenization.bos(), tokenization.eos(), tokenization.cuts_left());
-        Ok(Self { spec, reads, tokenizer, chat, cuts_left, bos, eos })
+        let special = match spec.task {
+            TaskKind::MaskedLm => tokenization.special_ids().collect(),
+            _ => HashSet::new(),
+        };
+        let spaced = tokenization.words_bring_spaces();
+        Ok(Self { spec, reads, tokenizer, chat, cuts_left, special, spaced, bos, eos })
     }
 
     /// The columns that a row must have after preprocessing, each with the recipe's key for it.
@@ -66,6 +79,11 @@ impl<'a> Encoder<'a> {
         let columns = &self.spec.columns;
         let mut needed = Vec::new();
         match (&columns.messages, &columns.completion) {
+            _ if self.spec.task == TaskKind::TokenClassification => {
+                needed.extend(columns.tokens.iter().map(|tokens| (tokens.clone(), "data.columns.tokens".to_owned())));
+                let tags = columns.tags.iter().filter(|_| self.reads.label);
+                needed.extend(tags.map(|tags| (tags.clone(), "data.columns.tags".to_owned())));
+            }
             (Some(messages), _) => {
                 needed.push((messages.clone(), "data.columns.messages".to_owned()));
                 needed.extend(columns.tools.iter().map(|tools| (tools.clone(), "data.columns.tools".to_owned())));
@@ -92,7 +110,8 @@ impl<'a> Encoder<'a> {
     }
 
     fn label_column(&self) -> Option<&str> {
-        self.spec.columns.label.as_deref().filter(|_| self.reads.label)
+        let of_row = self.reads.label && self.spec.task != TaskKind::TokenClassification;
+        self.spec.columns.label.as_deref().filter(|_| of_row)
     }
 
     fn group_column(&self) -> Option<&str> {
@@ -106,6 +125,8 @@ impl<'a> Encoder<'a> {
     pub fn row(&self, record: &Record) -> Result<Row> {
         let mut row = match self.spec.task {
             TaskKind::SequenceClassification => self.texts(record)?,
+            TaskKind::TokenClassification => self.words(record)?,
+            TaskKind::MaskedLm => self.maskable(record)?,
             TaskKind::CausalLm => match &self.chat {
                 Some(chat) => self.conversation(record, chat)?,
                 None => self.document(record)?,
@@ -137,6 +158,47 @@ impl<'a> Encoder<'a> {
         };
         let encoding = self.tokenizer.encode_fast(input, true).map_err(|e| refused(record, e))?;
         Ok(row(record, digest, &encoding))
+    }
+
+    /// Words, with their tags where these are read.
+    fn words(&self, record: &Record) -> Result<Row> {
+        let columns = &self.spec.columns;
+        let column = columns.tokens.as_deref().unwrap_or_default();
+        let words = tags::words(record, column)?;
+        let names = match columns.tags.as_deref().filter(|_| self.reads.label) {
+            Some(tags) => Some(tags::tags(record, tags, (column, words.len()))?),
+            None => None,
+        };
+        let (digest, count) = (text_digest(&words.join(" "), None), words.len());
+        let words: Vec<String> = match self.spaced {
+            // What a tokenizer of bytes does with `add_prefix_space`, which words by themselves need there.
+            true => words.iter().map(|word| format!(" {word}")).collect(),
+            false => words,
+        };
+        // The fast way does not say which word a token is of.
+        let encoding = self.tokenizer.encode(words, true).map_err(|e| refused(record, e))?;
+        let mut row = row(record, digest, &encoding);
+        row.tags = Some(tags::aligned(encoding.get_word_ids(), count, names));
+        Ok(row)
+    }
+
+    /// A text with its special tokens, of which all others may be hidden.
+    fn maskable(&self, record: &Record) -> Result<Row> {
+        let text = record.text(&self.spec.columns.text, "data.columns.text")?;
+        let digest = text_digest(&text, None);
+        let encoding = self.tokenizer.encode_fast(text, true).map_err(|e| refused(record, e))?;
+        let mut row = row(record, digest, &encoding);
+        let plain = |(at, id): (usize, &u32)| encoding.get_special_tokens_mask()[at] == 0 && !self.special.contains(id);
+        let hidden: Vec<bool> = row.input_ids.iter().enumerate().map(plain).collect();
+        let mut at = 0;
+        for run in hidden.chunk_by(|one, other| one == other) {
+            let end = at + run.len() as u32;
+            if run[0] {
+                row.learnt.push(at..end);
+            }
+            at = end;
+        }
+        Ok(row)
     }
 
     fn document(&self, record: &Record) -> Result<Row> {

@@ -7,7 +7,8 @@ use serde_json::{Map, Value as Json, json};
 pub fn derive(values: &mut Map<String, Json>, stem: &str) {
     absent(values, "name", || json!(named_after(stem)));
     let task = values.get("model").and_then(|model| model.get("task")).cloned();
-    let task = task.and_then(|task| serde_json::from_value::<TaskKind>(task).ok()).unwrap_or_default().info();
+    let task = task.and_then(|task| serde_json::from_value::<TaskKind>(task).ok()).unwrap_or_default();
+    let info = task.info();
     let validated = values.get("data").is_some_and(|data| data.get("validation").is_some());
 
     within(values, "model", |model| {
@@ -20,18 +21,25 @@ pub fn derive(values: &mut Map<String, Json>, stem: &str) {
         within(data, "columns", |columns| {
             talks = columns.contains_key("messages");
             completes = talks || columns.contains_key("completion");
-            if !completes {
+            let words = task == TaskKind::TokenClassification;
+            if words {
+                absent(columns, "tokens", || json!("tokens"));
+                absent(columns, "tags", || json!("tags"));
+            } else if !completes {
                 absent(columns, "text", || json!("text"));
             }
-            if task.has_labels {
+            if info.has_labels && !words {
                 absent(columns, "label", || json!("label"));
             }
         });
+        if task == TaskKind::MaskedLm {
+            absent(data, "mask", || json!({}));
+        }
         if talks {
             absent(data, "chat", || json!({}));
         }
         // Documents are joined; a conversation, or a prompt and its completion, stays a row of its own.
-        let joined = !task.has_labels && !completes;
+        let joined = task == TaskKind::CausalLm && !completes;
         absent(data, "layout", || json!(if joined { "blocks" } else { "rows" }));
     });
     let adapted = values.contains_key("adapter");
@@ -62,7 +70,7 @@ pub fn derive(values: &mut Map<String, Json>, stem: &str) {
     });
     within(values, "evaluation", |evaluation| {
         absent(evaluation, "every", || json!(if validated { "epoch" } else { "never" }));
-        absent(evaluation, "metrics", || json!(task.default_metrics));
+        absent(evaluation, "metrics", || json!(info.default_metrics));
     });
 }
 

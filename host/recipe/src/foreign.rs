@@ -122,6 +122,12 @@ const WORDS: &[(&str, Meaning)] = &[
     ("conversations", Key("data.columns.messages")),
     ("roles_to_train", Key("data.chat.learn")),
     ("assistant_only_loss", Write("chat = { learn = \"assistant\" } in [data], which is the default")),
+    ("mlm", Write("task = \"masked-lm\" in [model]")),
+    ("mlm_probability", Key("data.mask.probability")),
+    ("whole_word_mask", Key("data.mask.whole_word")),
+    ("text_column_name", Key("data.columns.tokens")),
+    ("label_column_name", Key("data.columns.tags")),
+    ("ner_tags", Key("data.columns.tags")),
     ("mask_history", Write("chat = { learn = \"last\" } in [data]")),
     (
         "train_on_inputs",

@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use retune_data::{Date, Layout, TAKEN};
+use retune_roles::TaskKind;
 
 use crate::derived::fit_for_a_name;
 use crate::generating;
@@ -15,7 +16,7 @@ use crate::recipe::Recipe;
 use crate::sections::{Every, Method, RoleRef, RoleSource, Scheme, Validation};
 
 /// Extensions that say the format.
-const EXTENSIONS: &[&str] = &["csv", "tsv", "jsonl", "ndjson", "txt", "text"];
+const EXTENSIONS: &[&str] = &["csv", "tsv", "jsonl", "ndjson", "txt", "text", "conll"];
 
 /// Reports every rule that `recipe` breaks.
 pub fn check(recipe: &Recipe, problems: &mut Problems) {
@@ -112,7 +113,7 @@ impl<'a> Rules<'a> {
                     key,
                     format!("`{key}` has no extension retune reads"),
                     &label,
-                    "allowed: `.csv`, `.tsv`, `.jsonl`, `.ndjson`, `.txt`; or say it: format = \"csv\"",
+                    "allowed: `.csv`, `.tsv`, `.jsonl`, `.ndjson`, `.txt`, `.conll`; or say it: format = \"csv\"",
                 );
             }
         }
@@ -146,7 +147,9 @@ impl<'a> Rules<'a> {
     fn columns(&mut self) {
         let data = &self.recipe.data;
         let limited = self.at("data.limit_per_label").is_some();
-        if limited && data.columns.label.is_none() {
+        if limited && self.recipe.model.task == TaskKind::TokenClassification {
+            self.no_meaning("data.limit_per_label");
+        } else if limited && data.columns.label.is_none() {
             self.broken(
                 "data.limit_per_label",
                 "`data.limit_per_label` needs a label column",
@@ -170,27 +173,46 @@ impl<'a> Rules<'a> {
                 "remove this, or write layout = \"rows\"",
             );
         }
-        match self.labelled() {
+        let task = self.at("model.task").map(|_| self.recipe.model.task);
+        if let Some(other) = task.filter(|task| *task != TaskKind::TokenClassification) {
+            let keys = ["data.columns.tokens", "data.columns.tags", "data.label_all_tokens"];
+            for key in keys.into_iter().filter(|key| *key != "data.label_all_tokens" || data.label_all_tokens) {
+                let message = format!("`{key}` has no meaning for {other}");
+                self.broken(key, message, "remove this", "words are labelled by task = \"token-classification\"");
+            }
+        }
+        if let Some(other) = task.filter(|task| *task != TaskKind::MaskedLm) {
+            let message = format!("`data.mask` has no meaning for {other}");
+            self.broken("data.mask", message, "remove this", "tokens are hidden for task = \"masked-lm\"");
+        }
+        match task {
             None => {}
-            Some(true) => {
+            Some(TaskKind::TokenClassification) => {
+                for key in ["text", "text_pair", "label", "messages", "prompt", "completion"] {
+                    let message = format!("`data.columns.{key}` has no meaning for token-classification");
+                    let help =
+                        "write columns = { tokens = \"…\", tags = \"…\" }: a list of words, and one of their tags";
+                    self.broken(&format!("data.columns.{key}"), message, "not read", help);
+                }
+                self.row_by_row("a tag belongs to a word of its row");
+            }
+            Some(TaskKind::MaskedLm) => {
+                for key in ["text_pair", "messages", "prompt", "completion"] {
+                    self.no_meaning(&format!("data.columns.{key}"));
+                }
+                self.unpacked();
+                if !limited {
+                    let message = "`data.columns.label` has no meaning for masked-lm without `limit_per_label`";
+                    self.broken("data.columns.label", message, "remove this", "");
+                }
+            }
+            Some(TaskKind::SequenceClassification) => {
                 self.no_meaning("data.columns.messages");
                 self.no_meaning("data.columns.prompt");
                 self.no_meaning("data.columns.completion");
-                let help = "write layout = \"rows\", or leave it out";
-                match data.layout {
-                    Layout::Rows => {}
-                    Layout::Blocks => {
-                        let message = format!("`data.layout` cannot be `blocks` for {}", self.recipe.model.task);
-                        self.broken("data.layout", message, "a label belongs to a row", help);
-                    }
-                    Layout::Packed => {
-                        let message = format!("`data.layout` cannot be `packed` for {}", self.recipe.model.task);
-                        let help = format!("{help}: batches have no padding that packing could save");
-                        self.broken("data.layout", message, "only rows of causal-lm share a sequence", &help);
-                    }
-                }
+                self.row_by_row("a label belongs to a row");
             }
-            Some(false) => {
+            Some(TaskKind::CausalLm) => {
                 self.no_meaning("data.columns.text_pair");
                 if !limited {
                     let message = "`data.columns.label` has no meaning for causal-lm without `limit_per_label`";
@@ -218,6 +240,28 @@ impl<'a> Rules<'a> {
         }
     }
 
+    /// Refuses to join rows, because of `why`.
+    fn row_by_row(&mut self, why: &str) {
+        let help = "write layout = \"rows\", or leave it out";
+        match self.recipe.data.layout {
+            Layout::Rows => {}
+            Layout::Blocks => {
+                let message = format!("`data.layout` cannot be `blocks` for {}", self.recipe.model.task);
+                self.broken("data.layout", message, why, help);
+            }
+            Layout::Packed => self.unpacked(),
+        }
+    }
+
+    /// Refuses packing, for a task other than that of the next token.
+    fn unpacked(&mut self) {
+        if self.recipe.data.layout == Layout::Packed {
+            let message = format!("`data.layout` cannot be `packed` for {}", self.recipe.model.task);
+            let help = "write layout = \"rows\", or leave it out: batches have no padding that packing could save";
+            self.broken("data.layout", message, "only rows of causal-lm share a sequence", help);
+        }
+    }
+
     fn chat(&mut self) {
         let (columns, chat) = (&self.recipe.data.columns, &self.recipe.data.chat);
         if columns.messages.is_none() {
@@ -226,7 +270,7 @@ impl<'a> Rules<'a> {
             self.broken("data.columns.tools", message, "told to nobody", help);
         }
         let Some(chat) = chat else { return };
-        if self.labelled() == Some(true) {
+        if self.at("model.task").is_some() && self.recipe.model.task != TaskKind::CausalLm {
             return self.no_meaning("data.chat");
         }
         match (&columns.messages, &columns.completion) {

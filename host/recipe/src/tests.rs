@@ -86,6 +86,14 @@ const WHOLE: &[(&str, &str)] = &[
     ("no_base", "[model]\ntask = \"causal-lm\"\n[data]\ntrain = \"a.txt\""),
     ("base_and_config", "[model]\nbase = \"b\"\nconfig = \"c.json\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.txt\""),
     ("config_without_tokenizer", "[model]\nconfig = \"c.json\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.txt\""),
+    (
+        "words_in_blocks_with_columns_of_a_text",
+        "[model]\nbase = \"b\"\ntask = \"token-classification\"\n[data]\ntrain = \"a.jsonl\"\nlayout = \"blocks\"\nlimit_per_label = 3\nmask = { whole_word = true }\n[data.columns]\ntext = \"t\"\nlabel = \"l\"",
+    ),
+    (
+        "keys_of_other_tasks_for_a_masked_language_model",
+        "[model]\nbase = \"b\"\ntask = \"masked-lm\"\n[data]\ntrain = \"a.jsonl\"\nlabels = [\"a\", \"b\"]\nlabel_all_tokens = true\nmask = { probability = 1.5, whole = true }\nchat = { wrap = true }\n[data.columns]\ntokens = \"t\"\ncompletion = \"c\"",
+    ),
     ("a_misspelt_task", "[model]\nbase = \"b\"\ntask = \"sequence-clasification\"\n[data]\ntrain = \"a.csv\""),
     ("a_home_path", "[model]\nbase = \"~/models/b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.txt\""),
     (

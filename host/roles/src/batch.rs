@@ -1,12 +1,14 @@
 //! The tensors of one micro-batch, by name.
 
+use std::sync::Arc;
+
 use retune_tensor::AnyTensor;
 
 /// A tensor that a loss or a metric asks for.
 ///
 /// Well-known names. Sequence tasks: `logits` `[batch, classes]`, `labels`
 /// `[batch]`, `pooled` `[batch, hidden]`. Token tasks: `logits`
-/// `[batch, seq, vocab]`, `labels` `[batch, seq]` aligned with the logits and
+/// `[batch, seq, vocab]` or `[batch, seq, classes]`, `labels` `[batch, seq]` aligned with the logits and
 /// -100 where there is none, `weights` `[batch, seq]`, zero on padding. Any task:
 /// `hidden` `[batch, seq, hidden]` and `column.<name>` `[batch]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,12 +31,13 @@ impl InputSpec {
 pub struct Batch {
     tensors: Vec<(String, AnyTensor)>,
     keys: Vec<String>,
+    classes: Arc<[String]>,
 }
 
 impl Batch {
     /// A batch of the rows `keys`, with no tensors yet.
     pub fn new(keys: Vec<String>) -> Self {
-        Self { tensors: Vec::new(), keys }
+        Self { tensors: Vec::new(), keys, classes: Arc::default() }
     }
 
     /// Adds a tensor, replacing one of the same name.
@@ -66,5 +69,17 @@ impl Batch {
     /// Keys of the rows, in order; for error messages.
     pub fn keys(&self) -> &[String] {
         &self.keys
+    }
+
+    /// The same batch, of a task with these classes.
+    #[must_use]
+    pub fn of_classes(mut self, classes: Arc<[String]>) -> Self {
+        self.classes = classes;
+        self
+    }
+
+    /// Names of the task's classes, class 0 first; empty without a label set.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
     }
 }

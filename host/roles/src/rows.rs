@@ -21,8 +21,15 @@ pub trait Rows: Sync {
     /// Tokens of row `row`, below [`Rows::len`]; cheap.
     fn length(&self, row: usize) -> usize;
 
-    /// Row `row`, below [`Rows::len`].
+    /// Row `row`, below [`Rows::len`]: as it is evaluated, which is the same at any time.
     fn get(&self, row: usize) -> Cow<'_, Example>;
+
+    /// Row `row` as it is learnt in `epoch`, counted from 0. A function of the two, so that neither the size of a batch nor
+    /// going on from a checkpoint changes it. Rows are the same in every epoch unless something of them is drawn.
+    fn in_epoch(&self, row: usize, epoch: u32) -> Cow<'_, Example> {
+        let _ = epoch;
+        self.get(row)
+    }
 
     /// SHA-256 in hex over all that training and evaluation read of the rows, in order: equal digests,
     /// equal rows. See [`digest`].
@@ -43,6 +50,10 @@ impl<R: Rows + ?Sized> Rows for &R {
 
     fn get(&self, row: usize) -> Cow<'_, Example> {
         (**self).get(row)
+    }
+
+    fn in_epoch(&self, row: usize, epoch: u32) -> Cow<'_, Example> {
+        (**self).in_epoch(row, epoch)
     }
 
     fn digest(&self) -> String {

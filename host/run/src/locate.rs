@@ -27,6 +27,10 @@ pub fn data(recipe: &Recipe, error: DataError) -> Diagnostic {
             (recipe.place("model.tokenizer").or_else(|| recipe.place("model.base")), "the tokenizer")
         }
         DataError::Chat(error) => (chat_key(error).and_then(|key| recipe.place(key)), "this key"),
+        DataError::TagsUnlikeWords { .. } | DataError::TagColumnNotNamed => {
+            (recipe.place("data.columns.tags").or_else(|| recipe.place("data.columns")), "these tags")
+        }
+        DataError::NoWords { .. } => (recipe.place("data.mask.whole_word"), "this key"),
         DataError::MaxLengthTooLong { .. } | DataError::NoRoom { .. } => {
             (recipe.place("data.max_length"), "this length")
         }
@@ -39,6 +43,7 @@ pub fn data(recipe: &Recipe, error: DataError) -> Diagnostic {
         | DataError::TokenizerLacksToken { .. }
         | DataError::TokenizerWithoutTemplate { .. }
         | DataError::TokenizerOption { .. }
+        | DataError::NoMaskToken { .. }
         | DataError::TokenizerDoesNotFit { .. } => {
             (recipe.place("model.tokenizer").or_else(|| recipe.place("model.base")), "the tokenizer")
         }

@@ -190,7 +190,7 @@ fn columns(recipe: &Recipe) -> Columns {
     let inputs = match (&columns.messages, &columns.completion) {
         (Some(messages), _) => vec![messages.clone()],
         (None, Some(completion)) => columns.prompt.iter().chain([completion]).cloned().collect(),
-        (None, None) => columns.text.iter().chain(&columns.text_pair).cloned().collect(),
+        (None, None) => columns.text.iter().chain(&columns.text_pair).chain(&columns.tokens).cloned().collect(),
     };
-    Columns { inputs, label: columns.label.clone() }
+    Columns { inputs, label: columns.label.clone().or(columns.tags.clone()) }
 }

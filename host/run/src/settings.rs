@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use retune_data::{ChatSpec, Columns, DataSpec, Source, TemplateRef, Validation as DataValidation};
+use retune_data::{ChatSpec, Columns, DataSpec, MaskSpec, Source, TemplateRef, Validation as DataValidation};
 use retune_roles::Rows;
 use retune_train::model::adapter::{AdapterMethod as TrainMethod, AdapterSpec, InitLoraWeights as TrainInit};
 use retune_train::model::{Base, Task};
@@ -34,7 +34,14 @@ pub fn data(recipe: &Recipe, cache: Option<PathBuf>) -> DataSpec {
             completion: columns.completion,
             messages: columns.messages,
             tools: columns.tools,
+            tokens: columns.tokens,
+            tags: columns.tags,
         },
+        mask: data.mask.map_or_else(MaskSpec::default, |mask| MaskSpec {
+            probability: mask.probability,
+            whole_word: mask.whole_word,
+        }),
+        label_all_tokens: data.label_all_tokens,
         chat: data.chat.as_ref().map(|chat| ChatSpec {
             learn: chat.learn,
             weight: chat.weight.clone(),

@@ -28,10 +28,13 @@ pub struct ShownToken {
     pub id: u32,
     /// What it adds to the text; nothing for one that only begins a character.
     pub text: String,
-    /// The model learns to say it.
+    /// The model learns to say it, or what is hidden behind it, or its tag.
     pub learnt: bool,
     /// It is no text.
     pub special: bool,
+    /// What its word is labelled with, where words are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
 }
 
 impl Shown {
@@ -42,12 +45,23 @@ impl Shown {
             Target::Class(class) => labels.get(class as usize).cloned(),
             _ => None,
         };
+        let labelled: Option<&[i32]> = if let Target::Labels(of_tokens) = &row.target { Some(of_tokens) } else { None };
         let sequences = row.sequences.iter().map(|sequence| {
-            // The first token is predicted from nothing, and so never learnt.
-            let learnt = |at: usize| at > 0 && sequence.learnt.iter().any(|range| range.contains(&(at as u32)));
+            let learnt = |at: usize| match labelled {
+                Some(labelled) => labelled.get(at).is_some_and(|label| *label >= 0),
+                // The first token is predicted from nothing, and so never learnt.
+                None => at > 0 && sequence.learnt.iter().any(|range| range.contains(&(at as u32))),
+            };
+            let tag = |at: usize| labels.get(usize::try_from(*labelled?.get(at)?).ok()?).cloned();
             let each = sequence.ids.iter().zip(tokenizer.pieces(&sequence.ids)).enumerate();
-            each.map(|(at, (&id, text))| ShownToken { id, text, learnt: learnt(at), special: special.contains(&id) })
-                .collect()
+            each.map(|(at, (&id, text))| ShownToken {
+                id,
+                text,
+                learnt: learnt(at),
+                special: special.contains(&id),
+                tag: tag(at),
+            })
+            .collect()
         });
         Self { key: row.key.clone(), rows: packed, label, sequences: sequences.collect() }
     }

@@ -6,6 +6,7 @@
 //! here, when it is put into the batch: `[batch, seq, …]` of what no role wants is never made.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use retune_roles::{Batch, Example, InputSpec, RoleKind, Task, nearest::nearest};
 use retune_tensor::{Device, from_float32};
@@ -24,6 +25,7 @@ pub struct Collation {
     available: Vec<String>,
     columns: Vec<String>,
     wanted: BTreeSet<String>,
+    classes: Arc<[String]>,
 }
 
 impl Collation {
@@ -31,7 +33,7 @@ impl Collation {
     pub fn new(task: &Task, columns: &[String]) -> Self {
         let further = columns.iter().map(|name| format!("{COLUMN}{name}"));
         let available = task.info().inputs.iter().map(ToString::to_string).chain(further).collect();
-        Self { available, columns: columns.to_vec(), wanted: BTreeSet::new() }
+        Self { available, columns: columns.to_vec(), wanted: BTreeSet::new(), classes: task.labels().into() }
     }
 
     /// Adds what `who` asks for, or says what it cannot have.
@@ -60,7 +62,7 @@ impl Collation {
         examples: &[&Example],
         device: &Device,
     ) -> Result<Batch, TrainError> {
-        let mut batch = Batch::new(input.keys().to_vec());
+        let mut batch = Batch::new(input.keys().to_vec()).of_classes(Arc::clone(&self.classes));
         for name in &self.wanted {
             let tensor = match name.as_str() {
                 "logits" => Some(forward.logits.clone()),

@@ -49,7 +49,8 @@ pub mod training;
 
 pub use error::TrainError;
 pub use evaluation::{
-    Asking, Confusion, Evaluation, Generated, Prediction, Writer, evaluate, evaluate_asking, predict,
+    Asking, Confusion, Evaluation, Generated, Prediction, TaggedWord, Tagging, Writer, evaluate, evaluate_asking,
+    predict, predict_tags,
 };
 pub use event::{Answer, LayerState, Observer, Silent, TrainEvent};
 pub use freeze::strategy::learning;

@@ -84,6 +84,8 @@ fn shape(keys: &Keys) -> Result<Shape, ModelError> {
             dropout: 0.0,
         },
         language_head: Some(LanguageHeadShape { name: "lm_head", tied: false, soft_cap: None }),
+        token_classifier: None,
+        masked_head: None,
         initializer_range: sizes.initializer_range,
     })
 }

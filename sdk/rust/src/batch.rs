@@ -2,7 +2,7 @@
 //!
 //! Well-known names. Sequence tasks: `logits` `[batch, classes]`, `labels`
 //! `[batch]`, `pooled` `[batch, hidden]`. Token tasks: `logits`
-//! `[batch, seq, vocab]`; `labels` `[batch, seq]`, aligned with the logits and
+//! `[batch, seq, vocab]` or `[batch, seq, classes]`; `labels` `[batch, seq]`, aligned with the logits and
 //! [`IGNORE_INDEX`] where there is none; `weights` `[batch, seq]`, zero on
 //! padding. Any task: `hidden` `[batch, seq, hidden]` and `column.<name>`
 //! `[batch]` from the data.

@@ -155,6 +155,7 @@ fn page(rows: &[Shown], colour: bool) -> String {
                 out.push_str(open);
                 run.iter().for_each(|token| out.push_str(&harmless(&token.text)));
                 out.push_str(close);
+                run.iter().filter_map(|token| token.tag.as_ref()).for_each(|tag| out.push_str(&format!("/{tag} ")));
             }
             out.push('\n');
         }
@@ -164,7 +165,8 @@ fn page(rows: &[Shown], colour: bool) -> String {
 
 /// Without colours, special tokens are not set off, so that brackets are few.
 fn alike(one: &ShownToken, other: &ShownToken, colour: bool) -> bool {
-    one.learnt == other.learnt && (!colour || one.special == other.special)
+    let tagged = one.tag.is_some() || other.tag.is_some();
+    !tagged && one.learnt == other.learnt && (!colour || one.special == other.special)
 }
 
 /// What a terminal would obey is shown in its place.
@@ -177,7 +179,8 @@ mod tests {
     use super::*;
 
     fn rows() -> Vec<Shown> {
-        let token = |text: &str, learnt, special| ShownToken { id: 1, text: text.to_owned(), learnt, special };
+        let token =
+            |text: &str, learnt, special| ShownToken { id: 1, text: text.to_owned(), learnt, special, tag: None };
         let sequence = vec![
             token("<user>", false, true),
             token("hi\u{1b}[31m", false, false),
@@ -192,7 +195,7 @@ mod tests {
 
     #[test]
     fn packed_rows_are_shown_apart_each_with_its_key() {
-        let token = |text: &str| ShownToken { id: 1, text: text.to_owned(), learnt: true, special: false };
+        let token = |text: &str| ShownToken { id: 1, text: text.to_owned(), learnt: true, special: false, tag: None };
         let packed = Shown {
             key: "t.jsonl:4@0".to_owned(),
             rows: vec!["t.jsonl:4".to_owned(), "t.jsonl:1".to_owned()],
@@ -203,6 +206,25 @@ mod tests {
             page(&[packed], false),
             "⟦learnt⟧, and what is only read\n\nt.jsonl:4@0  3 tokens, 3 learnt, 2 rows packed\n-- t.jsonl:4  2 tokens\n\
              ⟦ab⟧\n-- t.jsonl:1  1 tokens\n⟦c⟧\n"
+        );
+    }
+
+    #[test]
+    fn words_are_followed_by_their_tags() {
+        let token = |text: &str, tag: Option<&str>| ShownToken {
+            id: 1,
+            text: text.to_owned(),
+            learnt: tag.is_some(),
+            special: false,
+            tag: tag.map(str::to_owned),
+        };
+        let sequence =
+            vec![token("[CLS]", None), token(" EU", Some("B-ORG")), token(" re", Some("O")), token("jects", None)];
+        let rows = [Shown { key: "t.jsonl:1".to_owned(), label: None, sequences: vec![sequence], rows: Vec::new() }];
+        assert!(
+            page(&rows, false).contains("[CLS]\u{27e6} EU\u{27e7}/B-ORG \u{27e6} re\u{27e7}/O jects\n"),
+            "{}",
+            page(&rows, false)
         );
     }
 

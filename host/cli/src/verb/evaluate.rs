@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use retune_data::{Format, Source};
 use retune_train::evaluate_asking;
-use retune_train::model::{Base, Task, task_of_checkpoint};
+use retune_train::model::{Base, task_of_checkpoint};
 use serde_json::{Map, Value as Json, json};
 
 use super::common::Common;
@@ -32,7 +32,7 @@ pub struct Args {
     /// The rows [default: the recipe's test file, else its validation file]
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
-    /// How the rows of --data are written: csv, tsv, jsonl, text, lines [default: told by the file's name]
+    /// How the rows of --data are written: csv, tsv, jsonl, text, lines, conll [default: told by the file's name]
     #[arg(long, value_name = "FORMAT", requires = "data")]
     format: Option<Format>,
     #[command(flatten)]
@@ -126,8 +126,7 @@ fn own_data(recipe: &Recipe) -> Option<PathBuf> {
 /// The labels of a trained model, in its own order.
 fn labels_of(recipe: &Recipe, model: &Path) -> Result<Vec<String>> {
     match task_of_checkpoint(model) {
-        Ok(Task::SequenceClassification { labels }) => Ok(labels),
-        Ok(Task::CausalLm) => Ok(Vec::new()),
+        Ok(task) => Ok(task.labels().to_vec()),
         Err(e) => {
             Err(Diagnostic::new(e.to_string())
                 .help(format!("expected a trained model for {}", recipe.model.task.as_str())))

@@ -22,6 +22,7 @@ mod sampling;
 mod self_check;
 mod set;
 mod texts;
+mod words;
 
 use std::process::ExitCode;
 

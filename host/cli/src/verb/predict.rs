@@ -1,18 +1,19 @@
-//! `retune predict`: labels for texts, with a trained classifier.
+//! `retune predict`: labels for texts, or for their words, with a trained classifier.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use retune_data::{DataSpec, LentTokenizer, SplitName, TaskKind, Tokenization, prepare_source};
-use retune_roles::{Stage, Tokenizer};
+use retune_roles::{Rows, Stage, Tokenizer};
 use retune_tensor::device::DeviceChoice;
 use retune_train::model::{Base, Model, Task, task_of_checkpoint};
-use retune_train::{Prediction, predict};
+use retune_train::{Prediction, TrainError, predict, predict_tags};
 use serde_json::{Map, Value as Json, json};
 
 use super::common::Common;
 use super::texts::{Asked, Texts};
+use super::words::Words;
 use crate::console::Console;
 use crate::stdout;
 use retune_recipe::Recipe;
@@ -38,16 +39,19 @@ pub struct Args {
 /// Runs the verb.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let console = args.common.console();
-    let reader = Reader::open(&args.model, &console)?;
+    let mut reader = Reader::open(&args.model, &console)?;
     let task = task_of_checkpoint(&reader.model)
         .map_err(|e| Diagnostic::new(e.to_string()).help("predict needs a classifier that has been trained"))?;
-    let labels = match &task {
-        Task::SequenceClassification { labels } => labels.clone(),
-        Task::CausalLm => {
-            return Err(Diagnostic::new("this model continues text, it does not put rows into classes")
-                .help("use a model trained with task = \"sequence-classification\""));
+    match &task {
+        Task::SequenceClassification { .. } => {}
+        Task::TokenClassification { .. } => reader.reads_words(),
+        Task::CausalLm | Task::MaskedLm => {
+            let does = task.info().description;
+            return Err(Diagnostic::new(format!("this model predicts {does}; it knows no labels"))
+                .help("use a model trained with task = \"sequence-classification\" or \"token-classification\""));
         }
-    };
+    }
+    let labels = task.labels().to_vec();
     let asked = args.texts.read(&reader.spec.columns, &console)?;
     let device = args
         .common
@@ -57,7 +61,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         .map_err(|e| Diagnostic::new(e.to_string()).help("`retune doctor` shows what this machine has"))?;
     let (model, _) = Model::load(&Base::Directory(reader.model.clone()), &task, 0, &device)
         .map_err(|e| Diagnostic::new(e.to_string()))?;
-    let answers = reader.answer(&model, &asked)?;
+    if let Task::TokenClassification { .. } = task {
+        let answers = reader.answers(&asked, |rows| predict_tags(&model, rows, reader.batch), |answer| &answer.key)?;
+        for (asked, answer) in asked.iter().zip(answers) {
+            let words = Words::new(asked, reader.spec.columns.tokens.as_deref().unwrap_or_default(), answer, &labels);
+            stdout::line(if args.common.json { words.json().to_string() } else { words.line() });
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let answers = reader.answers(&asked, |rows| predict(&model, rows, reader.batch), |answer| &answer.key)?;
     for (asked, answer) in asked.iter().zip(answers) {
         if args.common.json {
             stdout::line(as_json(&asked.text, answer.as_ref(), &labels).to_string());
@@ -130,6 +142,7 @@ impl Reader {
         reader.spec.seed = data.seed;
         reader.spec.columns.text = data.columns.text;
         reader.spec.columns.text_pair = data.columns.text_pair;
+        (reader.spec.columns.tokens, reader.spec.columns.tags) = (data.columns.tokens, data.columns.tags);
         manifest::warn_of_changed_plugins(run, &roles.facts(), console)?;
         reader.batch = settings::size(recipe.evaluation.batch_size);
         reader.recipe = Some(recipe);
@@ -150,8 +163,22 @@ impl Reader {
         Ok(Self { model, tokenizer: Arc::new(tokenizer), stages: Vec::new(), spec, batch: 32, recipe: None })
     }
 
-    /// One answer per text, in order; none for a text that is dropped before the model.
-    fn answer(&self, model: &Model, asked: &[Asked]) -> Result<Vec<Option<Prediction>>> {
+    /// Takes texts as words with spaces between them, or lists of words.
+    fn reads_words(&mut self) {
+        self.spec.task = TaskKind::TokenClassification;
+        let columns = &mut self.spec.columns;
+        (columns.label, columns.text_pair) = (None, None);
+        columns.tags.get_or_insert_with(|| "tags".to_owned());
+        columns.text = columns.tokens.get_or_insert_with(|| "tokens".to_owned()).clone();
+    }
+
+    /// One answer of `predict` per text, in order; none for a text that is dropped before the model. `key` is that of an answer.
+    fn answers<A>(
+        &self,
+        asked: &[Asked],
+        predict: impl Fn(&dyn Rows) -> std::result::Result<Vec<A>, TrainError>,
+        key: impl Fn(&A) -> &String,
+    ) -> Result<Vec<Option<A>>> {
         let cannot = |e: std::io::Error| Diagnostic::new("cannot write a temporary file").because(e);
         let folder = tempfile::tempdir().map_err(cannot)?;
         let path = folder.path().join("texts.jsonl");
@@ -172,13 +199,11 @@ impl Reader {
                 });
             }
         };
-        let mut answers: Vec<Option<Prediction>> = asked.iter().map(|_| None).collect();
-        for prediction in
-            predict(model, &examples, self.batch).map_err(|e| Diagnostic::new(e.to_string()).help_some(e.help()))?
-        {
+        let mut answers: Vec<Option<A>> = asked.iter().map(|_| None).collect();
+        for prediction in predict(&examples).map_err(|e| Diagnostic::new(e.to_string()).help_some(e.help()))? {
             // Keys end in the line of the row; a row that a preprocessor split keeps its first part's answer.
-            let line =
-                prediction.key.rsplit(':').next().and_then(|tail| tail.split(['#', '/']).next()?.parse::<usize>().ok());
+            let tail = key(&prediction).rsplit(':').next();
+            let line = tail.and_then(|tail| tail.split(['#', '/']).next()?.parse::<usize>().ok());
             let place = line.and_then(|line| places.get(line.wrapping_sub(1)));
             if let Some(slot) = place.and_then(|place| answers.get_mut(*place)) {
                 slot.get_or_insert(prediction);

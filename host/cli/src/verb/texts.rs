@@ -34,7 +34,7 @@ pub struct Texts {
     /// Read a file: CSV, TSV and JSONL by the columns of the recipe, any other one text per line; `-` is standard input
     #[arg(long, short, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// How the file is written: csv, tsv, jsonl, text, lines [default: told by the file's name, else lines]
+    /// How the file is written: csv, tsv, jsonl, text, lines, conll [default: told by the file's name, else lines]
     #[arg(long, value_name = "FORMAT", requires = "file")]
     format: Option<Format>,
 }
@@ -79,7 +79,7 @@ impl Texts {
         let mut source = Source::from(path);
         source.format = self.format;
         match source.resolved_format() {
-            Ok(format @ (Format::Csv | Format::Tsv | Format::Jsonl)) => source.format = Some(format),
+            Ok(format @ (Format::Csv | Format::Tsv | Format::Jsonl | Format::Conll)) => source.format = Some(format),
             _ if self.format == Some(Format::Text) => {}
             _ => {
                 let file = std::fs::File::open(path).map_err(|e| unreadable(path, &e))?;
@@ -131,6 +131,10 @@ fn of_record(record: &Record, columns: &Columns) -> Result<Asked> {
     let read = |column: &String, purpose: &str| match record.get(column) {
         None => Err(without_column(record, column)),
         Some(Value::Null) => Ok(String::new()),
+        // Words, for a model that labels these.
+        Some(Value::Json(list)) if columns.tokens.as_ref() == Some(column) => {
+            Ok(serde_json::from_str::<Vec<String>>(list).map(|words| words.join(" ")).unwrap_or_else(|_| list.clone()))
+        }
         Some(_) => record.text(column, purpose).map_err(|e| Diagnostic::new(e.to_string()).help_some(e.help())),
     };
     let mut texts = vec![read(&columns.text, "data.columns.text")?];

@@ -15,7 +15,7 @@ use super::role::RoleRef;
 #[derive(Clone, Debug, SmartDefault, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Data {
-    /// The training rows: csv, tsv, jsonl or txt, by extension.
+    /// The training rows: csv, tsv, jsonl, txt or conll, by extension.
     #[schemars(with = "File", extend("x-required" = true, "x-write" = "train = \"file.csv\" (or .jsonl, .txt)"))]
     pub train: PathBuf,
     /// Chooses the best model; a split is drawn from `train` by the seed.
@@ -27,7 +27,7 @@ pub struct Data {
     /// Evaluated once, after training, with the best model.
     #[schemars(with = "Option<File>")]
     pub test: Option<PathBuf>,
-    /// How the files are written; text: passages between blank lines, lines: one per line.
+    /// How the files are written; text: passages between blank lines, lines: one per line, conll: a word and its tag per line.
     #[schemars(extend("x-default" = "by extension"))]
     pub format: Option<Format>,
     /// Which columns hold what.
@@ -35,6 +35,11 @@ pub struct Data {
     /// How conversations become rows (`messages`, or `wrap = true`).
     #[schemars(extend("x-write" = "chat = { learn = \"assistant\" }"))]
     pub chat: Option<Chat>,
+    /// What is hidden of a text, and has to be found (masked-lm).
+    #[schemars(extend("x-default" = "for masked-lm: { probability = 0.15 }", "x-write" = "mask = { probability = 0.15 }"))]
+    pub mask: Option<Mask>,
+    /// Labels every piece of a word, and not its first only; the inside of an entity that it begins (token-classification).
+    pub label_all_tokens: bool,
     /// Numeric columns that roles see as `column.<name>`.
     pub extra_columns: Vec<String>,
     /// The label set, in the model's order.
@@ -65,12 +70,12 @@ pub struct Data {
 #[serde(default, deny_unknown_fields)]
 pub struct Columns {
     /// The column with the text.
-    #[schemars(extend("x-default" = "text; none beside `completion` or `messages`"))]
+    #[schemars(extend("x-default" = "text; none beside `completion`, `messages` or `tokens`"))]
     pub text: Option<String>,
     /// The column with the second text of a pair.
     pub text_pair: Option<String>,
     /// The column with the label (classification).
-    #[schemars(extend("x-default" = "label; none for causal-lm"))]
+    #[schemars(extend("x-default" = "label, for sequence-classification"))]
     pub label: Option<String>,
     /// The column that is shown and not learnt (causal-lm, beside `completion`).
     pub prompt: Option<String>,
@@ -80,6 +85,24 @@ pub struct Columns {
     pub messages: Option<String>,
     /// The column with the tools that a conversation is told about.
     pub tools: Option<String>,
+    /// The column with the words (token-classification): a list, or a text whose words have spaces between them.
+    #[schemars(extend("x-default" = "tokens, for token-classification"))]
+    pub tokens: Option<String>,
+    /// The column with as many tags: names, or numbers of `data.labels` (token-classification).
+    #[schemars(extend("x-default" = "tags, for token-classification"))]
+    pub tags: Option<String>,
+}
+
+/// What is hidden of a text.
+#[derive(Clone, Copy, Debug, SmartDefault, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Mask {
+    /// Share of the tokens that has to be found. Of them four in five are hidden, one in ten is another, one in ten stays.
+    #[default(0.15)]
+    #[schemars(extend("exclusiveMinimum" = 0, "exclusiveMaximum" = 1))]
+    pub probability: f64,
+    /// Chooses words, with all of their pieces.
+    pub whole_word: bool,
 }
 
 /// Where the validation set comes from.

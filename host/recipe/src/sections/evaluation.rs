@@ -23,7 +23,7 @@ pub struct Evaluation {
     pub batch_size: u64,
     /// What to measure. A value that an earlier metric gives too is called `metric.value`; of the second metric of one
     /// name, `metric-2.value`.
-    #[schemars(extend("x-default" = "[\"accuracy\"]; [\"perplexity\"] for causal-lm"))]
+    #[schemars(extend("x-default" = "[\"accuracy\"]; for causal-lm [\"perplexity\"], for masked-lm both, for token-classification [\"seqeval\"]"))]
     pub metrics: Vec<RoleRef>,
     /// How rows are answered for metrics that read what the model writes (causal-lm): exact-match, bleu, rouge,
     /// gsm8k-answer, and plugins that export `text-metric`.

@@ -24,7 +24,7 @@ mod training;
 
 pub use adapter::{Adapter, AdapterMethod, InitLoraWeights};
 pub use chat::{Chat, is_template_file};
-pub use data::{Columns, Data, Validation};
+pub use data::{Columns, Data, Mask, Validation};
 pub use evaluation::{Best, EarlyStopping, Evaluation, Every, Generate, Mode};
 pub use export::Export;
 pub use globs::{Globs, files};

@@ -23,7 +23,7 @@ pub struct Model {
     #[schemars(with = "Folder", extend("x-default" = "the base's"))]
     pub tokenizer: PathBuf,
     /// What the model is to do.
-    #[schemars(extend("x-required" = true, "x-write" = "task = \"sequence-classification\" or task = \"causal-lm\""))]
+    #[schemars(extend("x-required" = true, "x-write" = "task = \"sequence-classification\" or another of the tasks"))]
     pub task: TaskKind,
 }
 

@@ -7,6 +7,7 @@ mod accuracy;
 mod cross_entropy;
 mod length_filter;
 mod perplexity;
+mod seqeval;
 pub mod table;
 mod texts;
 mod thaw;
@@ -15,6 +16,7 @@ pub use accuracy::Accuracy;
 pub use cross_entropy::CrossEntropy;
 pub use length_filter::{LengthFilter, LengthFilterConfig};
 pub use perplexity::Perplexity;
+pub use seqeval::Seqeval;
 pub use table::{BUILTINS, Builtin, find, loss, metric, names, policy, preprocessor};
 pub use texts::{BleuConfig, ExactMatchConfig, RougeConfig};
 pub use thaw::{Thaw, ThawConfig};
@@ -45,7 +47,8 @@ mod tests {
             assert_eq!(loss(name, &json!({}), TaskKind::CausalLm).unwrap().name(), name);
         }
         for name in names(RoleKind::Metric) {
-            assert_eq!(metric(name, &Value::Null, TaskKind::CausalLm).unwrap().name(), name);
+            let task = if name == "seqeval" { TaskKind::TokenClassification } else { TaskKind::CausalLm };
+            assert_eq!(metric(name, &Value::Null, task).unwrap().name(), name);
         }
         for name in names(RoleKind::Policy) {
             assert_eq!(policy(name, &json!({"layers": "**", "step": 1})).unwrap().name(), name);
@@ -73,7 +76,7 @@ mod tests {
         assert_eq!(refusal.kind, ErrorKind::Config);
         assert_eq!(
             refusal.message,
-            "there is no built-in metric `acuracy`; there is `accuracy`, `perplexity`, `exact-match`, `bleu`, `rouge`, `gsm8k-answer`"
+            "there is no built-in metric `acuracy`; there is `accuracy`, `perplexity`, `seqeval`, `exact-match`, `bleu`, `rouge`, `gsm8k-answer`"
         );
     }
 
@@ -86,13 +89,19 @@ mod tests {
     }
 
     #[test]
-    fn perplexity_of_a_classifier_is_refused() {
-        assert!(
-            metric("perplexity", &Value::Null, TaskKind::SequenceClassification)
-                .err()
-                .unwrap()
-                .message
-                .contains("accuracy")
+    fn a_metric_of_another_task_is_refused_with_the_one_there_is() {
+        let refused = |name, task| metric(name, &Value::Null, task).err().unwrap().message;
+        assert_eq!(
+            refused("perplexity", TaskKind::SequenceClassification),
+            "metric `perplexity` is defined for language models; sequence-classification has `accuracy`"
+        );
+        assert_eq!(
+            refused("perplexity", TaskKind::TokenClassification),
+            "metric `perplexity` is defined for language models; token-classification has `seqeval`"
+        );
+        assert_eq!(
+            refused("seqeval", TaskKind::MaskedLm),
+            "metric `seqeval` is defined for tags of words; masked-lm has `perplexity` and `accuracy`"
         );
     }
 

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::texts::{Bleu, ExactMatch, Gsm8kAnswer, Rouge, Score, Scored};
-use super::{Accuracy, CrossEntropy, LengthFilter, Perplexity, Thaw};
+use super::{Accuracy, CrossEntropy, LengthFilter, Perplexity, Seqeval, Thaw};
 use crate::{ErrorKind, Loss, Metric, Policy, Preprocessor, Refusal, RoleKind, TaskKind};
 
 /// A role that needs no plugin.
@@ -68,15 +68,30 @@ pub const BUILTINS: &[Builtin] = &[
     },
     Builtin {
         name: "perplexity",
-        about: "The exponential of the mean cross-entropy per token (causal-lm).",
+        about: "The exponential of the mean cross-entropy per token (causal-lm, masked-lm).",
         schema: schema::<NoConfig>,
         maker: Maker::Metric(|config, task| {
             parse::<NoConfig>(config)?;
-            if task == TaskKind::SequenceClassification {
-                let message = "metric `perplexity` is defined for tokens; sequence classification has `accuracy`";
+            if !matches!(task, TaskKind::CausalLm | TaskKind::MaskedLm) {
+                let other = task.info().default_metrics.join("` and `");
+                let message = format!("metric `perplexity` is defined for language models; {task} has `{other}`");
                 return Err(Refusal::new(ErrorKind::Config, message));
             }
             Ok(Box::new(Perplexity::new()))
+        }),
+    },
+    Builtin {
+        name: "seqeval",
+        about: "Precision, recall and F1 over entities, as seqeval and conlleval (token-classification).",
+        schema: schema::<NoConfig>,
+        maker: Maker::Metric(|config, task| {
+            parse::<NoConfig>(config)?;
+            if task != TaskKind::TokenClassification {
+                let other = task.info().default_metrics.join("` and `");
+                let message = format!("metric `seqeval` is defined for tags of words; {task} has `{other}`");
+                return Err(Refusal::new(ErrorKind::Config, message));
+            }
+            Ok(Box::new(Seqeval::new()))
         }),
     },
     Builtin {

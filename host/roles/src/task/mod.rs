@@ -7,7 +7,10 @@
 
 mod causal_lm;
 mod info;
+mod masked_lm;
 mod sequence_classification;
+mod token_classification;
+mod tokens;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,6 +27,10 @@ pub enum TaskKind {
     SequenceClassification,
     /// The next token, at every position.
     CausalLm,
+    /// One label per word.
+    TokenClassification,
+    /// Tokens that were hidden.
+    MaskedLm,
 }
 
 /// What a model is trained to do.
@@ -36,17 +43,27 @@ pub enum Task {
     },
     /// The next token, at every position.
     CausalLm,
+    /// One of `labels` per word.
+    TokenClassification {
+        /// Names of the classes; class 0 first.
+        labels: Vec<String>,
+    },
+    /// Tokens that were hidden.
+    MaskedLm,
 }
 
 impl TaskKind {
     /// Every task.
-    pub const ALL: [Self; 2] = [Self::SequenceClassification, Self::CausalLm];
+    pub const ALL: [Self; 4] =
+        [Self::SequenceClassification, Self::CausalLm, Self::TokenClassification, Self::MaskedLm];
 
     /// What the rooms need to know of it.
     pub fn info(self) -> &'static TaskInfo {
         match self {
             Self::SequenceClassification => &sequence_classification::INFO,
             Self::CausalLm => &causal_lm::INFO,
+            Self::TokenClassification => &token_classification::INFO,
+            Self::MaskedLm => &masked_lm::INFO,
         }
     }
 
@@ -65,6 +82,8 @@ impl TaskKind {
         match self {
             Self::SequenceClassification => Task::SequenceClassification { labels },
             Self::CausalLm => Task::CausalLm,
+            Self::TokenClassification => Task::TokenClassification { labels },
+            Self::MaskedLm => Task::MaskedLm,
         }
     }
 }
@@ -81,6 +100,8 @@ impl Task {
         match self {
             Self::SequenceClassification { .. } => TaskKind::SequenceClassification,
             Self::CausalLm => TaskKind::CausalLm,
+            Self::TokenClassification { .. } => TaskKind::TokenClassification,
+            Self::MaskedLm => TaskKind::MaskedLm,
         }
     }
 
@@ -92,8 +113,8 @@ impl Task {
     /// Names of the classes; empty for a task without a label set.
     pub fn labels(&self) -> &[String] {
         match self {
-            Self::SequenceClassification { labels } => labels,
-            Self::CausalLm => &[],
+            Self::SequenceClassification { labels } | Self::TokenClassification { labels } => labels,
+            Self::CausalLm | Self::MaskedLm => &[],
         }
     }
 
@@ -132,6 +153,8 @@ mod tests {
     fn a_hugging_face_class_names_its_task() {
         assert_eq!(TaskKind::of_class("BertForSequenceClassification"), Some(TaskKind::SequenceClassification));
         assert_eq!(TaskKind::of_class("LlamaForCausalLM"), Some(TaskKind::CausalLm));
+        assert_eq!(TaskKind::of_class("RobertaForTokenClassification"), Some(TaskKind::TokenClassification));
+        assert_eq!(TaskKind::of_class("BertForMaskedLM"), Some(TaskKind::MaskedLm));
         assert_eq!(TaskKind::of_class("BertModel"), None);
     }
 
@@ -144,5 +167,20 @@ mod tests {
         assert_eq!(Task::CausalLm.check(&class).unwrap_err().reason, "has a class, expected tokens to learn");
         let unknown = row(vec![], Target::Class(2));
         assert_eq!(classes().check(&unknown).unwrap_err().reason, "has class 2, but the model has 2 labels");
+    }
+    #[test]
+    fn labels_of_tokens_are_as_many_as_tokens_and_known() {
+        let tags = TaskKind::TokenClassification.with_labels(vec!["O".into(), "B-PER".into()]);
+        let with = |labels: &[i32]| row(vec![], Target::Labels(labels.to_vec()));
+        assert_eq!(tags.check(&with(&[-100, 1, 0])), Ok(()));
+        assert_eq!(Task::MaskedLm.check(&with(&[-100, 900, -100])), Ok(()));
+        for task in [&tags, &Task::MaskedLm] {
+            assert_eq!(task.check(&with(&[0, 1])).unwrap_err().reason, "has 3 tokens and 2 labels");
+        }
+        assert_eq!(tags.check(&with(&[0, 2, 0])).unwrap_err().reason, "has label 2, but the model has 2 labels");
+        assert_eq!(tags.check(&with(&[0, -1, 0])).unwrap_err().reason, "has label -1, but the model has 2 labels");
+        assert_eq!(tags.check(&row(vec![], Target::None)).unwrap_err().reason, "has no tags");
+        let text = row(vec![1..3], Target::None);
+        assert_eq!(Task::MaskedLm.check(&text).unwrap_err().reason, "has no target, expected hidden tokens");
     }
 }

@@ -5,7 +5,7 @@
 
 use retune_roles::Layer;
 use retune_train::model::footprint::{Footprint, Learning, Load, Pass};
-use retune_train::model::shape::Shape;
+use retune_train::model::shape::{LanguageHeadShape, Shape};
 use retune_train::model::{Model, Outline, StoredDtype, Task};
 use retune_train::training::traffic::Traffic;
 use retune_train::{Strategy, TrainError};
@@ -100,9 +100,13 @@ impl Subject {
         Self::new(model.config().shape.clone(), model.task(), host, model.layers(), parts)
     }
 
-    fn new(shape: Shape, task: &Task, host: bool, layers: Vec<Layer>, parts: Vec<Part>) -> Self {
-        let mut subject =
-            Self { shape, language: matches!(task, Task::CausalLm), host, recomputing: false, layers, parts };
+    fn new(mut shape: Shape, task: &Task, host: bool, layers: Vec<Layer>, parts: Vec<Part>) -> Self {
+        // Hidden tokens are found by a head over the vocabulary too.
+        if let (Task::MaskedLm, Some(head)) = (task, shape.masked_head) {
+            shape.language_head = Some(LanguageHeadShape { name: head.name, tied: head.tied, soft_cap: None });
+        }
+        let language = matches!(task, Task::CausalLm | Task::MaskedLm);
+        let mut subject = Self { shape, language, host, recomputing: false, layers, parts };
         subject.settle();
         subject
     }

@@ -96,8 +96,7 @@ pub fn one_step(folder: &Path, device: &Device) -> Result<Vec<Finding>> {
 fn step_of(folder: &Path, device: &Device) -> std::result::Result<(StepSums, Transfers), retune_train::TrainError> {
     let task = task_of_checkpoint(folder)?;
     let (model, _) = Model::load(&Base::Directory(folder.to_owned()), &task, 0, device)?;
-    let language = matches!(task, Task::CausalLm);
-    let mut loss = if language { CrossEntropy::for_tokens() } else { CrossEntropy::for_sequences() };
+    let mut loss = CrossEntropy::new(task.kind());
     let mut collation = Collation::new(&task, &[]);
     collation.want(RoleKind::Loss, "cross-entropy", loss.wants())?;
     let vocabulary = model.config().shape.vocab_size as u64;
@@ -106,9 +105,13 @@ fn step_of(folder: &Path, device: &Device) -> std::result::Result<(StepSums, Tra
             let length = LONGEST - 3 * row;
             let ids =
                 (0..length).map(|at| (3 + random::bits(row as u64, at as u64) % (vocabulary - 3)) as u32).collect();
-            let (sequence, target) = match language {
-                true => (Sequence::text(ids), Target::None),
-                false => (Sequence::of(ids), Target::Class(row as u32 % 2)),
+            let (sequence, target) = match task {
+                Task::CausalLm => (Sequence::text(ids), Target::None),
+                Task::SequenceClassification { .. } => (Sequence::of(ids), Target::Class(row as u32 % 2)),
+                Task::TokenClassification { .. } | Task::MaskedLm => {
+                    let labels = (0..length as i32).map(|at| if at % 3 == 0 { -100 } else { at % 2 }).collect();
+                    (Sequence::of(ids), Target::Labels(labels))
+                }
             };
             Example::new(format!("random:{row}"), sequence, target)
         })

@@ -40,14 +40,14 @@ pub fn check(folder: &Path, device: &Device) -> Result<Vec<Finding>> {
 
 fn compare(model: &Model, expected: &Expected<'_>, folder: &Path) -> Result<Vec<Finding>> {
     let refused = |error: &dyn std::fmt::Display| failed(folder, error);
-    let tokens = matches!(model.task(), Task::CausalLm);
-    let examples = expected.examples(tokens)?;
+    let tokens = model.task().info().label_rank == 2;
+    let examples = expected.examples(model.task())?;
     let rows: Vec<&Example> = examples.iter().collect();
     let input = model.input(&rows).map_err(|e| refused(&e))?;
     let forward = model.forward(&model.weights(false), &input, None).map_err(|e| refused(&e))?;
     let logits = forward.logits.to_float32().map_err(|e| refused(&e))?;
 
-    let mut loss = if tokens { CrossEntropy::for_tokens() } else { CrossEntropy::for_sequences() };
+    let mut loss = CrossEntropy::new(model.task().kind());
     let mut collation = Collation::new(model.task(), &[]);
     collation.want(RoleKind::Loss, "cross-entropy", loss.wants()).map_err(|e| refused(&e))?;
     let shape = Shape { batch_size: rows.len(), dropout_seed: None, first: 0 };
@@ -98,7 +98,7 @@ impl Expected<'_> {
     }
 
     /// The rows without their padding.
-    fn examples(&self, tokens: bool) -> Result<Vec<Example>> {
+    fn examples(&self, task: &Task) -> Result<Vec<Example>> {
         let missing = || Diagnostic::new("expected.safetensors lacks input_ids, lengths or labels");
         let ids = self.integers("input_ids").ok_or_else(missing)?;
         let labels = self.integers("labels").ok_or_else(missing)?;
@@ -111,10 +111,16 @@ impl Expected<'_> {
             .map(|(row, length)| {
                 let cells = row * longest..row * longest + *length as usize;
                 let ids = ids[cells.clone()].iter().map(|id| *id as u32).collect();
-                let mut sequence = if tokens { Sequence::text(ids) } else { Sequence::of(ids) };
+                let mut sequence = if *task == Task::CausalLm { Sequence::text(ids) } else { Sequence::of(ids) };
                 sequence.segments =
-                    segments.get(cells).unwrap_or_default().iter().map(|segment| *segment as u8).collect();
-                let target = if tokens { Target::None } else { Target::Class(labels[row] as u32) };
+                    segments.get(cells.clone()).unwrap_or_default().iter().map(|segment| *segment as u8).collect();
+                let target = match task {
+                    Task::CausalLm => Target::None,
+                    Task::SequenceClassification { .. } => Target::Class(labels[row] as u32),
+                    Task::TokenClassification { .. } | Task::MaskedLm => {
+                        Target::Labels(labels[cells].iter().map(|label| *label as i32).collect())
+                    }
+                };
                 Example::new(format!("fixture:{}", row + 1), sequence, target)
             })
             .collect())

@@ -24,8 +24,9 @@ pub fn check_files(directory: &Path, task: TaskKind, adapter: Option<&AdapterSpe
     let files = TensorFiles::open(directory)?;
     let labels = if task.info().has_labels { vec!["a".to_owned(), "b".to_owned()] } else { Vec::new() };
     let task = task.with_labels(labels);
-    if let (Some(head), Task::CausalLm) = (config.shape.language_head.as_mut(), &task) {
-        head.tied &= !files.has_another_head(head.name, config.shape.embeddings.tokens, config.family);
+    let (table, family) = (config.shape.embeddings.tokens, config.family);
+    if let Some((name, tied)) = tied_head(&mut config, &task) {
+        *tied &= !files.has_another_head(name, table, family);
     }
     let prefix = config.family.prefix;
     let mut inventory = Inventory::default();
@@ -49,7 +50,8 @@ pub(super) fn whole_with_adapter(
     task: &Task,
     files: Option<&TensorFiles>,
 ) -> Result<BTreeSet<String>, ModelError> {
-    let head = config.shape.classifier.name.split('.').next().unwrap_or_default();
+    let head = classifier_of(config, task).unwrap_or(config.shape.classifier.name);
+    let head = head.split('.').next().unwrap_or_default();
     let of_head = |entry: &&Entry| {
         let rest = entry.name.strip_prefix(head);
         task.kind().info().has_labels && entry.head && rest.is_some_and(|rest| rest.starts_with('.'))
@@ -66,20 +68,85 @@ pub(super) fn whole_with_adapter(
 
 /// What the network is for.
 pub(super) fn purpose(config: &ModelConfig, task: &Task) -> Result<Purpose, ModelError> {
+    let refuse = |reason| ModelError::Config { path: config.path.clone(), key: "model_type".into(), reason };
     match task {
         Task::SequenceClassification { labels } if labels.len() < 2 => {
             let found = labels.len();
             Err(ModelError::request(format!("classification needs at least two labels, found {found}")))
         }
         Task::SequenceClassification { labels } => Ok(Purpose::Classify(labels.len())),
-        Task::CausalLm => config.shape.language_head.map(Purpose::Language).ok_or_else(|| ModelError::Config {
-            path: config.path.clone(),
-            key: "model_type".into(),
-            reason: format!(
+        Task::CausalLm => config.shape.language_head.map(Purpose::Language).ok_or_else(|| {
+            refuse(format!(
                 "a {} model sees both sides of a token, so it cannot do causal language modelling; use a model that \
                  predicts the next token, such as one of `llama`, `qwen3` and `gemma3_text`",
                 config.family.class
-            ),
+            ))
         }),
+        Task::TokenClassification { labels } if labels.len() < 2 => {
+            let found = labels.len();
+            Err(ModelError::request(format!("token classification needs at least two labels, found {found}")))
+        }
+        Task::TokenClassification { labels } => {
+            let head = config.shape.token_classifier.map(|head| Purpose::Tag(head, labels.len()));
+            head.ok_or_else(|| {
+                refuse(format!(
+                    "transformers has no class of {} models that labels words, so that nothing could load the result; use one of {}",
+                    config.family.class,
+                    quoted(LABEL_WORDS)
+                ))
+            })
+        }
+        Task::MaskedLm => config.shape.masked_head.map(Purpose::Unmask).ok_or_else(|| {
+            refuse(format!(
+                "a {} model sees only what is before a token, so it cannot do masked language modelling; use one of {}, or \
+                 task = \"causal-lm\"",
+                config.family.class,
+                quoted(UNMASK)
+            ))
+        }),
+    }
+}
+
+/// Families whose models find masked tokens.
+const UNMASK: &[&str] = &["bert", "distilbert", "modernbert", "roberta", "xlm-roberta"];
+
+/// Families whose models label words.
+const LABEL_WORDS: &[&str] = &[
+    "bert",
+    "distilbert",
+    "gemma2",
+    "gpt2",
+    "llama",
+    "mistral",
+    "modernbert",
+    "phi3",
+    "qwen2",
+    "qwen3",
+    "roberta",
+    "smollm3",
+    "xlm-roberta",
+];
+
+fn quoted(names: &[&str]) -> String {
+    format!("`{}`", names.join("`, `"))
+}
+
+/// The head that may be the token table: its name, and whether the config says that it is.
+pub(super) fn tied_head<'a>(config: &'a mut ModelConfig, task: &Task) -> Option<(&'static str, &'a mut bool)> {
+    let shape = &mut config.shape;
+    let head = match task {
+        Task::CausalLm => shape.language_head.as_mut().map(|head| (head.name, &mut head.tied)),
+        Task::MaskedLm => shape.masked_head.as_mut().map(|head| (head.name, &mut head.tied)),
+        Task::SequenceClassification { .. } | Task::TokenClassification { .. } => None,
+    };
+    head.filter(|(_, tied)| **tied)
+}
+
+/// The projection whose rows stand for the labels of the task.
+pub(super) fn classifier_of(config: &ModelConfig, task: &Task) -> Option<&'static str> {
+    match task {
+        Task::SequenceClassification { .. } => Some(config.shape.classifier.name),
+        Task::TokenClassification { .. } => config.shape.token_classifier.map(|head| head.name),
+        Task::CausalLm | Task::MaskedLm => None,
     }
 }

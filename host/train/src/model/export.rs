@@ -152,15 +152,26 @@ impl Model {
             config.insert("pad_token_id".into(), json!(padding));
         }
         match &self.task {
-            Task::SequenceClassification { labels } => {
+            Task::SequenceClassification { labels } | Task::TokenClassification { labels } => {
                 let by_id: Map<String, Value> =
                     labels.iter().enumerate().map(|(i, l)| (i.to_string(), json!(l))).collect();
                 let by_label: Map<String, Value> =
                     labels.iter().enumerate().map(|(i, l)| (l.clone(), json!(i))).collect();
                 config.insert("id2label".into(), Value::Object(by_id));
                 config.insert("label2id".into(), Value::Object(by_label));
-                config.insert("problem_type".into(), json!("single_label_classification"));
+                match self.task {
+                    Task::SequenceClassification { .. } => {
+                        config.insert("problem_type".into(), json!("single_label_classification"))
+                    }
+                    _ => config.shift_remove("problem_type"),
+                };
                 config.shift_remove("num_labels");
+            }
+            Task::MaskedLm => {
+                // Tied unless the config says otherwise.
+                if self.config.shape.masked_head.is_some_and(|head| !head.tied) {
+                    config.insert("tie_word_embeddings".into(), json!(false));
+                }
             }
             Task::CausalLm => {
                 let says = self.config.family.filled(&config).get("tie_word_embeddings") == Some(&json!(true));

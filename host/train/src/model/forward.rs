@@ -14,7 +14,7 @@ use super::head::Output;
 /// What one forward pass gives.
 #[derive(Clone, Debug)]
 pub struct Forward {
-    /// `[batch, classes]`, or `[batch, seq, vocab]` for causal language models.
+    /// `[batch, classes]`; `[batch, seq, vocab]` for language models, `[batch, seq, classes]` where tokens are labelled.
     pub logits: AnyTensor,
     /// What the classifier reads, before its dropout: `[batch, hidden]`.
     pub pooled: Option<AnyTensor>,

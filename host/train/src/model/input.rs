@@ -50,7 +50,7 @@ impl Input {
     ///
     /// Labels are there when every row has one of the same kind: `[batch]` for
     /// classes; for a causal language model `[batch, seq]`, the next token where it is learnt,
-    /// else -100, as on padding.
+    /// else -100, as on padding; where tokens have labels of their own, these.
     ///
     /// # Errors
     /// Names the row when it is empty, longer than the model's positions, holds an
@@ -103,6 +103,17 @@ impl Input {
             }
             (TaskKind::CausalLm, _) => {
                 Some(Targets::Tokens(sequences.iter().flat_map(|s| s.next_token_labels()).collect()))
+            }
+            (TaskKind::TokenClassification | TaskKind::MaskedLm, Target::Labels(_)) => {
+                let mut labels = Vec::with_capacity(layout.tokens());
+                for (example, length) in examples.iter().zip(&lengths) {
+                    let Target::Labels(of_row) = &example.target else { continue };
+                    if of_row.len() != *length {
+                        return Err(refuse(example, format!("{length} tokens but {} labels", of_row.len())));
+                    }
+                    labels.extend(of_row.iter().map(|label| i64::from(*label)));
+                }
+                Some(Targets::Tokens(labels))
             }
             _ => None,
         };

@@ -8,7 +8,7 @@ use retune_tensor::{Device, from_float32};
 
 use super::adapter::placements::Placements;
 use super::adapter::{AdapterSpec, Module, Placed};
-use super::check::{purpose, whole_with_adapter};
+use super::check::{purpose, tied_head, whole_with_adapter};
 use super::dropout::Dropout;
 use super::family::{FAMILIES, Family};
 use super::initial;
@@ -179,10 +179,11 @@ impl Model {
             Base::Directory(directory) => Some(TensorFiles::open(directory)?),
             Base::Config(_) => None,
         };
-        let untied = match (&files, config.shape.language_head.as_mut(), task) {
-            (Some(files), Some(head), Task::CausalLm) if head.tied => {
-                head.tied = !files.has_own_head(head.name, config.shape.embeddings.tokens, config.family)?;
-                !head.tied
+        let (table, family) = (config.shape.embeddings.tokens, config.family);
+        let untied = match (&files, tied_head(&mut config, task)) {
+            (Some(files), Some((name, tied))) => {
+                *tied = !files.has_own_head(name, table, family)?;
+                !*tied
             }
             _ => false,
         };

@@ -21,7 +21,7 @@ use super::nn::{Attention, Documents, Embedding, FeedForward, Norm, Rope, Stored
 use super::recompute::recomputed;
 use super::rotary::Rotary;
 use super::segments::Chain;
-use super::shape::{LanguageHeadShape, NormPlacement, Shape};
+use super::shape::{LanguageHeadShape, MaskedHeadShape, NormPlacement, Shape, TokenClassifierShape};
 use super::{Input, Weights};
 
 /// Dropout sites: embeddings and heads first, then four in each block.
@@ -35,6 +35,10 @@ pub(super) enum Purpose {
     Classify(usize),
     /// The next token.
     Language(LanguageHeadShape),
+    /// So many classes of each token.
+    Tag(TokenClassifierShape, usize),
+    /// Tokens that a mask hides.
+    Unmask(MaskedHeadShape),
 }
 
 /// The parts of a model, each with the indices of its parameters.
@@ -118,6 +122,8 @@ impl Network {
         });
         let head = match purpose {
             Purpose::Language(head) => Head::language(head, shape, &tokens, depth, inventory),
+            Purpose::Unmask(head) => Head::masked(head, shape, &tokens, depth, inventory),
+            Purpose::Tag(head, classes) => Head::tags(head, classes, shape, depth, inventory),
             Purpose::Classify(classes) => Head::classifier(classes, shape, prefix, depth, inventory),
         };
         Self {

@@ -9,7 +9,7 @@ use std::path::Path;
 use retune_roles::{Layer, Task};
 
 use super::adapter::AdapterSpec;
-use super::check::purpose;
+use super::check::{purpose, tied_head};
 use super::family::FAMILIES;
 use super::model::describe;
 use super::pattern::{PatternError, Patterns};
@@ -65,8 +65,9 @@ impl Outline {
             Base::Directory(directory) => Some(TensorFiles::open(directory)?),
             Base::Config(_) => None,
         };
-        if let (Some(files), Some(head), Task::CausalLm) = (&files, config.shape.language_head.as_mut(), task) {
-            head.tied &= !files.has_another_head(head.name, config.shape.embeddings.tokens, config.family);
+        let (table, family) = (config.shape.embeddings.tokens, config.family);
+        if let (Some(files), Some((name, tied))) = (&files, tied_head(&mut config, task)) {
+            *tied &= !files.has_another_head(name, table, family);
         }
         let (_, inventory, whole) = describe(&config, purpose(&config, task)?, task, adapter, files.as_ref())?;
         let placed: BTreeSet<usize> =

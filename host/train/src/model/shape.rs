@@ -99,6 +99,10 @@ pub struct Shape {
     pub classifier: ClassifierShape,
     /// How the next token is predicted; `None` for models that see both sides of a token.
     pub language_head: Option<LanguageHeadShape>,
+    /// How words are labelled; `None` where transformers has no class for it.
+    pub token_classifier: Option<TokenClassifierShape>,
+    /// How hidden tokens are found; `None` for models that see only what is before a token.
+    pub masked_head: Option<MaskedHeadShape>,
     /// Standard deviation of new weights.
     pub initializer_range: f64,
 }
@@ -280,4 +284,32 @@ pub struct LanguageHeadShape {
     pub tied: bool,
     /// Logits become `cap tanh(logit / cap)` (Gemma 2).
     pub soft_cap: Option<f64>,
+}
+
+/// A head over classes at every token.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TokenClassifierShape {
+    /// The projection, without any prefix.
+    pub name: &'static str,
+    /// Whether it has a bias.
+    pub bias: bool,
+    /// What is done to a hidden state before.
+    pub transform: Option<PoolerShape>,
+    /// Dropout of what the projection reads.
+    pub dropout: f64,
+}
+
+/// A head over the vocabulary that finds hidden tokens.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MaskedHeadShape {
+    /// What is done to a hidden state before.
+    pub transform: PoolerShape,
+    /// The layer of the projection; it may be that of the transform.
+    pub layer: &'static str,
+    /// The projection, without any prefix.
+    pub name: &'static str,
+    /// It is the token table.
+    pub tied: bool,
+    /// The name of its bias, where it has one: when it is tied, and when it is not.
+    pub bias: Option<[&'static str; 2]>,
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::check::classifier_of;
 use super::family::Family;
 use super::inventory::Entry;
 use super::{ModelConfig, ModelError, StoredDtype, Task, stand_in};
@@ -107,7 +108,8 @@ impl TensorFiles {
             used.insert(name);
             // Not a projection before it, which says nothing of single classes.
             if entry.head
-                && entry.name.strip_prefix(config.shape.classifier.name).is_some_and(|rest| rest.starts_with('.'))
+                && let Some(classifier) = classifier_of(config, task)
+                && entry.name.strip_prefix(classifier).is_some_and(|rest| rest.starts_with('.'))
                 && let Some(reason) = head_is_for_another_task(place, entry, config, task)
             {
                 plan.replaced.push((entry.name.clone(), reason));
@@ -274,7 +276,11 @@ fn derived(name: &str, config: &ModelConfig) -> bool {
 
 /// A classifier's rows mean its own labels: another set, or another order, needs another head.
 fn head_is_for_another_task(place: &Place, entry: &Entry, config: &ModelConfig, task: &Task) -> Option<String> {
-    let Task::SequenceClassification { labels } = task else { return None };
+    let labels = task.labels();
+    let class = config.architectures.first().and_then(|class| Some((class, config.family.task_of(class)?)));
+    if let Some((class, _)) = class.filter(|(_, made_for)| made_for.info().class_suffix != task.info().class_suffix) {
+        return Some(format!("the checkpoint's head is that of {class}"));
+    }
     let (found, wanted) = (*place.info.shape.first()?, entry.shape[0]);
     if found != wanted {
         return Some(format!("the checkpoint's head has {found} classes, the task {wanted}"));

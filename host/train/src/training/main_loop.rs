@@ -147,7 +147,8 @@ impl Trainer<'_> {
         let at = self.state.progress(self.total);
         let window = self.sampler.take(self.state.position, self.workers.rank(), self.workers.size());
         let train = self.train;
-        let read: Vec<Cow<'_, Example>> = window.rows.iter().map(|&row| train.get(row)).collect();
+        let read: Vec<Cow<'_, Example>> =
+            window.rows.iter().map(|&row| train.in_epoch(row, self.state.position.epoch)).collect();
         let rows: Vec<&Example> = read.iter().map(Cow::as_ref).collect();
         let shape = Shape {
             batch_size: self.spec.batch_size,

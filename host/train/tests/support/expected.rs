@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use retune_roles::{Example, Sequence, Target};
 use retune_tensor::{AnyTensor, fused};
-use retune_train::model::{Forward, Input, Model};
+use retune_train::model::{Forward, Input, Model, Task, task_of_checkpoint};
 use safetensors::{Dtype, SafeTensors};
 
 type Tensors = BTreeMap<String, (Vec<usize>, Vec<f64>)>;
@@ -43,10 +43,16 @@ impl Fixture {
     pub fn examples(&self) -> Vec<Example> {
         let width = self.expected["input_ids"].0[1];
         let classes = self.expected["labels"].0.len() == 1;
+        // Labels stand beside their tokens, and not before them.
+        let own = task_of_checkpoint(&self.directory)
+            .is_ok_and(|task| matches!(task, Task::TokenClassification { .. } | Task::MaskedLm));
         let row = |(i, length): (usize, &f64)| {
             let ids = &self.values("input_ids")[i * width..i * width + *length as usize];
             let mut sequence = Sequence::of(ids.iter().map(|id| *id as u32).collect());
-            let target = if classes {
+            let target = if own {
+                let labels = &self.values("labels")[i * width..i * width + *length as usize];
+                Target::Labels(labels.iter().map(|label| *label as i32).collect())
+            } else if classes {
                 Target::Class(self.values("labels")[i] as u32)
             } else {
                 sequence.learnt = std::iter::once(1..sequence.len() as u32).collect();

@@ -2,21 +2,29 @@
 //!
 //! Layers: `bert.embeddings` at depth 0; block *i* at depth *i* + 1 as `bert.encoder.layer.i.attention`
 //! (projections, output and its norm) and `bert.encoder.layer.i.mlp` (the parameters under `intermediate` and
-//! `output`); `bert.pooler` and `classifier`, the head, share the greatest depth.
+//! `output`); `bert.pooler` and `classifier`, the head, share the greatest depth. Words are labelled by `classifier` alone, and
+//! masked tokens found by `cls.predictions`.
 
 use super::Family;
 use super::decoder::ACTIVATIONS;
 use super::family::DefaultValue::Size;
 use crate::model::keys::Keys;
 use crate::model::shape::{
-    Activation, AttentionShape, ClassifierShape, EmbeddingsShape, FeedForwardShape, Gate, NormPlacement, NormShape,
-    PoolerShape, Pooling, Projections, Shape,
+    Activation, AttentionShape, ClassifierShape, EmbeddingsShape, FeedForwardShape, Gate, MaskedHeadShape,
+    NormPlacement, NormShape, PoolerShape, Pooling, Projections, Shape, TokenClassifierShape,
 };
 use crate::model::{ModelError, Sizes};
 
-/// The names of BERT's first release, for TensorFlow.
-pub(super) const TENSORFLOW: &[(&str, &str)] =
-    &[("LayerNorm.weight", "LayerNorm.gamma"), ("LayerNorm.bias", "LayerNorm.beta")];
+/// The names of BERT's first release, for TensorFlow, and those of tied biases.
+pub(super) const TENSORFLOW: &[(&str, &str)] = &[
+    ("LayerNorm.weight", "LayerNorm.gamma"),
+    ("LayerNorm.bias", "LayerNorm.beta"),
+    // The bias of a head that finds masked tokens is stored under either name, or both.
+    ("cls.predictions.bias", "cls.predictions.decoder.bias"),
+    ("cls.predictions.decoder.bias", "cls.predictions.bias"),
+    ("lm_head.bias", "lm_head.decoder.bias"),
+    ("lm_head.decoder.bias", "lm_head.bias"),
+];
 
 pub(super) static BERT: Family = Family {
     aliases: TENSORFLOW,
@@ -46,6 +54,7 @@ pub(super) fn encoder(keys: &Keys, pooler: PoolerShape) -> Result<Shape, ModelEr
     keys.must_be_off("is_decoder")?;
     keys.must_be_off("add_cross_attention")?;
     let dropout = keys.probability("hidden_dropout_prob")?.unwrap_or(0.1);
+    let activation = keys.one_of("hidden_act", &ACTIVATIONS)?.unwrap_or(Activation::Gelu);
     Ok(Shape {
         vocab_size: sizes.vocab_size,
         hidden_size: sizes.hidden_size,
@@ -93,7 +102,7 @@ pub(super) fn encoder(keys: &Keys, pooler: PoolerShape) -> Result<Shape, ModelEr
             norm: "output.LayerNorm",
             intermediate_size: sizes.intermediate_size,
             bias: true,
-            activation: keys.one_of("hidden_act", &ACTIVATIONS)?.unwrap_or(Activation::Gelu),
+            activation,
             dropout: 0.0,
         },
         dropout: [dropout; 2],
@@ -106,6 +115,27 @@ pub(super) fn encoder(keys: &Keys, pooler: PoolerShape) -> Result<Shape, ModelEr
             dropout: keys.probability("classifier_dropout")?.unwrap_or(dropout),
         },
         language_head: None,
+        token_classifier: Some(TokenClassifierShape {
+            name: "classifier",
+            bias: true,
+            transform: None,
+            dropout: keys.probability("classifier_dropout")?.unwrap_or(dropout),
+        }),
+        masked_head: Some(MaskedHeadShape {
+            transform: PoolerShape {
+                layer: "cls.predictions",
+                projection: "cls.predictions.transform.dense",
+                in_base: false,
+                bias: true,
+                activation: Some(activation),
+                norm: Some("cls.predictions.transform.LayerNorm"),
+                dropout: false,
+            },
+            layer: "cls.predictions",
+            name: "cls.predictions.decoder",
+            tied: keys.flag("tie_word_embeddings")?.unwrap_or(true),
+            bias: Some(["cls.predictions.bias", "cls.predictions.decoder.bias"]),
+        }),
         initializer_range: sizes.initializer_range,
     })
 }

@@ -4,13 +4,13 @@
 //!
 //! Layers: `model.embed_tokens` at depth 0; block *i* at depth *i* + 1 as `model.layers.i.self_attn` (with
 //! `input_layernorm`) and `model.layers.i.mlp` (with `post_attention_layernorm`); `model.norm`; then the head,
-//! `lm_head` or `score`. With tied embeddings the head is the token table and there is no `lm_head` layer.
+//! `lm_head` or `score`; the latter labels words too. With tied embeddings the head is the token table and there is no `lm_head` layer.
 
 use crate::model::keys::Keys;
 use crate::model::rotary::Rotary;
 use crate::model::shape::{
     Activation, AttentionShape, ClassifierShape, EmbeddingsShape, FeedForwardShape, Gate, LanguageHeadShape,
-    NormPlacement, NormShape, Pooling, Projections, Shape,
+    NormPlacement, NormShape, Pooling, Projections, Shape, TokenClassifierShape,
 };
 use crate::model::{ModelError, Sizes};
 
@@ -97,8 +97,21 @@ pub(super) fn decoder(keys: &Keys, rotary: Rotary) -> Result<Shape, ModelError> 
             tied: keys.flag("tie_word_embeddings")?.unwrap_or(false),
             soft_cap: None,
         }),
+        token_classifier: Some(TokenClassifierShape {
+            name: "score",
+            bias: keys.flag("token_classification_bias")?.unwrap_or(true),
+            transform: None,
+            dropout: token_dropout(keys)?,
+        }),
+        masked_head: None,
         initializer_range: sizes.initializer_range,
     })
+}
+
+/// Dropout before words are labelled, as the classes of transformers take it.
+pub(super) fn token_dropout(keys: &Keys) -> Result<f64, ModelError> {
+    let given = keys.probability("classifier_dropout")?;
+    Ok(given.or(keys.probability("hidden_dropout")?).unwrap_or(0.1))
 }
 
 /// For each block whether it is local: as `layer_types` says or, in a config without it, as `otherwise` does.

@@ -2,7 +2,8 @@
 //!
 //! Layers: `distilbert.embeddings` at depth 0; block *i* at depth *i* + 1 as `distilbert.transformer.layer.i.attention` (with
 //! `sa_layer_norm`) and `distilbert.transformer.layer.i.ffn` (with `output_layer_norm`); `pre_classifier` and `classifier`,
-//! the head, share the greatest depth.
+//! the head, share the greatest depth. Words are labelled by `classifier` alone; masked tokens are found by `vocab_transform` (with
+//! `vocab_layer_norm`) and `vocab_projector`.
 
 use super::Family;
 use super::decoder::ACTIVATIONS;
@@ -10,8 +11,8 @@ use super::family::DefaultValue::{Number, Size};
 use crate::model::ModelError;
 use crate::model::keys::Keys;
 use crate::model::shape::{
-    Activation, AttentionShape, ClassifierShape, EmbeddingsShape, FeedForwardShape, Gate, NormPlacement, NormShape,
-    PoolerShape, Pooling, Projections, Shape,
+    Activation, AttentionShape, ClassifierShape, EmbeddingsShape, FeedForwardShape, Gate, MaskedHeadShape,
+    NormPlacement, NormShape, PoolerShape, Pooling, Projections, Shape, TokenClassifierShape,
 };
 
 pub(super) static DISTILBERT: Family = Family {
@@ -28,6 +29,7 @@ fn shape(keys: &Keys) -> Result<Shape, ModelError> {
     let (hidden_size, heads) = (keys.size("dim")?, keys.size("n_heads")?);
     let head_dim = keys.head_width(("n_heads", heads), ("dim", hidden_size))?;
     let dropout = keys.probability("dropout")?.unwrap_or(0.0);
+    let activation = keys.one_of("activation", &ACTIVATIONS)?.unwrap_or(Activation::Gelu);
     Ok(Shape {
         vocab_size: keys.size("vocab_size")?,
         hidden_size,
@@ -76,7 +78,7 @@ fn shape(keys: &Keys) -> Result<Shape, ModelError> {
             norm: "output_layer_norm",
             intermediate_size: keys.size("hidden_dim")?,
             bias: true,
-            activation: keys.one_of("activation", &ACTIVATIONS)?.unwrap_or(Activation::Gelu),
+            activation,
             dropout: 0.0,
         },
         dropout: [0.0, dropout],
@@ -97,6 +99,22 @@ fn shape(keys: &Keys) -> Result<Shape, ModelError> {
             dropout: keys.probability("seq_classif_dropout")?.unwrap_or(0.0),
         },
         language_head: None,
+        token_classifier: Some(TokenClassifierShape { name: "classifier", bias: true, transform: None, dropout }),
+        masked_head: Some(MaskedHeadShape {
+            transform: PoolerShape {
+                layer: "vocab_transform",
+                projection: "vocab_transform",
+                in_base: false,
+                bias: true,
+                activation: Some(activation),
+                norm: Some("vocab_layer_norm"),
+                dropout: false,
+            },
+            layer: "vocab_projector",
+            name: "vocab_projector",
+            tied: keys.flag("tie_word_embeddings")?.unwrap_or(true),
+            bias: Some(["vocab_projector.bias"; 2]),
+        }),
         initializer_range: keys.positive("initializer_range")?.unwrap_or(0.02),
     })
 }

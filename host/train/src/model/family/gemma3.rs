@@ -37,5 +37,7 @@ fn shape(keys: &Keys) -> Result<Shape, ModelError> {
         local.iter().map(|local| Some(if *local { near.clone() } else { global.clone() })).collect();
     shape.attention.windows = windows(keys, &local)?;
     shape.attention.query_key_norms = Some(QueryKeyNorms::Heads(["self_attn.q_norm", "self_attn.k_norm"]));
+    // transformers has no class for it.
+    shape.token_classifier = None;
     Ok(shape)
 }

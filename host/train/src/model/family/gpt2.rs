@@ -2,18 +2,19 @@
 //! and matrices are stored the other way round (`Conv1D`).
 //!
 //! Layers: `transformer.embeddings` (`wte` and `wpe`) at depth 0; block *i* at depth *i* + 1 as `transformer.h.i.attn` (with
-//! `ln_1`) and `transformer.h.i.mlp` (with `ln_2`); `transformer.ln_f`; then the head, `lm_head` or `score`.
+//! `ln_1`) and `transformer.h.i.mlp` (with `ln_2`); `transformer.ln_f`; then the head, `lm_head` or `score`, or
+//! `classifier` for words.
 
 use retune_roles::TaskKind;
 
-use super::decoder::ACTIVATIONS;
+use super::decoder::{ACTIVATIONS, token_dropout};
 use super::family::DefaultValue::{Flag, Number, Size};
 use super::{Family, Initial};
 use crate::model::ModelError;
 use crate::model::keys::Keys;
 use crate::model::shape::{
     Activation, AttentionShape, ClassifierShape, EmbeddingsShape, FeedForwardShape, Gate, LanguageHeadShape,
-    NormPlacement, NormShape, Pooling, Projections, Shape,
+    NormPlacement, NormShape, Pooling, Projections, Shape, TokenClassifierShape,
 };
 
 pub(super) static GPT2: Family = Family {
@@ -102,6 +103,13 @@ fn shape(keys: &Keys) -> Result<Shape, ModelError> {
             tied: keys.flag("tie_word_embeddings")?.unwrap_or(false),
             soft_cap: None,
         }),
+        token_classifier: Some(TokenClassifierShape {
+            name: "classifier",
+            bias: true,
+            transform: None,
+            dropout: token_dropout(keys)?,
+        }),
+        masked_head: None,
         initializer_range: keys.positive("initializer_range")?.unwrap_or(0.02),
     })
 }

@@ -2,7 +2,8 @@
 //! feed-forward half; some blocks see a window around a token, and turn by positions of their own.
 //!
 //! Layers: `model.embeddings` at depth 0; block *i* at depth *i* + 1 as `model.layers.i.attn` (with `attn_norm`, but for block
-//! 0) and `model.layers.i.mlp` (with `mlp_norm`); `model.final_norm`; then `head` and `classifier`, the head.
+//! 0) and `model.layers.i.mlp` (with `mlp_norm`); `model.final_norm`; then `head` and `classifier`, the head, or `decoder` in its place
+//! where masked tokens are found.
 
 use super::decoder::{ACTIVATIONS, local};
 use super::family::DefaultValue::{Size, Text};
@@ -10,8 +11,8 @@ use super::{Family, Initial};
 use crate::model::keys::Keys;
 use crate::model::rotary::Rotary;
 use crate::model::shape::{
-    Activation, AttentionShape, ClassifierShape, EmbeddingsShape, FeedForwardShape, Gate, NormPlacement, NormShape,
-    PoolerShape, Pooling, Projections, Shape,
+    Activation, AttentionShape, ClassifierShape, EmbeddingsShape, FeedForwardShape, Gate, MaskedHeadShape,
+    NormPlacement, NormShape, PoolerShape, Pooling, Projections, Shape, TokenClassifierShape,
 };
 use crate::model::{ModelError, Sizes};
 
@@ -45,6 +46,17 @@ fn shape(keys: &Keys) -> Result<Shape, ModelError> {
     let shifted = keys.flag("norm_bias")?.unwrap_or(false);
     let attention_dropout = keys.probability("attention_dropout")?.unwrap_or(0.0);
     let attention_bias = keys.flag("attention_bias")?.unwrap_or(false);
+    let head = PoolerShape {
+        layer: "head",
+        projection: "head.dense",
+        in_base: false,
+        bias: keys.flag("classifier_bias")?.unwrap_or(false),
+        activation: Some(keys.one_of("classifier_activation", &ACTIVATIONS)?.unwrap_or(Activation::Gelu)),
+        norm: Some("head.norm"),
+        dropout: false,
+    };
+    let classifier_dropout = keys.probability("classifier_dropout")?.unwrap_or(0.0);
+    let decoder_bias = keys.flag("decoder_bias")?.unwrap_or(true);
     let pooling = [("cls", Pooling::FirstToken), ("mean", Pooling::Mean)];
     Ok(Shape {
         vocab_size: sizes.vocab_size,
@@ -102,18 +114,23 @@ fn shape(keys: &Keys) -> Result<Shape, ModelError> {
             name: "classifier",
             bias: true,
             pooling: keys.one_of("classifier_pooling", &pooling)?.unwrap_or(Pooling::FirstToken),
-            pooler: Some(PoolerShape {
-                layer: "head",
-                projection: "head.dense",
-                in_base: false,
-                bias: keys.flag("classifier_bias")?.unwrap_or(false),
-                activation: Some(keys.one_of("classifier_activation", &ACTIVATIONS)?.unwrap_or(Activation::Gelu)),
-                norm: Some("head.norm"),
-                dropout: false,
-            }),
-            dropout: keys.probability("classifier_dropout")?.unwrap_or(0.0),
+            pooler: Some(head),
+            dropout: classifier_dropout,
         },
         language_head: None,
+        token_classifier: Some(TokenClassifierShape {
+            name: "classifier",
+            bias: true,
+            transform: Some(head),
+            dropout: classifier_dropout,
+        }),
+        masked_head: Some(MaskedHeadShape {
+            transform: head,
+            layer: "decoder",
+            name: "decoder",
+            tied: keys.flag("tie_word_embeddings")?.unwrap_or(true),
+            bias: decoder_bias.then_some(["decoder.bias"; 2]),
+        }),
         initializer_range: sizes.initializer_range,
     })
 }

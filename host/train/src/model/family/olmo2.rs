@@ -20,5 +20,7 @@ fn shape(keys: &Keys) -> Result<Shape, ModelError> {
     shape.attention.query_key_norms = Some(QueryKeyNorms::Together(["self_attn.q_norm", "self_attn.k_norm"]));
     shape.feed_forward.norm = "post_feedforward_layernorm";
     shape.feed_forward.bias = false;
+    // transformers has no class for it.
+    shape.token_classifier = None;
     Ok(shape)
 }

@@ -1,14 +1,15 @@
 //! RoBERTa (Liu et al. 2019) and XLM-RoBERTa (Conneau et al. 2019): a BERT whose positions begin behind the id of its
 //! padding token, and whose classifier has a projection of its own.
 //!
-//! Layers are BERT's; `classifier.dense` and `classifier.out_proj`, the head, share the greatest depth.
+//! Layers are BERT's; `classifier.dense` and `classifier.out_proj`, the head, share the greatest depth. Words are labelled by
+//! `classifier`, and masked tokens found by `lm_head`.
 
 use super::Family;
 use super::bert::{TENSORFLOW, encoder};
 use super::family::DefaultValue::Size;
 use crate::model::ModelError;
 use crate::model::keys::Keys;
-use crate::model::shape::{PoolerShape, Shape};
+use crate::model::shape::{Activation, PoolerShape, Shape};
 
 pub(super) static ROBERTA: Family = Family {
     aliases: TENSORFLOW,
@@ -42,5 +43,14 @@ fn shape(keys: &Keys) -> Result<Shape, ModelError> {
     }
     shape.embeddings.positions_after = Some(padding);
     shape.classifier.name = "classifier.out_proj";
+    if let Some(head) = shape.masked_head.as_mut() {
+        head.transform.layer = "lm_head";
+        head.transform.projection = "lm_head.dense";
+        // Whatever the blocks have.
+        head.transform.activation = Some(Activation::Gelu);
+        head.transform.norm = Some("lm_head.layer_norm");
+        (head.layer, head.name) = ("lm_head", "lm_head.decoder");
+        head.bias = Some(["lm_head.bias", "lm_head.decoder.bias"]);
+    }
     Ok(shape)
 }

@@ -68,6 +68,11 @@ impl Linear {
         Self { weight, bias, transposed: module.transposed, adapter: inventory.module(module, weight) }
     }
 
+    /// A projection with these parameters, `[out, in]` and `[out]`, beside which no adapter stands.
+    pub(in crate::model) fn of(weight: usize, bias: Option<usize>) -> Self {
+        Self { weight, bias, transposed: false, adapter: None }
+    }
+
     /// `[out, in]`.
     fn matrix(&self, weights: &Weights) -> Tensor<2> {
         let matrix = weights.matrix(self.weight);
