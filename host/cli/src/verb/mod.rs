@@ -5,6 +5,7 @@ mod common;
 mod data;
 mod doctor;
 mod evaluate;
+mod merge;
 mod model;
 mod plan;
 mod plugin;
@@ -60,6 +61,8 @@ enum Verb {
     Evaluate(evaluate::Args),
     /// Label texts with a trained model
     Predict(predict::Args),
+    /// Make one model of an adapter and its base
+    Merge(merge::Args),
     /// Rebuild the report of a run
     Report(report::Args),
     /// Inspect plugins
@@ -88,7 +91,8 @@ impl Cli {
             Verb::Evaluate(args) => args.common.verbosity(),
             Verb::Predict(args) => args.common.verbosity(),
             Verb::ResumeCheck(args) => args.common.verbosity(),
-            Verb::Model(_)
+            Verb::Merge(_)
+            | Verb::Model(_)
             | Verb::Report(_)
             | Verb::Plugin(_)
             | Verb::Recipe(_)
@@ -109,6 +113,7 @@ impl Cli {
             Verb::Model(args) => model::run(&args),
             Verb::Evaluate(args) => evaluate::run(args),
             Verb::Predict(args) => predict::run(&args),
+            Verb::Merge(args) => merge::run(&args),
             Verb::Report(args) => report::run(&args),
             Verb::Plugin(args) => plugin::run(&args),
             Verb::Recipe(args) => recipe::run(args),
