@@ -130,7 +130,11 @@ fn result(tiny: &Tiny, out: &str, said: &Said) -> (Value, Vec<u8>) {
     for volatile in ["seconds", "peak_memory", "model", "report", "run"] {
         summary.as_object_mut().unwrap().shift_remove(volatile);
     }
-    (summary, fs::read(tiny.path().join(out).join("model/model.safetensors")).unwrap())
+    let model = tiny.path().join(out).join("model");
+    let weights = ["model.safetensors", "adapter_model.safetensors"].map(|name| fs::read(model.join(name)));
+    let [settings, weights] =
+        [fs::read(model.join("adapter_config.json")).ok(), weights.into_iter().find_map(Result::ok)];
+    (summary, [weights.unwrap(), settings.unwrap_or_default()].concat())
 }
 
 /// What lies among the checkpoints, hidden things too.
@@ -165,6 +169,27 @@ fn so_does_one_whose_rows_are_packed_and_whose_blocks_are_recomputed() {
     tiny.write("lm/config.json", &config.replacen('{', r#"{"attention_dropout": 0.2, "#, 1));
     let whole = killed_anywhere(&tiny, 14);
     assert_eq!(whole["ended"], "finished", "{whole}");
+}
+
+#[test]
+fn so_does_one_with_an_adapter() {
+    let tiny = Tiny::new();
+    tiny.write("first.toml", Tiny::SOUND);
+    assert_eq!(tiny.retune(&["train", "first.toml", "-qq", "--output", "first"]).code, Some(0));
+    let sound = Tiny::SOUND.replace("config = \"base/config.json\"\ntokenizer = \"base\"", "base = \"first/model\"");
+    tiny.write(
+        "recipe.toml",
+        &format!(
+            "{sound}dropout = true\ncheckpoint = {{ every_steps = 3 }}\n[adapter]\nmethod = \"dora\"\nr = 2\nlora_dropout = 0.1\n\
+             [evaluation]\nevery = {{ steps = 4 }}\n"
+        ),
+    );
+    killed_anywhere(&tiny, 10);
+    let size = |path: &str| fs::metadata(tiny.path().join(path)).unwrap().len();
+    let newest = checkpoints(&tiny, "whole").pop().unwrap();
+    let held = size(&format!("whole/checkpoints/{newest}/weights.safetensors"));
+    let base = size("first/model/model.safetensors");
+    assert!(held < base / 2, "{held} bytes of {base}");
 }
 
 /// Runs `recipe.toml` whole, and killed at so many places; gives the summary of the first.

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use retune_data::Tokenization;
 use retune_roles::{Task, Tokenizer as _};
 use retune_tensor::Device;
-use retune_train::model::{Base, Model};
+use retune_train::model::{Base, ExportForm, Model};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -38,7 +38,7 @@ fn folder() -> TempDir {
     for (name, seed, template) in [("base", 1, true), ("tuned", 2, true), ("plain", 3, false)] {
         let (model, _) = Model::load(&Base::Config(path.clone()), &Task::CausalLm, seed, &Device::flex()).unwrap();
         let template = template.then(|| tokenizer.join("chatml.jinja"));
-        model.export_with_template(&folder.path().join(name), &tokenizer, template.as_deref()).unwrap();
+        model.export_as(ExportForm::Whole, &folder.path().join(name), Some(&tokenizer), template.as_deref()).unwrap();
     }
     folder
 }

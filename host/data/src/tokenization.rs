@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use tokenizers::models::ModelWrapper;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::utils::truncation::{TruncationDirection, TruncationParams};
-use tokenizers::{ModelWrapper, PostProcessor, Tokenizer};
+use tokenizers::{PostProcessor, Tokenizer};
 
 use crate::error::plain_io;
 use crate::templates::Templates;

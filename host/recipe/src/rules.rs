@@ -316,6 +316,12 @@ impl<'a> Rules<'a> {
 
     fn adapter(&mut self) {
         if self.recipe.adapter.is_none() {
+            self.broken(
+                "export.format",
+                "`export.format` says what is written of an adapter, and there is none",
+                "without [adapter] the model is written",
+                "remove this key, or add [adapter]",
+            );
             return;
         }
         self.broken(

@@ -12,10 +12,10 @@ use retune_roles::{Metric, Tokenizer};
 use retune_tensor::Device;
 use retune_tensor::device::DeviceChoice;
 use retune_train::Asking;
-use retune_train::model::adapter::AdapterSpec;
-use retune_train::model::{Base, LoadReport, Model, ModelConfig, check_files, may_replace};
+use retune_train::model::{LoadReport, Model, ModelConfig, Trained, check_files, may_replace};
 
 use crate::Reporter;
+use crate::adapter::Adapter;
 use crate::answering;
 use crate::machine;
 use crate::roles::RunRoles;
@@ -74,36 +74,37 @@ impl Assembly {
         let config = ModelConfig::read(base.path()).map_err(|e| locate::model(recipe, &e))?;
         self.check(recipe, &config)?;
         match base {
-            BaseRef::Directory(path) => check_files(path, recipe.model.task, settings::adapter(recipe).as_ref())
-                .map_err(|e| locate::model(recipe, &e)),
+            BaseRef::Directory(path) => {
+                let adapter = Adapter::of(recipe)?;
+                check_files(path, recipe.model.task, adapter.as_ref().map(|adapter| &adapter.spec))
+                    .map_err(|e| locate::model(recipe, &Adapter::misfit(adapter.as_ref(), e)))
+            }
             BaseRef::Config(_) => Ok(()),
         }
     }
 
     /// The model a run starts from, for the labels that were found in its rows, and what its files had to say.
     pub fn base(&self, recipe: &Recipe, labels: &[String]) -> Result<(Model, LoadReport)> {
-        self.load_with(recipe, &settings::base(recipe), labels.to_vec(), settings::adapter(recipe))
-    }
-
-    /// A model from `base`, known to fit tokenizer and lengths.
-    pub fn load(&self, recipe: &Recipe, base: &Base, labels: Vec<String>) -> Result<(Model, LoadReport)> {
-        self.load_with(recipe, base, labels, None)
-    }
-
-    fn load_with(
-        &self,
-        recipe: &Recipe,
-        base: &Base,
-        labels: Vec<String>,
-        adapter: Option<AdapterSpec>,
-    ) -> Result<(Model, LoadReport)> {
-        let task = settings::task(recipe, labels);
-        let loaded = match adapter {
-            Some(adapter) => Model::load_with_adapter(base, &task, &adapter, recipe.seed, &self.device),
-            None => Model::load(base, &task, recipe.seed, &self.device),
+        let (base, adapter) = (settings::base(recipe), Adapter::of(recipe)?);
+        let task = settings::task(recipe, labels.to_vec());
+        let loaded = match &adapter {
+            Some(adapter) => adapter.load(&base, &task, recipe.seed, &self.device),
+            None => Model::load(&base, &task, recipe.seed, &self.device),
         };
         let (mut model, report) = loaded.map_err(|e| locate::model(recipe, &e))?;
         model.settle_padding(&recipe.model.tokenizer).map_err(|e| locate::model(recipe, &e))?;
+        self.check(recipe, model.config())?;
+        Ok((model, report))
+    }
+
+    /// The same of a model that has been trained.
+    pub fn load_trained(&self, recipe: &Recipe, trained: &Trained, labels: Vec<String>) -> Result<(Model, LoadReport)> {
+        let task = settings::task(recipe, labels);
+        let (mut model, report) =
+            trained.load(&task, recipe.seed, &self.device).map_err(|e| locate::model(recipe, &e))?;
+        let own = trained.tokenizer().join("tokenizer.json").is_file();
+        let tokenizer = if own { trained.tokenizer() } else { &recipe.model.tokenizer };
+        model.settle_padding(tokenizer).map_err(|e| locate::model(recipe, &e))?;
         self.check(recipe, model.config())?;
         Ok((model, report))
     }
@@ -196,6 +197,9 @@ fn missing_files(recipe: &Recipe) -> Vec<Diagnostic> {
     let same = recipe.model.tokenizer == recipe.model.start().path();
     if !same {
         check("model.tokenizer", &recipe.model.tokenizer, Wants::Folder);
+    }
+    if let Some(path) = recipe.adapter.as_ref().and_then(|adapter| adapter.from.as_ref()) {
+        check("adapter.from", path, Wants::Folder);
     }
     check("data.train", &recipe.data.train, Wants::File);
     if let Some(path) = recipe.data.validation_file() {

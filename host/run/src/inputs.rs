@@ -9,7 +9,7 @@ use retune_train::model::{LoadReport, Model};
 use crate::Reporter;
 use crate::assembly::Assembly;
 use crate::events::{EventLog, now};
-use crate::manifest::{FileFacts, Manifest, ModelFacts, RoleFacts, base_facts};
+use crate::manifest::{FileFacts, Manifest, ModelFacts, RoleFacts, adapter_facts, base_facts};
 use crate::run_dir::RunDir;
 use crate::{machine, plan};
 use retune_recipe::Recipe;
@@ -43,6 +43,7 @@ pub fn manifest(
             unused: loaded.unused,
         },
         base: base_facts(recipe.model.start().path())?,
+        adapter: adapter_facts_of(recipe)?,
         tokenizer: prepared.report.tokenizer_digest.clone(),
         data: data_facts(recipe, prepared)?,
         roles: assembly.roles.facts(),
@@ -73,8 +74,10 @@ pub fn tell_changed_plugins(
 /// the bytes count: a project may be moved.
 pub fn same_inputs(run_dir: &RunDir, recipe: &Recipe, prepared: &Prepared) -> Result<()> {
     let then = Manifest::read(&run_dir.manifest())?;
-    let now = [data_facts(recipe, prepared)?, base_facts(recipe.model.start().path())?];
-    for (then, now) in then.data.iter().zip(&now[0]).chain(then.base.iter().zip(&now[1])) {
+    let now = [data_facts(recipe, prepared)?, base_facts(recipe.model.start().path())?, adapter_facts_of(recipe)?];
+    let pairs =
+        [&then.data, &then.base, &then.adapter].into_iter().zip(&now).flat_map(|(then, now)| then.iter().zip(now));
+    for (then, now) in pairs {
         if then.sha256 != now.sha256 {
             return Err(Diagnostic::new(format!(
                 "`{}` is not what the run in `{}` began with: sha256 {} then, {} now",
@@ -95,6 +98,11 @@ pub fn same_inputs(run_dir: &RunDir, recipe: &Recipe, prepared: &Prepared) -> Re
         .help("put its files back as they were, or start a new run without --resume"));
     }
     Ok(())
+}
+
+/// The files of the adapter that a run goes on from.
+fn adapter_facts_of(recipe: &Recipe) -> Result<Vec<FileFacts>> {
+    recipe.adapter.as_ref().and_then(|adapter| adapter.from.as_deref()).map_or(Ok(Vec::new()), adapter_facts)
 }
 
 /// The files that rows are made of: data, and a chat template that is a file.

@@ -25,6 +25,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 mod account;
+mod adapter;
 mod answering;
 pub mod assembly;
 pub mod dialogue;
@@ -55,6 +56,7 @@ pub mod shown;
 pub mod speaker;
 mod stages;
 pub mod summary;
+mod trained;
 pub mod words;
 
 pub use account::tell_account;
@@ -62,3 +64,4 @@ pub use interrupt::Interrupt;
 pub use options::{RunOptions, RunOutcome};
 pub use reporter::{Reporter, Silent};
 pub use run::run;
+pub use trained::open_trained;

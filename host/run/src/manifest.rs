@@ -9,6 +9,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use retune_roles::digest::hex;
+use retune_train::model::peft::{ADAPTER_CONFIG, ADAPTER_WEIGHTS};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
@@ -38,6 +39,9 @@ pub struct Manifest {
     pub model: ModelFacts,
     /// Files the model started from.
     pub base: Vec<FileFacts>,
+    /// Files of the adapter that it went on from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adapter: Vec<FileFacts>,
     /// Digest of the tokenizer's files.
     pub tokenizer: String,
     /// Data files.
@@ -177,6 +181,11 @@ pub fn base_facts(base: &Path) -> Result<Vec<FileFacts>> {
         .collect();
     files.sort();
     files.iter().map(|file| facts(file)).collect()
+}
+
+/// Facts of the two files an adapter consists of.
+pub fn adapter_facts(adapter: &Path) -> Result<Vec<FileFacts>> {
+    [ADAPTER_CONFIG, ADAPTER_WEIGHTS].iter().map(|name| facts(&adapter.join(name))).collect()
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@ use retune_recipe::Recipe;
 use retune_recipe::diagnostic::{Diagnostic, Result, unreadable};
 use retune_tensor::Device;
 use retune_train::generation::GenerationSpec;
-use retune_train::model::{Base, Model, ModelConfig, Task, task_of_checkpoint};
+use retune_train::model::{Model, ModelConfig, Task, Trained};
 
+use crate::open_trained;
 use crate::run_dir::RunDir;
 
 /// A model that is not loaded yet.
@@ -16,16 +17,18 @@ use crate::run_dir::RunDir;
 pub struct Opened {
     /// Its folder.
     pub directory: PathBuf,
+    /// What lies there: a model, or an adapter with its base.
+    pub trained: Trained,
     /// The run it came from, and that run's recipe.
     pub run: Option<(RunDir, Recipe)>,
 }
 
 impl Opened {
-    /// A run directory, or the folder of a model.
+    /// A run directory, or the folder of a model or an adapter; `base` is that of an adapter, where its files do not say it.
     ///
     /// # Errors
     /// There is no such folder, or the run has no result yet.
-    pub fn open(given: &Path) -> Result<Self> {
+    pub fn open(given: &Path, base: Option<&Path>) -> Result<Self> {
         if given.is_file() {
             return Err(Diagnostic::new(format!("`{}` is a file, not a folder", given.display()))
                 .help("give a run directory, or a model in Hugging Face layout"));
@@ -37,9 +40,14 @@ impl Opened {
         match RunDir::open(given) {
             Ok(run) => {
                 let recipe = Recipe::load(&run.recipe())?;
-                Ok(Self { directory: result(&run)?, run: Some((run, recipe)) })
+                let directory = result(&run)?;
+                let trained = open_trained(&directory, base, Some(&recipe))?;
+                Ok(Self { directory, trained, run: Some((run, recipe)) })
             }
-            Err(_) => Ok(Self { directory: given.to_owned(), run: None }),
+            Err(_) => {
+                let trained = open_trained(given, base, None)?;
+                Ok(Self { directory: given.to_owned(), trained, run: None })
+            }
         }
     }
 
@@ -53,7 +61,7 @@ impl Opened {
     /// # Errors
     /// Its config cannot be read, or does not say.
     pub fn task(&self, needed: &str) -> Result<Task> {
-        task_of_checkpoint(&self.directory).map_err(|e| Diagnostic::new(e.to_string()).help(needed.to_owned()))
+        self.trained.task().map_err(|e| Diagnostic::new(e.to_string()).help(needed.to_owned()))
     }
 
     /// Its config.
@@ -61,7 +69,7 @@ impl Opened {
     /// # Errors
     /// It cannot be read.
     pub fn config(&self) -> Result<ModelConfig> {
-        ModelConfig::read(&self.directory).map_err(|e| Diagnostic::new(e.to_string()))
+        self.trained.config().map_err(|e| Diagnostic::new(e.to_string()))
     }
 
     /// Its tokenizer.
@@ -69,7 +77,7 @@ impl Opened {
     /// # Errors
     /// It cannot be read.
     pub fn tokenizer(&self) -> Result<Tokenization> {
-        Tokenization::open(&self.directory).map_err(|e| Diagnostic::new(e.to_string()).help_some(e.help()))
+        Tokenization::open(self.trained.tokenizer()).map_err(|e| Diagnostic::new(e.to_string()).help_some(e.help()))
     }
 
     /// How its files say that it is to be continued, and what they say that is not done here.
@@ -77,7 +85,9 @@ impl Opened {
     /// # Errors
     /// One of them cannot be read.
     pub fn generation(&self) -> Result<(GenerationSpec, Vec<String>)> {
-        GenerationSpec::of_model(&self.directory).map_err(|e| Diagnostic::new(e.to_string()))
+        let own = self.directory.join("generation_config.json").is_file();
+        let folder = self.trained.base().filter(|_| !own).unwrap_or(&self.directory);
+        GenerationSpec::of_model(folder).map_err(|e| Diagnostic::new(e.to_string()))
     }
 
     /// Its weights, on `device`.
@@ -85,8 +95,7 @@ impl Opened {
     /// # Errors
     /// They cannot be read, or do not do the task.
     pub fn load(&self, task: &Task, device: &Device) -> Result<Model> {
-        let base = Base::Directory(self.directory.clone());
-        let (model, report) = Model::load(&base, task, 0, device).map_err(|e| Diagnostic::new(e.to_string()))?;
+        let (model, report) = self.trained.load(task, 0, device).map_err(|e| Diagnostic::new(e.to_string()))?;
         if let Some(new) = report.new.first() {
             let directory = self.directory.display();
             return Err(Diagnostic::new(format!("`{directory}` lacks `{new}`: what is not trained says nothing"))

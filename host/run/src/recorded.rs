@@ -14,10 +14,11 @@ use toml::Value;
 use toml::de::{DeTable, DeValue};
 
 /// Keys that hold a path, with the key of the table they are in.
-const PATHS: [(&str, &str); 8] = [
+const PATHS: [(&str, &str); 9] = [
     ("model", "base"),
     ("model", "config"),
     ("model", "tokenizer"),
+    ("adapter", "from"),
     ("data", "train"),
     ("data", "validation"),
     ("data", "test"),

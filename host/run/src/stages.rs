@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use retune_data::Prepared;
 use retune_roles::Rows as _;
-use retune_train::model::Model;
+use retune_train::model::{ExportForm, Model};
 use retune_train::{Outcome, TrainError, TrainEvent, Trainer, evaluate_asking};
 
 use crate::assembly::Assembly;
@@ -21,9 +21,9 @@ use crate::report::{self, History};
 use crate::run_dir::RunDir;
 use crate::summary::Summary;
 use crate::{Reporter, forecast, locate, machine, settings};
-use retune_recipe::Recipe;
 use retune_recipe::diagnostic::{Diagnostic, Result, unreadable};
-use retune_recipe::sections::Chat;
+use retune_recipe::sections::{Chat, ExportFormat};
+use retune_recipe::{BaseRef, Recipe};
 
 /// What the stages share.
 pub(crate) struct Stages<'a> {
@@ -218,10 +218,19 @@ impl Stages<'_> {
     fn export(&mut self, model: &Model) -> Result<()> {
         let tokenizer: &Path = &self.recipe.model.tokenizer;
         let template = self.recipe.data.chat.as_ref().and_then(Chat::template_file);
-        let mut places = vec![self.run_dir.model()];
-        places.extend(self.recipe.export.as_ref().map(|export| export.directory.clone()));
-        for path in places {
-            model.export_with_template(&path, tokenizer, template).map_err(|e| {
+        let base = match self.recipe.model.start() {
+            BaseRef::Directory(path) => path.to_str().map(str::to_owned),
+            BaseRef::Config(_) => None,
+        };
+        // Of a base that was drawn from the seed there is no copy that an adapter could be read with.
+        let form = base.as_deref().map_or(ExportForm::Whole, |base| ExportForm::Adapter { base });
+        let mut places = vec![(form, self.run_dir.model())];
+        places.extend(self.recipe.export.as_ref().map(|export| match export.format {
+            Some(ExportFormat::Merged) => (ExportForm::InFormatOfBase, export.directory.clone()),
+            _ => (form, export.directory.clone()),
+        }));
+        for (form, path) in places {
+            model.export_as(form, &path, Some(tokenizer), template).map_err(|e| {
                 let diagnostic = Diagnostic::new(format!("the model cannot be written to `{}`", path.display()))
                     .because(e)
                     .help(format!("`{}` exports again without training again", self.resume()));

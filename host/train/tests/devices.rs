@@ -27,8 +27,8 @@ fn turn() -> MutexGuard<'static, ()> {
 /// One step in micro-batches of four rows, with dropout where the model has any.
 fn one(model: &Model, rows: &[Example]) -> StepSums {
     let mut loss = match model.task() {
-        Task::CausalLm => CrossEntropy::for_tokens(),
         Task::SequenceClassification { .. } => CrossEntropy::for_sequences(),
+        _ => CrossEntropy::for_tokens(),
     };
     let mut collation = Collation::new(model.task(), &[]);
     collation.want(RoleKind::Loss, "cross-entropy", loss.wants()).unwrap();

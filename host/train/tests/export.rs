@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use retune_roles::{Example, InitScheme, Sequence, Target};
 use retune_tensor::Device;
-use retune_train::model::{Base, Model, Task, task_of_checkpoint};
+use retune_train::model::{Base, ExportForm, Model, Task, task_of_checkpoint};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::json;
 
@@ -155,7 +155,7 @@ fn chat_templates_go_with_the_model_and_one_of_the_recipe_in_their_place() {
     assert_eq!(read("chat_template.jinja").as_deref(), Some("its own"));
     assert_eq!(read("additional_chat_templates/tool_use.jinja").as_deref(), Some("with tools"));
     assert_eq!(read("additional_chat_templates/notes.txt"), None);
-    model.export_with_template(&directory, &tokenizer, Some(&own)).unwrap();
+    model.export_as(ExportForm::Whole, &directory, Some(&tokenizer), Some(&own)).unwrap();
     assert_eq!(read("chat_template.jinja").as_deref(), Some("the recipe's"));
     assert!(!directory.join("additional_chat_templates").exists(), "the model did not learn with them");
 

@@ -16,6 +16,7 @@ use retune_run::dialogue::{Dialogue, Turn};
 use retune_run::opened::Opened;
 use retune_run::speaker::Speaker;
 use retune_train::generation::{Finish, GenerationSpec};
+use retune_train::model::peft::PeftDirectory;
 use signal_hook::consts::SIGINT;
 
 use super::common::Common;
@@ -39,13 +40,13 @@ const COMMANDS: [&str; 4] = ["/system", "/reset", "/help", "/quit"];
 #[command(mut_arg("json", |arg| arg.hide(true)))]
 #[command(mut_arg("device", |arg| arg.help("Compute on this device: auto, cpu, cuda:0 [default: auto]")))]
 pub struct Args {
-    /// A run directory, or a Hugging Face directory
+    /// A run directory, a Hugging Face directory, or an adapter
     model: PathBuf,
     /// Answer by the base model first, then by this one
     #[arg(long)]
     compare: bool,
-    /// The base model [default: what the run started from]
-    #[arg(long, value_name = "DIR", requires = "compare")]
+    /// The base model, of an adapter or to compare with [default: what the run started from, or the adapter names]
+    #[arg(long, value_name = "DIR")]
     base: Option<PathBuf>,
     /// What the model is told first, as a system message
     #[arg(long, value_name = "TEXT")]
@@ -63,10 +64,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return Err(Diagnostic::new("--json: a conversation is not JSON")
             .help("`retune generate --file chats.jsonl --json` answers conversations of a file"));
     }
-    let opened = Opened::open(&args.model)?;
+    // A whole model has a base only to be compared with.
+    let beside = args.base.as_deref().filter(|_| !args.compare || is_adapter(&args.model));
+    let opened = Opened::open(&args.model, beside)?;
     let mut partners = Vec::new();
     if args.compare {
-        let base = Opened::open(&base(&opened, args)?)?;
+        let base = Opened::open(&base(&opened, args)?, None)?;
         partners.push(Partner::open("base", &base, args, &console)?);
     }
     let name = if args.compare { "tuned" } else { "model" };
@@ -120,10 +123,18 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
 }
 
+/// Whether what was given is an adapter, or a run that made one.
+fn is_adapter(given: &Path) -> bool {
+    PeftDirectory::is_one(given) || PeftDirectory::is_one(&given.join("model"))
+}
+
 /// Where the run of `opened` started from, unless the command line says it.
 fn base(opened: &Opened, args: &Args) -> Result<PathBuf> {
     if let Some(base) = &args.base {
         return Ok(base.clone());
+    }
+    if let Some(base) = opened.trained.base() {
+        return Ok(base.to_owned());
     }
     let Some(recipe) = opened.recipe() else {
         return Err(Diagnostic::new(format!(

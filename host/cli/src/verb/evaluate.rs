@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use retune_data::{Format, Source};
 use retune_train::evaluate_asking;
-use retune_train::model::{Base, task_of_checkpoint};
+use retune_train::model::Trained;
 use serde_json::{Map, Value as Json, json};
 
 use super::common::Common;
@@ -17,7 +17,7 @@ use retune_run::assembly::Assembly;
 use retune_run::report::svg::short;
 use retune_run::run_dir::RunDir;
 use retune_run::words::count;
-use retune_run::{Reporter, locate, manifest, settings, tell_account};
+use retune_run::{Reporter, locate, manifest, open_trained, settings, tell_account};
 
 /// Arguments of `retune evaluate`.
 #[derive(Debug, clap::Args)]
@@ -29,6 +29,9 @@ pub struct Args {
     /// The model [default: the run's result]
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
+    /// The base, when the model is an adapter [default: the recipe's]
+    #[arg(long, value_name = "DIR")]
+    base: Option<PathBuf>,
     /// The rows [default: the recipe's test file, else its validation file]
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
@@ -55,13 +58,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
         }
     };
     let mut console = args.common.console();
-    let assembly = Assembly::of_model(&recipe, &model)?;
+    let trained = open_trained(&model, args.base.as_deref(), Some(&recipe))?;
+    let assembly = Assembly::of_model(&recipe, trained.tokenizer())?;
     if let Some(run_dir) = &run_dir {
         manifest::warn_of_changed_plugins(run_dir, &assembly.roles.facts(), &console)?;
     }
-    let labels = labels_of(&recipe, &model)?;
-    let asking = assembly.asking(&recipe, &model)?;
-    let (model, _) = assembly.load(&recipe, &Base::Directory(model), labels.clone())?;
+    let labels = labels_of(&recipe, &trained)?;
+    let asking = assembly.asking(&recipe, trained.base().unwrap_or(trained.directory()))?;
+    let (model, _) = assembly.load_trained(&recipe, &trained, labels.clone())?;
     let train = &assembly.data.train;
     let source = match args.format {
         None if given => train.beside(data.clone()),
@@ -124,8 +128,8 @@ fn own_data(recipe: &Recipe) -> Option<PathBuf> {
 }
 
 /// The labels of a trained model, in its own order.
-fn labels_of(recipe: &Recipe, model: &Path) -> Result<Vec<String>> {
-    match task_of_checkpoint(model) {
+fn labels_of(recipe: &Recipe, trained: &Trained) -> Result<Vec<String>> {
+    match trained.task() {
         Ok(task) => Ok(task.labels().to_vec()),
         Err(e) => {
             Err(Diagnostic::new(e.to_string())

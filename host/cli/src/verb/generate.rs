@@ -28,8 +28,11 @@ use crate::stdout;
 #[command(mut_arg("json", |arg| arg.help("Print one JSON object per prompt: text, tokens, and why the answer ended")))]
 #[command(mut_arg("device", |arg| arg.help("Compute on this device: auto, cpu, cuda:0 [default: auto]")))]
 pub struct Args {
-    /// A run directory, or a Hugging Face directory
+    /// A run directory, a Hugging Face directory, or an adapter
     model: PathBuf,
+    /// The base of an adapter [default: the folder that the adapter names]
+    #[arg(long, value_name = "DIR")]
+    base: Option<PathBuf>,
     #[command(flatten)]
     prompts: Prompts,
     /// Prompts that are answered together; answers do not depend on it
@@ -44,7 +47,7 @@ pub struct Args {
 /// Runs the verb.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let mut console = args.common.console();
-    let opened = Opened::open(&args.model)?;
+    let opened = Opened::open(&args.model, args.base.as_deref())?;
     let speaker = load(&opened, !args.prompts.raw, args.common.device)?;
     speaker.warnings.iter().for_each(|warning| console.warning(warning));
     let spec = args.sampling.over(speaker.defaults());

@@ -8,6 +8,7 @@ mod doctor;
 mod evaluate;
 mod generate;
 mod lines;
+mod merge;
 mod model;
 mod plan;
 mod plugin;
@@ -70,6 +71,8 @@ enum Verb {
     Generate(generate::Args),
     /// Talk with a language model, or with it and its base beside each other
     Chat(chat::Args),
+    /// Make one model of an adapter and its base
+    Merge(merge::Args),
     /// Rebuild the report of a run
     Report(report::Args),
     /// Inspect plugins
@@ -100,7 +103,8 @@ impl Cli {
             Verb::ResumeCheck(args) => args.common.verbosity(),
             Verb::Generate(args) => args.common.verbosity(),
             Verb::Chat(args) => args.common.verbosity(),
-            Verb::Model(_)
+            Verb::Merge(_)
+            | Verb::Model(_)
             | Verb::Report(_)
             | Verb::Plugin(_)
             | Verb::Recipe(_)
@@ -123,6 +127,7 @@ impl Cli {
             Verb::Predict(args) => predict::run(&args),
             Verb::Generate(args) => generate::run(&args),
             Verb::Chat(args) => chat::run(&args),
+            Verb::Merge(args) => merge::run(&args),
             Verb::Report(args) => report::run(&args),
             Verb::Plugin(args) => plugin::run(&args),
             Verb::Recipe(args) => recipe::run(args),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use retune_data::{DataSpec, LentTokenizer, SplitName, TaskKind, Tokenization, prepare_source};
 use retune_roles::{Rows, Stage, Tokenizer};
 use retune_tensor::device::DeviceChoice;
-use retune_train::model::{Base, Model, Task, task_of_checkpoint};
+use retune_train::model::{Task, Trained};
 use retune_train::{Prediction, TrainError, predict, predict_tags};
 use serde_json::{Map, Value as Json, json};
 
@@ -21,15 +21,18 @@ use retune_recipe::diagnostic::{Diagnostic, Result, unreadable};
 use retune_run::machine;
 use retune_run::roles::{RunRoles, is_stateful};
 use retune_run::run_dir::RunDir;
-use retune_run::{locate, manifest, settings};
+use retune_run::{locate, manifest, open_trained, settings};
 
 /// Arguments of `retune predict`.
 #[derive(Debug, clap::Args)]
 #[command(mut_arg("json", |arg| arg.help("Print one JSON object per text, with the probability of every label")))]
 #[command(mut_arg("device", |arg| arg.help("Compute on this device: auto, cpu, cuda:0 [default: auto]")))]
 pub struct Args {
-    /// A run directory (its preprocessors apply, those that compare rows excepted), or a Hugging Face directory
+    /// A run directory (its preprocessors apply, those that compare rows excepted), a Hugging Face directory, or an adapter
     model: PathBuf,
+    /// The base of an adapter [default: the folder that the adapter names]
+    #[arg(long, value_name = "DIR")]
+    base: Option<PathBuf>,
     #[command(flatten)]
     texts: Texts,
     #[command(flatten)]
@@ -39,8 +42,10 @@ pub struct Args {
 /// Runs the verb.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let console = args.common.console();
-    let mut reader = Reader::open(&args.model, &console)?;
-    let task = task_of_checkpoint(&reader.model)
+    let mut reader = Reader::open(&args.model, args.base.as_deref(), &console)?;
+    let task = reader
+        .model
+        .task()
         .map_err(|e| Diagnostic::new(e.to_string()).help("predict needs a classifier that has been trained"))?;
     match &task {
         Task::SequenceClassification { .. } => {}
@@ -59,8 +64,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         .unwrap_or(DeviceChoice::Auto)
         .resolve()
         .map_err(|e| Diagnostic::new(e.to_string()).help("`retune doctor` shows what this machine has"))?;
-    let (model, _) = Model::load(&Base::Directory(reader.model.clone()), &task, 0, &device)
-        .map_err(|e| Diagnostic::new(e.to_string()))?;
+    let (model, _) = reader.model.load(&task, 0, &device).map_err(|e| Diagnostic::new(e.to_string()))?;
     if let Task::TokenClassification { .. } = task {
         let answers = reader.answers(&asked, |rows| predict_tags(&model, rows, reader.batch), |answer| &answer.key)?;
         for (asked, answer) in asked.iter().zip(answers) {
@@ -102,7 +106,7 @@ fn as_json(text: &str, answer: Option<&Prediction>, labels: &[String]) -> Json {
 
 /// How texts are read for a model.
 struct Reader {
-    model: PathBuf,
+    model: Trained,
     tokenizer: Arc<Tokenization>,
     stages: Vec<Stage>,
     spec: DataSpec,
@@ -111,7 +115,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn open(given: &Path, console: &Console) -> Result<Self> {
+    fn open(given: &Path, base: Option<&Path>, console: &Console) -> Result<Self> {
         if given.is_file() {
             return Err(Diagnostic::new(format!("`{}` is a file, not a folder", given.display()))
                 .help("give a run directory, or a model in Hugging Face layout"));
@@ -120,14 +124,14 @@ impl Reader {
             return Err(unreadable(given, &std::io::Error::from(std::io::ErrorKind::NotFound)));
         }
         match RunDir::open(given) {
-            Ok(run) => Self::of_run(&run, console),
-            Err(_) => Self::of_model(given.to_owned()),
+            Ok(run) => Self::of_run(&run, base, console),
+            Err(_) => Self::of_model(given, base, None),
         }
     }
 
-    fn of_run(run: &RunDir, console: &Console) -> Result<Self> {
+    fn of_run(run: &RunDir, base: Option<&Path>, console: &Console) -> Result<Self> {
         let recipe = Recipe::load(&run.recipe())?;
-        let mut reader = Self::of_model(run.model())?;
+        let mut reader = Self::of_model(&run.model(), base, Some(&recipe))?;
         let cache = machine::cache_directory();
         let roles = RunRoles::resolve(&recipe, cache.as_deref())?;
         let data = settings::data(&recipe, None);
@@ -149,13 +153,15 @@ impl Reader {
         Ok(reader)
     }
 
-    fn of_model(model: PathBuf) -> Result<Self> {
+    fn of_model(model: &Path, base: Option<&Path>, recipe: Option<&Recipe>) -> Result<Self> {
         if !model.is_dir() {
             return Err(Diagnostic::new(format!("`{}` does not exist: the run has no result yet", model.display()))
                 .help("`retune run --resume` goes on with it"));
         }
-        let tokenizer = Tokenization::open(&model).map_err(|e| Diagnostic::new(e.to_string()).help_some(e.help()))?;
-        let config = retune_train::model::ModelConfig::read(&model).map_err(|e| Diagnostic::new(e.to_string()))?;
+        let model = open_trained(model, base, recipe)?;
+        let tokenizer =
+            Tokenization::open(model.tokenizer()).map_err(|e| Diagnostic::new(e.to_string()).help_some(e.help()))?;
+        let config = model.config().map_err(|e| Diagnostic::new(e.to_string()))?;
         let spec = DataSpec {
             max_length: config.shape.longest_row().min(tokenizer.model_max_length().unwrap_or(usize::MAX)).min(512),
             ..DataSpec::new(PathBuf::new(), TaskKind::SequenceClassification)

@@ -1,12 +1,14 @@
 //! The section `adapter`: its keys have the names they have in `peft`'s `LoraConfig`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 
 use super::globs::Globs;
+use super::kinds::Folder;
 
 /// Trains small matrices beside the base model, which stays as it is.
 #[derive(Clone, Debug, SmartDefault, Serialize, Deserialize, JsonSchema)]
@@ -43,6 +45,9 @@ pub struct Adapter {
     /// The second matrix learns so many times as fast as the first (LoRA+).
     #[schemars(extend("exclusiveMinimum" = 0, "x-default" = "1"))]
     pub loraplus_lr_ratio: Option<f64>,
+    /// An adapter to go on from, as retune or peft wrote it; what it is, is read there.
+    #[schemars(with = "Option<Folder>", extend("x-default" = "a new one"))]
+    pub from: Option<PathBuf>,
 }
 
 /// What an adapter computes.

@@ -20,4 +20,17 @@ pub struct Export {
         )
     )]
     pub directory: PathBuf,
+    /// Of a run with [adapter]: what is written there. The run directory has the adapter anyway.
+    #[schemars(extend("x-default" = "adapter"))]
+    pub format: Option<ExportFormat>,
+}
+
+/// What of an adapter and its base is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExportFormat {
+    /// The adapter, as peft reads it.
+    Adapter,
+    /// One model of both, in the number formats of the base.
+    Merged,
 }

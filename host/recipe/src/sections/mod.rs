@@ -26,7 +26,7 @@ pub use adapter::{Adapter, AdapterMethod, InitLoraWeights};
 pub use chat::{Chat, is_template_file};
 pub use data::{Columns, Data, Mask, Validation};
 pub use evaluation::{Best, EarlyStopping, Evaluation, Every, Generate, Mode};
-pub use export::Export;
+pub use export::{Export, ExportFormat};
 pub use globs::{Globs, files};
 pub use kinds::{File, Folder, Glob};
 pub use model::{BaseRef, Model};

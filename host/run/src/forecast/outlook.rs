@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::advice::{Advice, advice};
 use super::made::Made;
 use super::memory::{Memory, Subject};
+use crate::adapter::Adapter;
 use crate::{locate, settings};
 
 /// The forecast of a run.
@@ -73,7 +74,8 @@ impl Forecast {
     pub fn new(recipe: &Recipe, prepared: Option<&Prepared>, host: bool, available: Option<u64>) -> Result<Self> {
         let labels = labels(recipe, prepared);
         let task = settings::task(recipe, labels);
-        let outline = Outline::read(&settings::base(recipe), &task, settings::adapter(recipe).as_ref())
+        let adapter = Adapter::of(recipe)?.map(|adapter| adapter.spec);
+        let outline = Outline::read(&settings::base(recipe), &task, adapter.as_ref())
             .map_err(|error| locate::model(recipe, &error))?;
         let subject = Subject::of_outline(&outline, &settings::strategy(recipe), &task, host);
         let mut subject = subject.map_err(|error| locate::training(recipe, error))?;

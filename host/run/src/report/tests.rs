@@ -23,6 +23,7 @@ fn manifest() -> Manifest {
             unused: vec![],
         },
         base: vec![file("base/model.safetensors")],
+        adapter: Vec::new(),
         tokenizer: "cd".repeat(32),
         data: vec![file("train.csv")],
         roles: vec![

@@ -12,6 +12,9 @@
 //! found and said to be torn, never half read. Tensors are then read one by one: going
 //! on takes the memory of training and of the largest tensor.
 //!
+//! Of a model with an adapter the base is left out: nothing changes it, and `state.json` has the digest of each of its
+//! parameters, as of all that is frozen, which are compared when the run goes on.
+//!
 //! Price: three numbers a learning scalar, one a frozen one, written and read back
 //! once, and read twice to go on.
 
@@ -33,7 +36,7 @@ use crate::{
     error::TrainError,
     files::disk::{io_error, remove, sync},
     files::tensor_file::{Place, Source, WriteError, float32, header, write_tensors},
-    model::{Model, Parameters, StoredDtype},
+    model::{Model, Parameter, Parameters, StoredDtype},
     optimizer::adamw::{Moments, Optimizer},
     optimizer::gradients::{Floats, from_floats},
 };
@@ -97,7 +100,7 @@ struct FileEntry {
 
 /// What goes into a checkpoint.
 pub(crate) struct Contents<'a, S> {
-    pub parameters: &'a Parameters,
+    pub model: &'a Model,
     /// Absent for the best weights, which nothing goes on from.
     pub optimizer: Option<&'a Optimizer>,
     /// Bytes of the roles, by a name of the run's.
@@ -145,13 +148,11 @@ impl Store {
         remove(&replaced)?;
         fs::create_dir_all(&writing).map_err(io_error(&writing, "creating the directory"))?;
 
-        let weights = contents
-            .parameters
-            .iter()
+        let weights = kept(contents.model)
             .map(|p| (p.name.clone(), p.shape().to_vec(), Source::Tensor(&p.value, StoredDtype::Float32)));
         write_synced(&writing.join(WEIGHTS), weights.collect())?;
         if let Some(optimizer) = contents.optimizer {
-            write_synced(&writing.join(OPTIMIZER), moments(contents.parameters, optimizer))?;
+            write_synced(&writing.join(OPTIMIZER), moments(contents.model.parameters(), optimizer))?;
             let roles =
                 contents.roles.iter().map(|(name, bytes)| (name.clone(), vec![bytes.len()], Source::Bytes(bytes)));
             write_synced(&writing.join(ROLES), roles.collect())?;
@@ -245,18 +246,19 @@ impl Opened {
         serde_json::from_slice(&json).map_err(|error| self.unfit(format!("{STATE}: {error}")))
     }
 
-    /// Puts the weights into `model`.
+    /// Puts the weights into `model`, which has the base of an adapter already.
     pub fn restore_weights(&self, model: &mut Model) -> Result<(), TrainError> {
         let tensors = self.tensors(WEIGHTS)?;
         let device = model.device().clone();
-        if tensors.len() != model.parameters().len() {
-            return Err(self.unfit(format!(
-                "it has {} parameters, the model {}",
-                tensors.len(),
-                model.parameters().len()
-            )));
+        let expected = kept(model).count();
+        if tensors.len() != expected {
+            let whole = if expected == model.parameters().len() { "" } else { " beside the base of its adapter" };
+            return Err(self.unfit(format!("it has {} parameters, the model {expected}{whole}", tensors.len())));
         }
         for index in 0..model.parameters().len() {
+            if model.holds(index) {
+                continue;
+            }
             let Some(parameter) = model.parameters().at(index) else { continue };
             let (name, shape) = (parameter.name.clone(), parameter.shape().to_vec());
             let values = self.floats(&tensors, &name, &shape)?;
@@ -321,6 +323,11 @@ impl Opened {
         }
         Ok(float32(&place.read()?, StoredDtype::Float32))
     }
+}
+
+/// What a checkpoint holds: every parameter but the base of an adapter, which nothing changes and the run has at hand.
+fn kept(model: &Model) -> impl Iterator<Item = &Parameter> {
+    model.parameters().iter().enumerate().filter(|(index, _)| !model.holds(*index)).map(|(_, parameter)| parameter)
 }
 
 /// Writes a file of tensors and waits until it is on the disk.

@@ -158,6 +158,17 @@ pub(crate) fn encode(values: &[f32], stored: StoredDtype) -> (StoredDtype, Vec<u
     }
 }
 
+/// The nearest values that the stored format has; unchanged where one would become infinite.
+pub(crate) fn rounded(values: Vec<f32>, stored: StoredDtype) -> Vec<f32> {
+    let round = |x: f32| match stored {
+        StoredDtype::Float32 => x,
+        StoredDtype::Bfloat16 => burn::tensor::bf16::from_f32(x).to_f32(),
+        StoredDtype::Float16 => burn::tensor::f16::from_f32(x).to_f32(),
+    };
+    let near: Vec<f32> = values.par_iter().map(|x| round(*x)).collect();
+    if near.iter().all(|x| x.is_finite()) { near } else { values }
+}
+
 fn narrow(values: &[f32], round: impl Fn(f32) -> (f32, [u8; 2])) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(values.len() * 2);
     for value in values {

@@ -43,7 +43,7 @@ impl ModelConfig {
     /// # Errors
     /// Those of [`ModelConfig::read`].
     pub fn read_among(families: &[&'static Family], path: &Path) -> Result<Self, ModelError> {
-        if let Some(error) = stand_in::run_directory(path) {
+        if let Some(error) = stand_in::run_directory(path).or_else(|| stand_in::adapter(path)) {
             return Err(error);
         }
         let path = if path.is_dir() { path.join("config.json") } else { path.to_owned() };

@@ -4,6 +4,7 @@
 //! `model.safetensors` holds every parameter under its own name. No number changes
 //! on the way out: a parameter goes back to the format it was stored in when that
 //! loses nothing, so what did not train keeps its bytes, and is float32 otherwise.
+//! [`ExportForm`] says of a model with an adapter whether that is merged, or written alone.
 //! Price: one tensor at a time is in memory encoded; values that were stored in half precision are fetched twice,
 //! once to see whether they still fit into it.
 //!
@@ -14,9 +15,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
+use retune_tensor::from_float32;
+
 use super::adapter::merge::Exported;
+use super::peft::{self, ADAPTER_CONFIG, ADAPTER_WEIGHTS, MODEL_CONFIG};
 use super::{Model, ModelError, StoredDtype, Task};
-use crate::files::tensor_file::{Source, WriteError, encode, write_tensors};
+use crate::files::tensor_file::{Source, WriteError, encode, rounded, write_tensors};
 
 /// What makes up a tokenizer; those that are there are copied.
 const TOKENIZER_FILES: [&str; 9] = [
@@ -40,6 +44,21 @@ const MORE_TEMPLATES: &str = "additional_chat_templates";
 /// How a language model is to generate; goes with it from its base.
 const GENERATION_CONFIG: &str = "generation_config.json";
 
+/// In which form a model is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ExportForm<'a> {
+    /// A model of its own, adapters merged; what half precision does not hold becomes float32.
+    #[default]
+    Whole,
+    /// The same in the number formats of the base: what was merged or learnt is rounded.
+    InFormatOfBase,
+    /// The adapter alone, as `peft` reads it. A model without one is written whole.
+    Adapter {
+        /// How the base is found: a folder, or the name of a model.
+        base: &'a str,
+    },
+}
+
 impl Model {
     /// Writes `directory`, replacing one that is there: `config.json`,
     /// `model.safetensors`, the tokenizer's files from `tokenizer` and, for a language
@@ -53,25 +72,17 @@ impl Model {
     /// When something cannot be read or written, or `directory` is there and is
     /// not a model; it is then left as it was.
     pub fn export(&self, directory: &Path, tokenizer: Option<&Path>) -> Result<(), ModelError> {
-        self.write_directory(directory, tokenizer, None)
+        self.export_as(ExportForm::Whole, directory, tokenizer, None)
     }
 
-    /// As [`Model::export`], with the chat template that the model learnt with, a file of its own, in place of those of
-    /// the tokenizer.
+    /// The same in another form, and with the chat template that the model learnt with, a file of its own, in place of those
+    /// of the tokenizer. `directory` is replaced whole, whatever the form of what was there.
     ///
     /// # Errors
-    /// As there.
-    pub fn export_with_template(
+    /// As [`Model::export`].
+    pub fn export_as(
         &self,
-        directory: &Path,
-        tokenizer: &Path,
-        template: Option<&Path>,
-    ) -> Result<(), ModelError> {
-        self.write_directory(directory, Some(tokenizer), template)
-    }
-
-    fn write_directory(
-        &self,
+        form: ExportForm<'_>,
         directory: &Path,
         tokenizer: Option<&Path>,
         template: Option<&Path>,
@@ -91,16 +102,23 @@ impl Model {
         let staged = staging.path().join("model");
         std::fs::create_dir(&staged).map_err(ModelError::io(&staged, "cannot be created"))?;
 
-        let widest = self.write_weights(&staged.join("model.safetensors"))?;
         let padding = self.exported_padding(tokenizer)?;
-        let config = serde_json::to_string_pretty(&self.exported_config(widest, padding))
-            .map_err(|e| ModelError::file(directory, format!("config.json cannot be written: {e}")))?;
-        let path = staged.join("config.json");
-        std::fs::write(&path, config + "\n").map_err(ModelError::io(&path, "cannot be written"))?;
-        // The safetensors crate makes its file private; a model is as public as its directory.
-        std::fs::metadata(&path)
-            .and_then(|usual| std::fs::set_permissions(staged.join("model.safetensors"), usual.permissions()))
-            .map_err(ModelError::io(&staged, "cannot be written"))?;
+        match (form, self.adapter()) {
+            (ExportForm::Adapter { base }, Some(adapted)) => {
+                let weights = staged.join(ADAPTER_WEIGHTS);
+                write(&weights, peft::tensors(self, adapted))?;
+                write_json(&staged.join(ADAPTER_CONFIG), peft::config(self, adapted, base))?;
+                write_json(&staged.join(MODEL_CONFIG), self.exported_config(StoredDtype::Float32, padding))?;
+                as_public(&weights, &staged.join(ADAPTER_CONFIG))?;
+            }
+            _ => {
+                let weights = staged.join("model.safetensors");
+                let widest = self.write_weights(&weights, form == ExportForm::InFormatOfBase)?;
+                write_json(&staged.join("config.json"), self.exported_config(widest, padding))?;
+                self.copy_generation_config(&staged)?;
+                as_public(&weights, &staged.join("config.json"))?;
+            }
+        }
         if let Some(source) = tokenizer {
             copy_tokenizer(source, &staged)?;
             match template {
@@ -108,7 +126,6 @@ impl Model {
                 None => copy_templates(&source.join(MORE_TEMPLATES), &staged.join(MORE_TEMPLATES))?,
             }
         }
-        self.copy_generation_config(&staged)?;
         put_in_place(&staged, &staging.path().join("replaced"), directory)
     }
 
@@ -121,22 +138,24 @@ impl Model {
     }
 
     /// Writes every parameter, adapters merged into theirs; gives the widest format among them.
-    fn write_weights(&self, path: &Path) -> Result<StoredDtype, ModelError> {
-        let exported = self.exported()?;
+    fn write_weights(&self, path: &Path, round: bool) -> Result<StoredDtype, ModelError> {
+        let mut exported = self.exported()?;
         let mut formats = Vec::with_capacity(exported.len());
-        for Exported { value, stored, .. } in &exported {
-            formats.push(match stored {
-                StoredDtype::Float32 => StoredDtype::Float32,
-                half => encode(&value.to_float32()?, *half).0,
-            });
+        for Exported { value, stored, .. } in &mut exported {
+            if *stored == StoredDtype::Float32 {
+                formats.push(StoredDtype::Float32);
+                continue;
+            }
+            let mut values = value.to_float32()?;
+            if round {
+                values = rounded(values, *stored);
+                *value = from_float32(values.clone(), &value.shape(), &value.device())?;
+            }
+            formats.push(encode(&values, *stored).0);
         }
         let each = exported.iter().zip(&formats);
         let tensors = each.map(|(p, format)| (p.name.clone(), p.value.shape(), Source::Tensor(&p.value, *format)));
-        let metadata = [("format".to_owned(), "pt".to_owned())].into();
-        write_tensors(path, Some(metadata), tensors.collect()).map_err(|error| match error {
-            WriteError::Tensor(error) => error.into(),
-            WriteError::File(error) => ModelError::file(path, format!("it cannot be written: {error}")),
-        })?;
+        write(path, tensors.collect())?;
         let first = formats.first().copied().unwrap_or(StoredDtype::Float32);
         let uniform = formats.iter().all(|format| *format == first);
         Ok(if uniform { first } else { StoredDtype::Float32 })
@@ -185,6 +204,28 @@ impl Model {
     }
 }
 
+/// Writes a file of tensors that other programs read.
+fn write(path: &Path, tensors: Vec<(String, Vec<usize>, Source<'_>)>) -> Result<(), ModelError> {
+    let metadata = [("format".to_owned(), "pt".to_owned())].into();
+    write_tensors(path, Some(metadata), tensors).map_err(|error| match error {
+        WriteError::Tensor(error) => error.into(),
+        WriteError::File(error) => ModelError::file(path, format!("it cannot be written: {error}")),
+    })
+}
+
+fn write_json(path: &Path, map: Map<String, Value>) -> Result<(), ModelError> {
+    let text = serde_json::to_string_pretty(&map)
+        .map_err(|error| ModelError::file(path, format!("it cannot be written: {error}")))?;
+    std::fs::write(path, text + "\n").map_err(ModelError::io(path, "cannot be written"))
+}
+
+/// The safetensors crate makes its file private; a model is as public as its directory, in which `usual` is.
+fn as_public(weights: &Path, usual: &Path) -> Result<(), ModelError> {
+    std::fs::metadata(usual)
+        .and_then(|usual| std::fs::set_permissions(weights, usual.permissions()))
+        .map_err(ModelError::io(weights, "cannot be written"))
+}
+
 fn name(dtype: StoredDtype) -> &'static str {
     match dtype {
         StoredDtype::Float32 => "float32",
@@ -206,9 +247,11 @@ pub fn may_replace(directory: &Path) -> Result<(), ModelError> {
     let entries = std::fs::read_dir(directory).map_err(ModelError::io(directory, "cannot be read"))?;
     let mut names: Vec<String> = entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
+    let is_model = ["config.json", ADAPTER_CONFIG].iter().any(|name| directory.join(name).is_file());
     let ours = |name: &str| {
         ["config.json", "model.safetensors", GENERATION_CONFIG].contains(&name)
-            || TOKENIZER_FILES.contains(&name) && directory.join("config.json").is_file()
+            || [ADAPTER_CONFIG, ADAPTER_WEIGHTS, MODEL_CONFIG].contains(&name)
+            || TOKENIZER_FILES.contains(&name) && is_model
             || name == MORE_TEMPLATES && holds_templates_only(&directory.join(name))
     };
     match names.iter().find(|name| !ours(name)) {

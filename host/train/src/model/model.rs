@@ -355,6 +355,11 @@ impl Model {
         self.adapter.is_some() && !may_learn
     }
 
+    /// The same of the parameter called `name`.
+    pub(crate) fn holds_name(&self, name: &str) -> bool {
+        self.parameters.index_of(name).is_some_and(|index| self.holds(index))
+    }
+
     /// Layers in depth order; `trainable` when any of their parameters is.
     pub fn layers(&self) -> Vec<Layer> {
         let mut layers = self.layers.clone();

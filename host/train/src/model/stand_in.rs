@@ -7,6 +7,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::ModelError;
+use super::peft::ADAPTER_CONFIG;
 
 /// How a pointer begins (Git LFS specification, version 1).
 const POINTER: &[u8] = b"version https://git-lfs";
@@ -65,7 +66,19 @@ fn architecture(directory: &Path) -> Option<String> {
 /// The error about a directory that has no `config.json` but a run's `model`; `None` for any other.
 pub(super) fn run_directory(directory: &Path) -> Option<ModelError> {
     let model = directory.join("model");
-    (!directory.join("config.json").is_file() && model.join("config.json").is_file()).then(|| {
+    let holds = |folder: &Path| ["config.json", ADAPTER_CONFIG].iter().any(|name| folder.join(name).is_file());
+    (!holds(directory) && holds(&model)).then(|| {
         ModelError::file(directory, format!("it is the folder of a run; the model is in `{}`", model.display()))
+    })
+}
+
+/// The error about a directory that holds an adapter where a model is wanted; `None` for any other.
+pub(super) fn adapter(directory: &Path) -> Option<ModelError> {
+    (!directory.join("config.json").is_file() && directory.join(ADAPTER_CONFIG).is_file()).then(|| {
+        ModelError::file(
+            directory,
+            "it is an adapter, not a model: a model is read from the base, and the adapter from `adapter.from` of a recipe; \
+             `retune merge` makes one model of both",
+        )
     })
 }

@@ -119,7 +119,13 @@ impl Trainer<'_> {
         let states = (0..self.policies.len()).map(|index| opened.role(&format!("policy.{index}")));
         let states = states.collect::<Result<Vec<_>, _>>()?;
         self.policies.load(&states)?;
-        self.state.frozen.verify(&mut self.model, self.state.step)
+        match self.state.frozen.verify(&mut self.model, self.state.step) {
+            // The checkpoint has no values of it, so they are another base's.
+            Err(TrainError::FrozenChanged { parameter, .. }) if self.model.holds_name(&parameter) => Err(opened.unfit(
+                format!("it was made with another base: `{parameter}` does not have the digest that it had then"),
+            )),
+            verified => verified,
+        }
     }
 
     /// Writes where the run is, and removes what is no longer to be kept; rank 0 does, for all workers.
@@ -145,7 +151,7 @@ impl Trainer<'_> {
             optimizer_steps: optimizer_steps(parameters, &self.optimizer),
             state: self.state.clone(),
         };
-        let contents = Contents { parameters, optimizer: Some(&self.optimizer), roles: &roles, state: &saved };
+        let contents = Contents { model: &self.model, optimizer: Some(&self.optimizer), roles: &roles, state: &saved };
         let path = self.store.write(Name::Step(self.state.step), &contents)?;
         self.prune()?;
         Ok(path)
@@ -160,7 +166,7 @@ impl Trainer<'_> {
             self.state.best = Some(leader);
             return Ok(());
         }
-        let contents = Contents { parameters: self.model.parameters(), optimizer: None, roles: &[], state: &leader };
+        let contents = Contents { model: &self.model, optimizer: None, roles: &[], state: &leader };
         self.store.write(Name::Best(leader.step), &contents)?;
         self.state.best = Some(leader);
         let best = self.pointed_to(&self.steps()?);

@@ -1,0 +1,141 @@
+//! What `peft` reads of a model's adapter: the settings as version 0.21 writes them, and the tensors by their names.
+//!
+//! Where adapters sit is said by the last segment of names where that takes no other module, else in full; globs of a recipe
+//! are thus spelled out. `peft` puts weights that are trained whole into a copy of their module, so modules stand there, not
+//! parameters.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use super::{PREFIX, patterns, settings};
+use crate::files::tensor_file::Source;
+use crate::model::adapter::{AdapterMethod, InitLoraWeights, ModuleKind, Placed};
+use crate::model::{Adapted, Model, Parameter, StoredDtype};
+
+/// The version whose keys are written.
+const PEFT_VERSION: &str = "0.21.2";
+
+/// Heads that `peft` saves whole for tasks with labels, whatever the settings say; the module that it takes is this one.
+const HEADS: [&str; 2] = ["classifier", "score"];
+
+/// `adapter_config.json`; `base` is how the base model is found again.
+pub(in crate::model) fn config(model: &Model, adapted: &Adapted, base: &str) -> Map<String, Value> {
+    let spec = &adapted.spec;
+    let name = |placed: &Placed| model.modules()[placed.module].name.clone();
+    let taken: BTreeSet<String> = adapted.placed.iter().map(name).collect();
+    let others: BTreeSet<String> =
+        model.modules().iter().map(|module| module.name.clone()).filter(|name| !taken.contains(name)).collect();
+    let of = |name: &str| adapted.placed.iter().find(|placed| model.modules()[placed.module].name == name);
+    let ranks = patterns::values(&taken, &BTreeSet::new(), spec.r, |name| of(name).map_or(spec.r, |placed| placed.r));
+    let alphas = patterns::values(&taken, &BTreeSet::new(), spec.lora_alpha, |name| {
+        of(name).map_or(spec.lora_alpha, |placed| placed.lora_alpha)
+    });
+    let alphas: Map<String, Value> = alphas.into_iter().map(|(name, alpha)| (name, number(alpha))).collect();
+    let transposed = adapted
+        .placed
+        .iter()
+        .any(|placed| placed.transposed && model.modules()[placed.module].kind == ModuleKind::Linear);
+    let saved = saved(model, adapted);
+    let start = match spec.init_lora_weights {
+        InitLoraWeights::Gaussian => json!("gaussian"),
+        _ => json!(true),
+    };
+    let all = json!({
+        "alora_invocation_tokens": null,
+        "alpha_pattern": alphas,
+        "arrow_config": null,
+        "auto_mapping": null,
+        "base_model_name_or_path": base,
+        "bias": "none",
+        "corda_config": null,
+        "ensure_weight_tying": tied_table(model, adapted).is_some(),
+        "eva_config": null,
+        "exclude_modules": null,
+        "fan_in_fan_out": transposed,
+        "inference_mode": true,
+        "init_lora_weights": start,
+        "kasa_config": null,
+        "layer_replication": null,
+        "layers_pattern": null,
+        "layers_to_transform": null,
+        "loftq_config": {},
+        "lora_alpha": number(spec.lora_alpha),
+        "lora_bias": false,
+        "lora_dropout": spec.lora_dropout,
+        "lora_ga_config": null,
+        "megatron_config": null,
+        "megatron_core": "megatron.core",
+        "modules_to_save": if saved.is_empty() { Value::Null } else { json!(saved) },
+        "monteclora_config": null,
+        "peft_type": "LORA",
+        "peft_version": PEFT_VERSION,
+        "qalora_group_size": 16,
+        "r": spec.r,
+        "rank_pattern": ranks,
+        "revision": null,
+        "target_modules": patterns::shortened(&taken, &others),
+        "target_parameters": null,
+        "task_type": settings::name_of(model.task().kind()),
+        "trainable_token_indices": null,
+        "use_bdlora": null,
+        "use_dora": spec.method == AdapterMethod::Dora,
+        "use_qalora": false,
+        "use_rslora": spec.use_rslora,
+        "velora_config": null,
+    });
+    match all {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+/// Name, shape and values of every tensor of `adapter_model.safetensors`.
+pub(in crate::model) fn tensors<'a>(model: &'a Model, adapted: &Adapted) -> Vec<(String, Vec<usize>, Source<'a>)> {
+    let own = adapted.placed.iter().flat_map(|placed| [Some(placed.a), Some(placed.b), placed.magnitude]).flatten();
+    let own: BTreeSet<usize> = own.chain(adapted.whole.iter().copied()).collect();
+    let source = |name: &str, parameter: &'a Parameter| {
+        let values = Source::Tensor(&parameter.value, StoredDtype::Float32);
+        (format!("{PREFIX}{name}"), parameter.shape().to_vec(), values)
+    };
+    let each = own.into_iter().filter_map(|index| model.parameters().at(index));
+    let mut all: Vec<_> = each.map(|parameter| source(&parameter.name, parameter)).collect();
+    if let Some((head, table)) = tied_table(model, adapted) {
+        all.push(source(&format!("{head}.weight"), table));
+    }
+    all
+}
+
+/// The head and the token table that it is, when that is trained whole: `peft` keeps one of each, tied.
+fn tied_table<'a>(model: &'a Model, adapted: &Adapted) -> Option<(&'static str, &'a Parameter)> {
+    let shape = &model.config().shape;
+    let head = shape.language_head.filter(|head| head.tied && !model.task().kind().info().has_labels)?;
+    let table =
+        model.parameters().index_of(&format!("{}{}.weight", model.config().family.prefix, shape.embeddings.tokens))?;
+    let table = Some(table).filter(|table| adapted.whole.contains(table))?;
+    Some((head.name, model.parameters().at(table)?))
+}
+
+/// `modules_to_save`: `peft` takes every module whose name ends so.
+fn saved(model: &Model, adapted: &Adapted) -> Vec<String> {
+    let module = |parameter: &Parameter| {
+        parameter.name.rsplit_once('.').map_or_else(String::new, |(module, _)| module.to_owned())
+    };
+    let whole = |index: &usize| adapted.whole.contains(index);
+    let others: BTreeSet<String> =
+        model.parameters().iter().enumerate().filter(|(i, _)| !whole(i)).map(|(_, p)| module(p)).collect();
+    let has_labels = model.task().kind().info().has_labels;
+    let names = adapted.whole.iter().filter_map(|index| model.parameters().at(*index)).map(|parameter| {
+        let full = module(parameter);
+        let head = full.split('.').find(|part| HEADS.contains(part)).filter(|_| has_labels);
+        let last = head.unwrap_or_else(|| full.rsplit('.').next().unwrap_or(&full));
+        if head.is_none() && others.iter().any(|other| other.ends_with(last)) { full } else { last.to_owned() }
+    });
+    let names: BTreeSet<String> = names.collect();
+    names.into_iter().collect()
+}
+
+/// A whole number as one.
+fn number(value: f64) -> Value {
+    if value.fract() == 0.0 && value.abs() < 1e15 { json!(value as i64) } else { json!(value) }
+}
