@@ -215,7 +215,8 @@ fn memory(model: &Model, batch: u64, seq: u64) -> Memory {
         // Of the tokens that are hidden alone, which are one in seven or so.
         retune_train::model::Task::MaskedLm => 0.5 * tokens * shape.vocab_size as f64,
         retune_train::model::Task::TokenClassification { labels } => 3.0 * tokens * labels.len() as f64,
-        retune_train::model::Task::SequenceClassification { labels } => 3.0 * batch as f64 * labels.len() as f64,
+        // One row of numbers for each row of the batch.
+        task => 3.0 * batch as f64 * task.labels().len() as f64,
     };
     Memory {
         weights: 4 * parameters,

@@ -12,6 +12,7 @@ mod recipe;
 mod report;
 mod resume_check;
 mod run;
+mod scores;
 mod self_check;
 mod set;
 mod texts;
