@@ -31,6 +31,10 @@ pub struct Dataset {
 enum Form {
     /// A row has a class.
     Classified,
+    /// A row has any number of classes.
+    Several,
+    /// A row has numbers.
+    Valued,
     /// A row's words have classes.
     Tagged,
     /// A row is a text, learnt behind its prompt.
@@ -55,6 +59,8 @@ impl Dataset {
         let (form, without_target) = match (spec.task, spec.layout) {
             (TaskKind::SequenceClassification, _) => (Form::Classified, 0),
             (TaskKind::TokenClassification, _) => (Form::Tagged, 0),
+            (TaskKind::MultiLabelClassification, _) => (Form::Several, 0),
+            (TaskKind::Regression, _) => (Form::Valued, 0),
             (TaskKind::CausalLm | TaskKind::MaskedLm, Layout::Blocks) => {
                 let (blocks, without_target) = blocks(&rows, spec.max_length, spec.task);
                 (Form::Blocks(blocks), without_target)
@@ -104,6 +110,12 @@ impl Dataset {
         file.tags(number).unwrap_or_default().into_iter().map(first).collect()
     }
 
+    /// The numbers that a row is to give, where it has some.
+    pub(crate) fn values(&self, row: usize) -> Option<Vec<f32>> {
+        let (file, number) = self.rows.locate(row);
+        file.values(number)
+    }
+
     /// The rows it is made of.
     pub(crate) fn rows(&self) -> &Selection {
         &self.rows
@@ -112,7 +124,7 @@ impl Dataset {
     /// Tokens of an example that are a target of the loss, or may be; 0 for a classification.
     pub(crate) fn targets(&self, row: usize) -> usize {
         match &self.form {
-            Form::Classified | Form::Tagged => 0,
+            Form::Classified | Form::Tagged | Form::Several | Form::Valued => 0,
             Form::Text => self.targets_of(row),
             Form::Blocks(blocks) => blocks[row].targets as usize,
             Form::Packed(packs) => packs.rows(row).map(|row| self.targets_of(row)).sum(),
@@ -161,6 +173,8 @@ impl Dataset {
             Form::Blocks(blocks) => return blocks::example(&self.rows, &blocks[row]),
             Form::Packed(packs) => return packing::example(&self.rows, packs, row),
             Form::Classified => self.rows.class(&self.rows.head(row)).map_or(Target::None, Target::Class),
+            Form::Several => self.rows.classes(row).map_or(Target::None, Target::Classes),
+            Form::Valued => self.values(row).map_or(Target::None, Target::Values),
             Form::Tagged => Target::Labels(self.tags(row)),
             Form::Text => Target::None,
         };

@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use retune_roles::Failure;
+use retune_roles::{Failure, TaskKind};
 
 use crate::chat_error::ChatError;
 use crate::dropped::Dropped;
@@ -28,6 +28,24 @@ pub enum DataError {
     /// A classification was asked for without saying where the labels are.
     #[error("sequence classification needs labels, and `data.columns.label` names no column")]
     LabelColumnNotNamed,
+    /// Several labels a row, or numbers, were asked for without saying where they are.
+    #[error("{task} needs {}, and `data.columns` names no column with them", if *task == TaskKind::Regression { "numbers" } else { "labels" })]
+    LabelColumnsNotNamed {
+        /// The task.
+        task: TaskKind,
+    },
+    /// A row has more or fewer numbers than others.
+    #[error("{place} has {found} number{} in column `{column}`, and {because}", if *found == 1 { "" } else { "s" })]
+    NumbersUneven {
+        /// The row.
+        place: String,
+        /// The column.
+        column: String,
+        /// How many it has.
+        found: usize,
+        /// Who has how many: `train.jsonl:1 has 2`.
+        because: String,
+    },
     /// A token classification was asked for without saying where words and tags are.
     #[error("token classification needs words and tags, and `data.columns` does not name both `tokens` and `tags`")]
     TagColumnNotNamed,

@@ -20,6 +20,14 @@ fn all() -> Vec<DataError> {
     vec![
         DataError::Spec { key: "data.batch".into(), value: "0".into(), expected: "1 to 4096".into() },
         DataError::LabelColumnNotNamed,
+        DataError::LabelColumnsNotNamed { task: TaskKind::MultiLabelClassification },
+        DataError::LabelColumnsNotNamed { task: TaskKind::Regression },
+        DataError::NumbersUneven {
+            place: "train.jsonl:9".to_owned(),
+            column: "scores".to_owned(),
+            found: 3,
+            because: "train.jsonl:1 has 2".to_owned(),
+        },
         DataError::MaxLengthTooLong { max_length: 1024, positions: 512 },
         DataError::FileMissing { path: path.clone(), nearest: None },
         DataError::FileMissing { path: path.clone(), nearest: Some("trains.csv".into()) },

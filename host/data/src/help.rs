@@ -48,6 +48,11 @@ impl DataError {
                 "give every row a label, or remove the rows without one".to_owned()
             }
             Self::ValueMissing { .. } => "fill the value in, or remove the row".to_owned(),
+            Self::LabelColumnsNotNamed { .. } => {
+                "write columns = { label = \"…\" } for one column, or columns = { labels = [\"…\", \"…\"] } for a column each"
+                    .to_owned()
+            }
+            Self::NumbersUneven { .. } => "give every row as many numbers, in the same order".to_owned(),
             Self::TagColumnNotNamed => "write columns = { tokens = \"…\", tags = \"…\" }".to_owned(),
             Self::TagsUnlikeWords { .. } => "give every word a tag; `O` is that of a word in no entity".to_owned(),
             Self::NoMaskToken { .. } => {

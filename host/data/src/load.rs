@@ -203,7 +203,9 @@ impl Loader<'_> {
             let row = encoder.row(record)?;
             let cut = self.spec.chat.is_some() && row.truncated;
             let (idle, reason) = match (self.spec.task, self.spec.layout) {
-                (TaskKind::SequenceClassification, _) => (row.input_ids.is_empty(), NO_TOKENS),
+                (TaskKind::SequenceClassification | TaskKind::MultiLabelClassification | TaskKind::Regression, _) => {
+                    (row.input_ids.is_empty(), NO_TOKENS)
+                }
                 (TaskKind::TokenClassification, _) => (row.empty, NO_TOKENS),
                 (TaskKind::MaskedLm, _) => (row.learnt.is_empty(), NO_TOKENS),
                 (TaskKind::CausalLm, Layout::Rows | Layout::Packed) => {

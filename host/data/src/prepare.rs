@@ -14,7 +14,9 @@ use crate::masking::Masking;
 use crate::overlap::{overlap, repeats};
 use crate::progress::DataProgress;
 use crate::report::DataReport;
+use crate::rows_file::RowsFile;
 use crate::selection::Selection;
+use crate::several;
 use crate::source::Rows;
 use crate::spec::{DataSpec, Source, SplitName, Validation};
 use crate::split::split;
@@ -30,7 +32,7 @@ pub struct Prepared {
     pub validation: Dataset,
     /// Evaluated once, at the end.
     pub test: Option<Dataset>,
-    /// The label set in the order of the class indices; empty for a causal language model.
+    /// The label set in the order of the class indices, or the names of a regression's numbers; empty for a language model.
     pub labels: Vec<String>,
     /// The account of every row.
     pub report: DataReport,
@@ -58,16 +60,16 @@ pub fn prepare(
     }
     let classifies = spec.task.info().has_labels;
     let masking = masking(spec, tokenizer)?;
-    let mut labels = spec.labels.as_ref().filter(|_| classifies).map(|names| LabelSet::given(names)).transpose()?;
+    let mut names = Names::given(spec)?;
     let mut report = report_of(tokenizer);
     let loader = Loader { spec, labelled: classifies, stages, tokenizer };
     let mut splits: Vec<(SplitName, Selection)> = Vec::new();
     for (name, source) in files {
         let file = loader.load(name, source, &mut report, progress)?;
-        if labels.is_none() && classifies && name == SplitName::Train {
-            labels = Some(LabelSet::found(file.labels(), &source.name())?);
+        if name == SplitName::Train {
+            names = names.or_found(spec, &file, &source.name())?;
         }
-        let classes = labels.as_ref().map_or(Ok(Vec::new()), |labels| labels.classes(file.labels()))?;
+        let classes = names.classes(spec, &file)?;
         let rows = Selection::all(file, classes);
         match spec.validation {
             Validation::Split { fraction } if name == SplitName::Train => {
@@ -82,7 +84,7 @@ pub fn prepare(
             _ => splits.push((name, rows)),
         }
     }
-    report.labels = labels.map(|set| set.names().to_vec()).unwrap_or_default();
+    report.labels = names.names().to_vec();
     let mut made: Vec<(SplitName, Dataset)> = Vec::new();
     for (name, rows) in splits {
         made.push((name, dataset(spec, name, rows, masking.as_ref(), &format!("the {name} split"), &mut report)?));
@@ -120,17 +122,88 @@ pub fn prepare_source(
     progress: &mut dyn FnMut(&DataProgress),
 ) -> Result<(Dataset, DataReport)> {
     spec.check()?;
-    let labels = labels.map(|names| LabelSet::of_model(names, spec.labels.is_some())).transpose()?;
+    let labelled = labels.is_some();
+    let names = Names::of_model(spec, labels)?;
     let mut report = report_of(tokenizer);
-    report.labels = labels.as_ref().map(|set| set.names().to_vec()).unwrap_or_default();
-    let loader = Loader { spec, labelled: labels.is_some(), stages, tokenizer };
+    report.labels = names.names().to_vec();
+    let loader = Loader { spec, labelled, stages, tokenizer };
     let masking = masking(spec, tokenizer)?;
     let file = loader.load(split, source, &mut report, progress)?;
-    let classes = labels.as_ref().map_or(Ok(Vec::new()), |labels| labels.classes(file.labels()))?;
+    let classes = names.classes(spec, &file)?;
     let data = dataset(spec, split, Selection::all(file, classes), masking.as_ref(), &source.name(), &mut report)?;
     let more = warnings(&report, spec, &repeats(data.rows()), seams(&data), tokenizer.eos().is_some());
     report.warnings.extend(more);
     Ok((data, report))
+}
+
+/// What the task has names for.
+enum Names {
+    /// Nothing, or nothing yet.
+    None,
+    Labels(LabelSet),
+    /// The numbers of a regression, and who has as many: `the model gives 2`.
+    Outputs(Vec<String>, String),
+}
+
+impl Names {
+    /// Those that the spec gives.
+    fn given(spec: &DataSpec) -> Result<Self> {
+        let columns = Some(&spec.columns.labels).filter(|columns| !columns.is_empty());
+        match spec.task {
+            TaskKind::Regression => Ok(Self::None),
+            TaskKind::MultiLabelClassification => spec
+                .labels
+                .as_ref()
+                .or(columns)
+                .map_or(Ok(Self::None), |names| LabelSet::given(names).map(Self::Labels)),
+            task => {
+                let names = spec.labels.as_ref().filter(|_| task.info().has_labels);
+                names.map_or(Ok(Self::None), |names| LabelSet::given(names).map(Self::Labels))
+            }
+        }
+    }
+
+    /// Those of a trained model.
+    fn of_model(spec: &DataSpec, names: Option<&[String]>) -> Result<Self> {
+        let Some(names) = names else { return Ok(Self::None) };
+        if spec.task == TaskKind::Regression {
+            return Ok(Self::Outputs(names.to_vec(), format!("the model gives {}", names.len())));
+        }
+        LabelSet::of_model(names, spec.labels.is_some()).map(Self::Labels)
+    }
+
+    /// These, or those that are found in the training rows, called `name`.
+    fn or_found(self, spec: &DataSpec, file: &RowsFile, name: &str) -> Result<Self> {
+        match (self, spec.task) {
+            (Self::None, TaskKind::Regression) => {
+                let names = several::outputs(&spec.columns, file)?;
+                let because = format!("the rows of {name} have {}", names.len());
+                Ok(Self::Outputs(names, because))
+            }
+            (Self::None, task) if task.info().has_labels => LabelSet::found(file.labels(), name).map(Self::Labels),
+            (names, _) => Ok(names),
+        }
+    }
+
+    /// The class of every label of a file, of which all rows must fit.
+    fn classes(&self, spec: &DataSpec, file: &RowsFile) -> Result<Vec<u32>> {
+        match self {
+            Self::None => Ok(Vec::new()),
+            Self::Labels(set) => set.classes(file.labels()),
+            Self::Outputs(names, because) => {
+                several::check_count(&spec.columns, file, names.len(), || because.clone())?;
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    fn names(&self) -> &[String] {
+        match self {
+            Self::None => &[],
+            Self::Labels(set) => set.names(),
+            Self::Outputs(names, _) => names,
+        }
+    }
 }
 
 fn report_of(tokenizer: &Tokenization) -> DataReport {

@@ -139,8 +139,32 @@ pub struct SplitReport {
     pub longest: u64,
     /// How many examples have how many tokens.
     pub lengths: Vec<LengthBin>,
-    /// Rows of each label, or words of each tag, in the order of the label set.
+    /// Rows of each label, or words of each tag, in the order of the label set; empty for a regression.
     pub labels: Vec<LabelCount>,
+    /// Rows without any label, where a row may have any number of them.
+    #[serde(default)]
+    pub unlabelled: u64,
+    /// Rows with more than one label.
+    #[serde(default)]
+    pub several_labels: u64,
+    /// The numbers of a regression, in the model's order.
+    #[serde(default)]
+    pub values: Vec<ValueSummary>,
+}
+
+/// A number of a regression, over the rows of a split.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ValueSummary {
+    /// Its name.
+    pub name: String,
+    /// The smallest.
+    pub min: f64,
+    /// The mean.
+    pub mean: f64,
+    /// The largest.
+    pub max: f64,
+    /// The standard deviation, over all rows (not the sample's).
+    pub std: f64,
 }
 
 /// Examples whose length lies in a range.

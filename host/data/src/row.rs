@@ -24,6 +24,8 @@ pub struct Row {
     pub label: Option<String>,
     /// What the words of a row are labelled with, where words are.
     pub tags: Option<Tags>,
+    /// What is learnt of the row besides one label.
+    pub several: Option<Several>,
     /// The extra columns.
     pub extra: Vec<f32>,
     /// Digest of the text as it was tokenised: equal texts, equal digests.
@@ -64,6 +66,15 @@ impl Tags {
     pub fn in_names(&self, tag: i32) -> Option<usize> {
         usize::try_from(tag & !FURTHER).ok().filter(|_| tag >= 0 && !self.names.is_empty())
     }
+}
+
+/// What a row teaches that is more than one label.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Several {
+    /// Any number of labels, each once.
+    Labels(Vec<String>),
+    /// Numbers.
+    Values(Vec<f32>),
 }
 
 impl Row {

@@ -3,7 +3,7 @@
 //! ```text
 //! retune-rows 4          16 bytes
 //! SHA-256 of what follows  32 bytes
-//! rows                   a head of fixed size each, then ids, extra columns, ranges, tags, segments, key; padded to 4 bytes
+//! rows                   a head of fixed size each, then ids, extra columns, ranges, tags, labels or numbers, segments, key; padded to 4 bytes
 //! offsets                u64 for each row, and one for the end of the last
 //! head                   JSON: key, file, account, labels as they appeared
 //! trailer                number of rows, place of the offsets, place of the head (u64 each)
@@ -13,7 +13,7 @@
 //! what they are: which class a label is, is decided by who reads. A file is written under another name, synced and
 //! renamed, so it is there whole or not at all; one that is damaged all the same is noticed when it is opened, because
 //! checksum, key and every row's size are checked. Ranges of learnt tokens are written only where they are not one range
-//! up to the end, whose first token stands in the head, and tags where a row has them. Price: 72 bytes for a row and four for a token on disk, and one
+//! up to the end, whose first token stands in the head, and tags where a row has them. Price: 76 bytes for a row and four for a token on disk, and one
 //! pass over the file when it is opened.
 
 use std::collections::HashMap;
@@ -29,13 +29,13 @@ use tempfile::{NamedTempFile, TempPath};
 
 use crate::dropped::Dropped;
 use crate::error::place;
-use crate::row::{FURTHER, Row, Tags};
+use crate::row::{FURTHER, Row, Several, Tags};
 
 const MAGIC: &[u8; 16] = b"retune-rows 4\n\0\0";
 const START: usize = 48;
 const TRAILER: usize = 24;
 /// Bytes of a row's head.
-const HEAD: usize = 72;
+const HEAD: usize = 76;
 
 const HAS_LINE: u8 = 1;
 const HAS_GROUP: u8 = 2;
@@ -50,6 +50,8 @@ const SEAM: u8 = 128;
 const UNENDED: u8 = 1;
 const CONTROL: u8 = 2;
 const TAGS: u8 = 4;
+const LABELS: u8 = 8;
+const VALUES: u8 = 16;
 
 /// What is known of a source besides its rows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -128,10 +130,11 @@ impl RowsWriter {
         }
         let label = row.label.as_ref().map(|label| self.number(label, &row.key));
         let tags = row.tags.as_ref().map(|tags| self.numbered(tags, &row.key));
+        let several = row.several.as_ref().map(|several| self.words(several, &row.key));
         let plain = row.line.is_some_and(|line| row.key == place(&self.file, line));
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
-        encode(&mut buffer, row, label, tags.as_deref(), plain);
+        encode(&mut buffer, row, &Numbered { label, tags, several, plain });
         self.write(&buffer)?;
         self.buffer = buffer;
         self.offsets.push(self.at);
@@ -146,6 +149,14 @@ impl RowsWriter {
         self.numbers.insert(label.to_owned(), number);
         self.labels.push(FoundLabel { name: label.to_owned(), first: key.to_owned() });
         number
+    }
+
+    /// Labels by the numbers that the file gives them, or the bits of numbers.
+    fn words(&mut self, several: &Several, key: &str) -> Vec<u32> {
+        match several {
+            Several::Labels(labels) => labels.iter().map(|label| self.number(label, key)).collect(),
+            Several::Values(values) => values.iter().map(|value| value.to_bits()).collect(),
+        }
     }
 
     /// Tags by the numbers that the file gives their names.
@@ -205,18 +216,35 @@ fn map(file: &File) -> Result<Mmap> {
     unsafe { Mmap::map(file) }
 }
 
-fn encode(out: &mut Vec<u8>, row: &Row, label: Option<u32>, tags: Option<&[i32]>, plain: bool) {
+/// What the file's own numbers make of a row.
+struct Numbered {
+    label: Option<u32>,
+    tags: Option<Vec<i32>>,
+    several: Option<Vec<u32>>,
+    /// The key is file and line.
+    plain: bool,
+}
+
+fn encode(out: &mut Vec<u8>, row: &Row, numbered: &Numbered) {
+    let Numbered { label, tags, several, plain } = numbered;
     let flags = [
         (row.line.is_some(), HAS_LINE),
         (row.group.is_some(), HAS_GROUP),
         (!row.token_type_ids.is_empty(), SEGMENTS),
-        (plain, PLAIN_KEY),
+        (*plain, PLAIN_KEY),
         (row.truncated, TRUNCATED),
         (row.doubled_bos, DOUBLED_BOS),
         (row.empty, EMPTY),
         (row.seam, SEAM),
     ];
-    let key = if plain { "" } else { row.key.as_str() };
+    let more = [
+        (row.unended, UNENDED),
+        (row.control, CONTROL),
+        (tags.is_some(), TAGS),
+        (matches!(row.several, Some(Several::Labels(_))), LABELS),
+        (matches!(row.several, Some(Several::Values(_))), VALUES),
+    ];
+    let key = if *plain { "" } else { row.key.as_str() };
     out.extend(row.line.unwrap_or(0).to_le_bytes());
     out.extend(row.text);
     out.extend(row.group.unwrap_or_default());
@@ -234,17 +262,20 @@ fn encode(out: &mut Vec<u8>, row: &Row, label: Option<u32>, tags: Option<&[i32]>
     out.extend((key.len() as u32).to_le_bytes());
     out.extend([
         flags.iter().filter(|(set, _)| *set).map(|(_, flag)| flag).sum(),
-        u8::from(row.unended) * UNENDED + u8::from(row.control) * CONTROL + u8::from(tags.is_some()) * TAGS,
+        more.iter().filter(|(set, _)| *set).map(|(_, flag)| flag).sum(),
         0,
         0,
     ]);
     out.extend((ranges.len() as u32).to_le_bytes());
     out.extend(row.tags.as_ref().map_or(0, |tags| tags.lost).to_le_bytes());
+    let several = several.as_deref().unwrap_or_default();
+    out.extend((several.len() as u32).to_le_bytes());
     debug_assert_eq!(out.len(), HEAD);
     row.input_ids.iter().for_each(|id| out.extend(id.to_le_bytes()));
     row.extra.iter().for_each(|value| out.extend(value.to_le_bytes()));
     ranges.iter().flat_map(|range| [range.start, range.end]).for_each(|at| out.extend(at.to_le_bytes()));
-    tags.unwrap_or_default().iter().for_each(|tag| out.extend(tag.to_le_bytes()));
+    tags.iter().flatten().for_each(|tag| out.extend(tag.to_le_bytes()));
+    several.iter().for_each(|word| out.extend(word.to_le_bytes()));
     out.extend(&row.token_type_ids);
     out.extend(key.as_bytes());
     out.resize(out.len().next_multiple_of(4), 0);
@@ -299,6 +330,12 @@ pub(crate) struct RowHead {
     pub lost: u32,
     /// It has tags.
     tagged: bool,
+    /// It has any number of labels.
+    labelled: bool,
+    /// It has numbers.
+    valued: bool,
+    /// How many labels or numbers are written.
+    several: u32,
     /// The first token that is learnt.
     first: u32,
     /// How many ranges are written.
@@ -309,8 +346,13 @@ pub(crate) struct RowHead {
 }
 
 impl RowHead {
-    /// Bytes of ids, extra columns, ranges and tags.
+    /// Bytes of ids, extra columns, ranges, tags, and labels or numbers.
     fn numbers(&self) -> usize {
+        self.before_several() + 4 * self.several as usize
+    }
+
+    /// Bytes of ids, extra columns, ranges and tags.
+    fn before_several(&self) -> usize {
         self.before_tags() + 4 * self.tags()
     }
 
@@ -364,7 +406,12 @@ impl RowsFile {
             let head = self.head(row);
             let segments = if head.flags & SEGMENTS != 0 { u64::from(head.tokens) } else { 0 };
             let tags = if head.tagged { u64::from(head.tokens) } else { 0 };
-            let numbers = 4 * (u64::from(head.tokens) + u64::from(head.extra) + 2 * u64::from(head.ranges) + tags);
+            let numbers = 4
+                * (u64::from(head.tokens)
+                    + u64::from(head.extra)
+                    + 2 * u64::from(head.ranges)
+                    + tags
+                    + u64::from(head.several));
             let size = HEAD as u64 + numbers + segments + u64::from(head.key);
             let known = head.label.is_none_or(|label| (label as usize) < self.labels.len());
             if size.next_multiple_of(4) != (end - at) as u64 || !known {
@@ -419,6 +466,9 @@ impl RowsFile {
             control: bytes[61] & CONTROL != 0,
             tagged: bytes[61] & TAGS != 0,
             lost: u32_at(bytes, 68),
+            labelled: bytes[61] & LABELS != 0,
+            valued: bytes[61] & VALUES != 0,
+            several: u32_at(bytes, 72),
             first: u32_at(bytes, 44),
             ranges: u32_at(bytes, 64),
             extra: u32_at(bytes, 52),
@@ -465,6 +515,23 @@ impl RowsFile {
         let at = self.offset(row) + HEAD + head.before_tags();
         let bytes = &self.map[at..at + 4 * head.tags()];
         head.tagged.then(|| bytes.chunks_exact(4).map(|bytes| u32_at(bytes, 0) as i32).collect())
+    }
+
+    /// The numbers among [`labels`](Self::labels) of a row that has any number of labels; `None` for another row.
+    pub fn several_labels(&self, row: usize) -> Option<Vec<u32>> {
+        let head = self.head(row);
+        head.labelled.then(|| self.several(row, &head).collect())
+    }
+
+    /// The numbers that a row is to give; `None` for one that has none.
+    pub fn values(&self, row: usize) -> Option<Vec<f32>> {
+        let head = self.head(row);
+        head.valued.then(|| self.several(row, &head).map(f32::from_bits).collect())
+    }
+
+    fn several(&self, row: usize, head: &RowHead) -> impl Iterator<Item = u32> + '_ {
+        let at = self.offset(row) + HEAD + head.before_several();
+        self.map[at..at + 4 * head.several as usize].chunks_exact(4).map(|bytes| u32_at(bytes, 0))
     }
 
     /// The extra columns.

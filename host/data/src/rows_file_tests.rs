@@ -41,6 +41,7 @@ fn read(file: &RowsFile, row: usize) -> Row {
         learnt: file.learnt(row),
         label: head.label.map(|label| file.labels()[label as usize].name.clone()),
         tags: file.tags(row).map(|numbers| tags(file, numbers, head.lost)),
+        several: several(file, row),
         extra: file.extra(row),
         text: head.text,
         group: head.group,
@@ -51,6 +52,36 @@ fn read(file: &RowsFile, row: usize) -> Row {
         unended: head.unended,
         control: head.control,
     }
+}
+
+/// What a row teaches besides one label, with names in place of numbers.
+fn several(file: &RowsFile, row: usize) -> Option<Several> {
+    let name = |label: u32| file.labels()[label as usize].name.clone();
+    let labels = file.several_labels(row).map(|labels| Several::Labels(labels.into_iter().map(name).collect()));
+    labels.or_else(|| file.values(row).map(Several::Values))
+}
+
+#[test]
+fn any_number_of_labels_and_numbers_are_read_as_they_were_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let names = |names: &[&str]| Some(Several::Labels(names.iter().map(|name| (*name).to_owned()).collect()));
+    let several = [names(&["b", "a"]), names(&[]), Some(Several::Values(vec![0.5, -3.0])), None];
+    let rows: Vec<Row> = several
+        .into_iter()
+        .zip(2..)
+        .map(|(several, line)| Row { several, extra: vec![7.0], token_type_ids: vec![0, 1, 1], ..sample_of(line) })
+        .collect();
+    let path = write(directory.path(), "several", &rows);
+    let Opened::Whole(file) = RowsFile::open(&path, "several") else { panic!("it is whole") };
+    assert_eq!((0..rows.len()).map(|row| read(&file, row)).collect::<Vec<_>>(), rows);
+    assert_eq!(file.several_labels(2), None, "numbers are no labels");
+    assert_eq!((file.values(0), file.values(3), file.several_labels(3)), (None, None, None));
+}
+
+fn sample_of(line: u64) -> Row {
+    let mut row = Row { key: format!("t.csv:{line}"), line: Some(line), input_ids: vec![1, 2, 3], ..Row::default() };
+    row.learn_from(1);
+    row
 }
 
 /// Tags with the names of their row, in the order in which they appear.
@@ -151,8 +182,13 @@ proptest! {
             numbers: (0..ids.len()).map(tag).collect(),
             lost,
         });
+        let several = match ids.len() % 3 {
+            0 => None,
+            1 => Some(Several::Values(vec![0.5; ids.len() % 7])),
+            _ => Some(Several::Labels((0..ids.len() % 5).map(|name| format!("label {name}")).collect())),
+        };
         let row = Row {
-            tags, key, line, input_ids: ids, token_type_ids, learnt, label, extra, text, group, truncated,
+            tags, several, key, line, input_ids: ids, token_type_ids, learnt, label, extra, text, group, truncated,
             doubled_bos, empty, seam, unended, control,
         };
         let plain = Row { key: format!("t.csv:{}", line.unwrap_or(0)), ..row.clone() };

@@ -73,6 +73,17 @@ impl Selection {
         self.classes.get(label as usize).copied()
     }
 
+    /// The classes of a row that has any number of them, ascending; `None` for another row.
+    pub fn classes(&self, row: usize) -> Option<Vec<u32>> {
+        let (file, number) = self.locate(row);
+        let mut classes: Vec<u32> =
+            file.several_labels(number)?.into_iter().filter_map(|label| self.class_of(label)).collect();
+        classes.sort_unstable();
+        // An index and a name may stand for the same class.
+        classes.dedup();
+        Some(classes)
+    }
+
     /// The class of a row with this head.
     pub fn class(&self, head: &RowHead) -> Option<u32> {
         self.classes.get(head.label? as usize).copied()

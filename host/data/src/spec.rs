@@ -62,7 +62,8 @@ impl DataSpec {
     /// A spec for `train` and `task` with no validation split, no test set, text in column `text`
     /// (and labels in `label` for a classification; words in `tokens` and `tags` where words are labelled), 128 tokens and seed 0.
     pub fn new(train: impl Into<Source>, task: TaskKind) -> Self {
-        let label = (task == TaskKind::SequenceClassification).then(|| "label".to_owned());
+        let labelled = task.info().has_labels && task != TaskKind::TokenClassification;
+        let label = labelled.then(|| "label".to_owned());
         let words = |name: &str| (task == TaskKind::TokenClassification).then(|| name.to_owned());
         Self {
             train: train.into(),
@@ -129,6 +130,25 @@ impl DataSpec {
                         self.columns.completion.clone().unwrap_or_default(),
                         "nothing, for a sequence classification",
                     );
+                }
+            }
+            TaskKind::MultiLabelClassification | TaskKind::Regression => {
+                let a = if self.task == TaskKind::Regression { "a regression" } else { "several labels a row" };
+                if self.columns.label.is_none() && self.columns.labels.is_empty() {
+                    return Err(DataError::LabelColumnsNotNamed { task: self.task });
+                }
+                if self.layout != Layout::Rows {
+                    let joined = if self.layout == Layout::Blocks { "blocks" } else { "packed" };
+                    return refuse("data.layout", joined.to_owned(), &format!("rows, for {a}"));
+                }
+                if let Some(limit) = self.limit_per_label {
+                    return refuse("data.limit_per_label", limit.to_string(), &format!("nothing, for {a}"));
+                }
+                if let Some(column) = &self.columns.completion {
+                    return refuse("data.columns.completion", column.clone(), &format!("nothing, for {a}"));
+                }
+                if let (Some(labels), TaskKind::Regression) = (&self.labels, self.task) {
+                    return refuse("data.labels", labels.join(", "), "nothing, for a regression");
                 }
             }
             TaskKind::TokenClassification => {
@@ -341,6 +361,12 @@ pub struct Columns {
     pub text_pair: Option<String>,
     /// What the row is an instance of.
     pub label: Option<String>,
+    /// A column for each label (several labels a row: 0 and 1), or for each number (regression), in place of `label`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+    /// What stands between the labels in `label` (several labels a row), where it holds a text and no list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label_separator: Option<String>,
     /// The part of a text that is shown and not learnt (causal language models).
     pub prompt: Option<String>,
     /// The part of a text that is learnt.
@@ -365,6 +391,8 @@ impl Default for Columns {
             text: "text".to_owned(),
             text_pair: None,
             label: None,
+            labels: Vec::new(),
+            label_separator: None,
             prompt: None,
             completion: None,
             messages: None,

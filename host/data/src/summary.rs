@@ -6,7 +6,7 @@ use crate::chat_check;
 use crate::dataset::Dataset;
 use crate::label_check;
 use crate::overlap::Repeats;
-use crate::report::{CacheUse, DataReport, LabelCount, SplitReport, histogram};
+use crate::report::{CacheUse, DataReport, LabelCount, SplitReport, ValueSummary, histogram};
 use crate::rows_file::RowHead;
 use crate::spec::{DataSpec, Layout, SplitName};
 use crate::tags;
@@ -15,6 +15,9 @@ use crate::tokenize::{CUT_AWAY, NO_TOKENS, NOTHING_TO_LEARN};
 /// Labels named in one sentence.
 const NAMED: usize = 5;
 
+/// Numbers of a regression that are larger take many steps to reach.
+const FAR: f64 = 20.0;
+
 /// Counts one split, of which `without_target` blocks were left out.
 pub(crate) fn split_report(split: SplitName, data: &Dataset, without_target: u64, labels: &[String]) -> SplitReport {
     let rows = data.rows();
@@ -22,6 +25,7 @@ pub(crate) fn split_report(split: SplitName, data: &Dataset, without_target: u64
     let (mut truncated, mut doubled_bos, mut empty) = (0, 0, 0);
     let (mut all_learnt, mut unended, mut control) = (0, 0, 0);
     let (mut lost_words, mut stray_tags) = (0, 0);
+    let (mut unlabelled, mut several_labels) = (0, 0);
     for (row, head) in rows.heads().enumerate() {
         let (file, number) = rows.locate(row);
         // The first token is never a target, so that it does not matter whether it is meant to be learnt.
@@ -31,6 +35,13 @@ pub(crate) fn split_report(split: SplitName, data: &Dataset, without_target: u64
         control += u64::from(head.control);
         if let Some(count) = rows.class(&head).and_then(|class| counts.get_mut(class as usize)) {
             *count += 1;
+        }
+        if let Some(classes) = rows.classes(row) {
+            unlabelled += u64::from(classes.is_empty());
+            several_labels += u64::from(classes.len() > 1);
+            for class in classes {
+                counts[class as usize] += 1;
+            }
         }
         lost_words += u64::from(head.lost);
         let mut before = None;
@@ -47,6 +58,7 @@ pub(crate) fn split_report(split: SplitName, data: &Dataset, without_target: u64
         doubled_bos += u64::from(doubled);
         empty += u64::from(none);
     }
+    let values = values(data, labels);
     let lengths = (0..data.len()).map(|row| data.length(row));
     SplitReport {
         split,
@@ -66,8 +78,59 @@ pub(crate) fn split_report(split: SplitName, data: &Dataset, without_target: u64
         blocks_without_target: without_target,
         longest: lengths.clone().max().unwrap_or(0) as u64,
         lengths: histogram(lengths),
-        labels: labels.iter().zip(counts).map(|(label, count)| LabelCount { label: label.clone(), count }).collect(),
+        labels: if values.is_empty() {
+            labels.iter().zip(counts).map(|(label, count)| LabelCount { label: label.clone(), count }).collect()
+        } else {
+            Vec::new()
+        },
+        unlabelled,
+        several_labels,
+        values,
     }
+}
+
+/// The numbers of a regression, called `names`; nothing for another task.
+fn values(data: &Dataset, names: &[String]) -> Vec<ValueSummary> {
+    let all: Vec<Vec<f32>> = (0..data.rows().len()).filter_map(|row| data.values(row)).collect();
+    if all.is_empty() {
+        return Vec::new();
+    }
+    let of = |at: usize| all.iter().filter_map(move |values| values.get(at)).map(|value| f64::from(*value));
+    let summary = |(at, name): (usize, &String)| {
+        let count = of(at).count() as f64;
+        let mean = of(at).sum::<f64>() / count;
+        ValueSummary {
+            name: name.clone(),
+            min: of(at).fold(f64::INFINITY, f64::min),
+            mean,
+            max: of(at).fold(f64::NEG_INFINITY, f64::max),
+            std: (of(at).map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt(),
+        }
+    };
+    names.iter().enumerate().map(summary).collect()
+}
+
+/// What is odd about what rows with any number of labels, or with numbers, teach.
+fn about_several(train: &SplitReport, task: TaskKind) -> Vec<String> {
+    let mut said = Vec::new();
+    if task == TaskKind::MultiLabelClassification && train.several_labels == 0 && train.unlabelled == 0 {
+        said.push(
+            "every row of train has exactly one label; task = \"sequence-classification\" says so to the model"
+                .to_owned(),
+        );
+    }
+    for value in &train.values {
+        let (name, mean, std) = (&value.name, value.mean, value.std);
+        if value.min == value.max {
+            said.push(format!("`{name}` is {mean} in every row of train: there is nothing to learn"));
+        } else if mean.abs() > FAR || std > FAR {
+            said.push(format!(
+                "`{name}` has mean {mean:.4} and standard deviation {std:.4} in train; a new head begins near 0 and moves by \
+                 about the learning rate a step: numbers between -{FAR} and {FAR} are learnt in fewer steps"
+            ));
+        }
+    }
+    said
 }
 
 /// What the numbers give cause to say.
@@ -100,10 +163,11 @@ pub fn warnings(report: &DataReport, spec: &DataSpec, repeats: &Repeats, seams: 
             ));
         }
     }
-    if report.split(SplitName::Train).is_some() {
+    if let Some(train) = report.split(SplitName::Train) {
+        said.extend(about_several(train, spec.task));
         if spec.task == TaskKind::TokenClassification {
             said.extend(tags::warning(&report.labels));
-        } else if spec.labels.is_none() {
+        } else if spec.labels.is_none() && spec.task != TaskKind::Regression {
             said.extend(label_check::check(&label_counts(report)));
         }
     }

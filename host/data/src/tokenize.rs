@@ -17,8 +17,8 @@ use crate::conversation::{Conversation, Message};
 use crate::record::Record;
 use crate::row::{Row, text_digest};
 use crate::spec::DataSpec;
-use crate::tags;
 use crate::{DataError, Result, Tokenization};
+use crate::{several, tags};
 
 /// The reason of a row that has no token for the loss.
 pub const NOTHING_TO_LEARN: &str = "nothing-to-learn";
@@ -102,6 +102,9 @@ impl<'a> Encoder<'a> {
         if let Some(label) = self.label_column() {
             needed.push((label.to_owned(), "data.columns.label".to_owned()));
         }
+        if self.reads_several() {
+            needed.extend(several::columns(columns).into_iter().map(|(column, key)| (column, key.to_owned())));
+        }
         if let Some(group) = self.group_column() {
             needed.push((group.to_owned(), "data.group_by".to_owned()));
         }
@@ -109,8 +112,14 @@ impl<'a> Encoder<'a> {
         needed
     }
 
+    /// Whether any number of labels, or numbers, are read of a row.
+    fn reads_several(&self) -> bool {
+        let task = self.spec.task;
+        self.reads.label && matches!(task, TaskKind::MultiLabelClassification | TaskKind::Regression)
+    }
+
     fn label_column(&self) -> Option<&str> {
-        let of_row = self.reads.label && self.spec.task != TaskKind::TokenClassification;
+        let of_row = self.reads.label && !self.reads_several() && self.spec.task != TaskKind::TokenClassification;
         self.spec.columns.label.as_deref().filter(|_| of_row)
     }
 
@@ -124,7 +133,9 @@ impl<'a> Encoder<'a> {
     /// A column is missing or of the wrong kind.
     pub fn row(&self, record: &Record) -> Result<Row> {
         let mut row = match self.spec.task {
-            TaskKind::SequenceClassification => self.texts(record)?,
+            TaskKind::SequenceClassification | TaskKind::MultiLabelClassification | TaskKind::Regression => {
+                self.texts(record)?
+            }
             TaskKind::TokenClassification => self.words(record)?,
             TaskKind::MaskedLm => self.maskable(record)?,
             TaskKind::CausalLm => match &self.chat {
@@ -134,6 +145,9 @@ impl<'a> Encoder<'a> {
         };
         if let Some(column) = self.label_column() {
             row.label = Some(record.label(column)?);
+        }
+        if self.reads_several() {
+            row.several = Some(several::read(record, &self.spec.columns, self.spec.task)?);
         }
         if let Some(column) = self.group_column() {
             row.group = Some(text_digest(&record.text(column, "data.group_by")?, None));

@@ -28,7 +28,7 @@ pub fn derive(values: &mut Map<String, Json>, stem: &str) {
             } else if !completes {
                 absent(columns, "text", || json!("text"));
             }
-            if info.has_labels && !words {
+            if info.has_labels && !words && !columns.contains_key("labels") {
                 absent(columns, "label", || json!("label"));
             }
         });

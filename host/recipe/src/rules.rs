@@ -121,8 +121,21 @@ impl<'a> Rules<'a> {
 
     fn labels(&mut self) {
         let Some(labels) = &self.recipe.data.labels else { return };
+        let regression = self.at("model.task").is_some() && self.recipe.model.task == TaskKind::Regression;
         match self.labelled() {
             Some(false) => self.no_meaning("data.labels"),
+            _ if regression => self.broken(
+                "data.labels",
+                "`data.labels` has no meaning for regression",
+                "remove this",
+                "the numbers are named after their columns",
+            ),
+            _ if self.recipe.data.columns.labels.is_some() => self.broken(
+                "data.labels",
+                "`data.labels` has no effect beside `data.columns.labels`",
+                "leave one out",
+                "the labels are named after their columns",
+            ),
             _ if labels.len() < 2 => self.broken(
                 "data.labels",
                 "`data.labels` needs at least two labels",
@@ -147,7 +160,8 @@ impl<'a> Rules<'a> {
     fn columns(&mut self) {
         let data = &self.recipe.data;
         let limited = self.at("data.limit_per_label").is_some();
-        if limited && self.recipe.model.task == TaskKind::TokenClassification {
+        let task_of_many = [TaskKind::TokenClassification, TaskKind::MultiLabelClassification, TaskKind::Regression];
+        if limited && task_of_many.contains(&self.recipe.model.task) {
             self.no_meaning("data.limit_per_label");
         } else if limited && data.columns.label.is_none() {
             self.broken(
@@ -181,6 +195,9 @@ impl<'a> Rules<'a> {
                 self.broken(key, message, "remove this", "words are labelled by task = \"token-classification\"");
             }
         }
+        if let Some(task) = task {
+            self.several(task);
+        }
         if let Some(other) = task.filter(|task| *task != TaskKind::MaskedLm) {
             let message = format!("`data.mask` has no meaning for {other}");
             self.broken("data.mask", message, "remove this", "tokens are hidden for task = \"masked-lm\"");
@@ -206,11 +223,14 @@ impl<'a> Rules<'a> {
                     self.broken("data.columns.label", message, "remove this", "");
                 }
             }
-            Some(TaskKind::SequenceClassification) => {
+            Some(
+                task @ (TaskKind::SequenceClassification | TaskKind::MultiLabelClassification | TaskKind::Regression),
+            ) => {
                 self.no_meaning("data.columns.messages");
                 self.no_meaning("data.columns.prompt");
                 self.no_meaning("data.columns.completion");
-                self.row_by_row("a label belongs to a row");
+                let what = if task == TaskKind::Regression { "a number" } else { "a label" };
+                self.row_by_row(&format!("{what} belongs to a row"));
             }
             Some(TaskKind::CausalLm) => {
                 self.no_meaning("data.columns.text_pair");
@@ -238,6 +258,38 @@ impl<'a> Rules<'a> {
                 }
             }
         }
+    }
+
+    /// Keys for any number of labels a row, and for numbers.
+    fn several(&mut self, task: TaskKind) {
+        let columns = &self.recipe.data.columns;
+        let labels = columns.labels.as_deref().unwrap_or_default();
+        if !matches!(task, TaskKind::MultiLabelClassification | TaskKind::Regression) {
+            let message = format!("`data.columns.labels` has no meaning for {task}");
+            let help =
+                "several columns are for task = \"multi-label-classification\" or \"regression\"; one label is `label`";
+            self.broken("data.columns.labels", message, "remove this", help);
+        } else if columns.labels.is_some() && columns.label.is_some() {
+            let message = "`data.columns` has both `label` and `labels`";
+            let help = "`label` is one column with all of them, `labels` a column for each";
+            self.broken("data.columns.label", message, "leave one out", help);
+        }
+        for (i, column) in labels.iter().enumerate().filter(|(i, column)| labels[..*i].contains(column)) {
+            let message = format!("`data.columns.labels` has `{column}` twice");
+            self.broken(&format!("data.columns.labels[{i}]"), message, "the second one", "");
+        }
+        if task == TaskKind::MultiLabelClassification && labels.len() == 1 {
+            let message = "`data.columns.labels` needs at least two columns for multi-label-classification";
+            self.broken("data.columns.labels", message, "one here", "a single yes or no is a sequence-classification");
+        }
+        let reason = match task {
+            TaskKind::MultiLabelClassification if columns.labels.is_none() => return,
+            TaskKind::MultiLabelClassification => {
+                "`data.columns.label_separator` has no effect beside `labels`".to_owned()
+            }
+            other => format!("`data.columns.label_separator` has no meaning for {other}"),
+        };
+        self.broken("data.columns.label_separator", reason, "remove this", "it stands between the labels in `label`");
     }
 
     /// Refuses to join rows, because of `why`.

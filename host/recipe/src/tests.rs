@@ -94,6 +94,26 @@ const WHOLE: &[(&str, &str)] = &[
         "keys_of_other_tasks_for_a_masked_language_model",
         "[model]\nbase = \"b\"\ntask = \"masked-lm\"\n[data]\ntrain = \"a.jsonl\"\nlabels = [\"a\", \"b\"]\nlabel_all_tokens = true\nmask = { probability = 1.5, whole = true }\nchat = { wrap = true }\n[data.columns]\ntokens = \"t\"\ncompletion = \"c\"",
     ),
+    (
+        "several_labels_in_blocks_with_columns_of_other_tasks",
+        "[model]\nbase = \"b\"\ntask = \"multi-label-classification\"\n[data]\ntrain = \"a.jsonl\"\nlayout = \"blocks\"\nlimit_per_label = 3\nlabels = [\"a\", \"b\"]\n[data.columns]\nlabel = \"l\"\nlabels = [\"x\", \"y\", \"x\"]\nlabel_separator = \",\"\ncompletion = \"c\"\n[loss]\nbuiltin = \"cross-entropy\"\n[evaluation]\nmetrics = [\"accuracy\"]",
+    ),
+    (
+        "a_choice_of_one_label",
+        "[model]\nbase = \"b\"\ntask = \"multi-label-classification\"\n[data]\ntrain = \"a.jsonl\"\ncolumns = { labels = [\"x\"] }",
+    ),
+    (
+        "a_regression_with_labels",
+        "[model]\nbase = \"b\"\ntask = \"regression\"\n[data]\ntrain = \"a.jsonl\"\nlabels = [\"a\", \"b\"]\nlayout = \"packed\"\ncolumns = { label = \"score\", label_separator = \",\" }\n[loss]\nbuiltin = \"binary-cross-entropy\"\n[evaluation]\nmetrics = [\"multi-label\"]",
+    ),
+    (
+        "several_columns_for_one_label",
+        "[model]\nbase = \"b\"\ntask = \"sequence-classification\"\n[data]\ntrain = \"a.jsonl\"\ncolumns = { labels = [\"x\", \"y\"] }",
+    ),
+    (
+        "settings_that_no_loss_or_metric_takes",
+        "[model]\nbase = \"b\"\ntask = \"multi-label-classification\"\n[data]\ntrain = \"a.jsonl\"\n[loss]\nbuiltin = \"binary-cross-entropy\"\nconfig = { pos_weight = 0 }\n[evaluation]\nmetrics = [{ builtin = \"multi-label\", config = { threshold = 1.5 } }]",
+    ),
     ("a_misspelt_task", "[model]\nbase = \"b\"\ntask = \"sequence-clasification\"\n[data]\ntrain = \"a.csv\""),
     ("a_home_path", "[model]\nbase = \"~/models/b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.txt\""),
     (

@@ -9,7 +9,8 @@ use retune_tensor::AnyTensor;
 /// Well-known names. Sequence tasks: `logits` `[batch, classes]`, `labels`
 /// `[batch]`, `pooled` `[batch, hidden]`. Token tasks: `logits`
 /// `[batch, seq, vocab]` or `[batch, seq, classes]`, `labels` `[batch, seq]` aligned with the logits and
-/// -100 where there is none, `weights` `[batch, seq]`, zero on padding. Any task:
+/// -100 where there is none, `weights` `[batch, seq]`, zero on padding. Several labels a row: `labels`
+/// `[batch, classes]`, float32 1 or 0. Regression: `predictions` and `targets` `[batch, outputs]` in place of both. Any task:
 /// `hidden` `[batch, seq, hidden]` and `column.<name>` `[batch]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputSpec {
@@ -78,7 +79,7 @@ impl Batch {
         self
     }
 
-    /// Names of the task's classes, class 0 first; empty without a label set.
+    /// Names of the task's classes, class 0 first, or of a regression's numbers; empty without a label set.
     pub fn classes(&self) -> &[String] {
         &self.classes
     }

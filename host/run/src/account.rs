@@ -1,9 +1,10 @@
 //! What the loading of a model and the preparing of rows had to say, in lines.
 
-use retune_data::DataReport;
+use retune_data::{DataReport, SplitName};
 use retune_train::model::LoadReport;
 
 use crate::Reporter;
+use crate::report::svg::short;
 use retune_recipe::Recipe;
 
 /// What became of the base's tensors.
@@ -45,7 +46,12 @@ pub fn tell_account(report: &DataReport, console: &dyn Reporter) {
         let cached = if matches!(source.cache, retune_data::CacheUse::Hit { .. }) { " (from the cache)" } else { "" };
         console.line(&format!("data      {}: {} of {} rows{cached}{lost}", source.split, source.rows, source.read));
     }
-    if !report.labels.is_empty() {
+    if let Some(train) = report.split(SplitName::Train).filter(|train| !train.values.is_empty()) {
+        for value in &train.values {
+            let [min, mean, max, std] = [value.min, value.mean, value.max, value.std].map(short);
+            console.line(&format!("target    {}: {min} to {max}, mean {mean}, deviation {std}", value.name));
+        }
+    } else if !report.labels.is_empty() {
         let shown: Vec<&str> = report.labels.iter().take(8).map(String::as_str).collect();
         let more = report.labels.len() - shown.len();
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };

@@ -30,6 +30,10 @@ pub fn data(recipe: &Recipe, error: DataError) -> Diagnostic {
         DataError::TagsUnlikeWords { .. } | DataError::TagColumnNotNamed => {
             (recipe.place("data.columns.tags").or_else(|| recipe.place("data.columns")), "these tags")
         }
+        DataError::LabelColumnsNotNamed { .. } | DataError::NumbersUneven { .. } => {
+            let place = recipe.place("data.columns.label").or_else(|| recipe.place("data.columns"));
+            (place, "these columns")
+        }
         DataError::NoWords { .. } => (recipe.place("data.mask.whole_word"), "this key"),
         DataError::MaxLengthTooLong { .. } | DataError::NoRoom { .. } => {
             (recipe.place("data.max_length"), "this length")

@@ -30,6 +30,8 @@ pub fn data(recipe: &Recipe, cache: Option<PathBuf>) -> DataSpec {
             text: columns.text.unwrap_or_else(|| "text".to_owned()),
             text_pair: columns.text_pair,
             label: columns.label,
+            labels: columns.labels.unwrap_or_default(),
+            label_separator: columns.label_separator,
             prompt: columns.prompt,
             completion: columns.completion,
             messages: columns.messages,

@@ -14,7 +14,7 @@ pub struct Shown {
     /// The keys of the rows that were packed into it, one for each sequence.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rows: Vec<String>,
-    /// Its label, where rows have one.
+    /// Its label, labels or numbers, where rows have some.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// The tokens of each of its sequences.
@@ -43,6 +43,14 @@ impl Shown {
         let special: HashSet<u32> = tokenizer.special_ids().collect();
         let label = match row.target {
             Target::Class(class) => labels.get(class as usize).cloned(),
+            Target::Classes(ref classes) => {
+                let names = classes.iter().filter_map(|class| labels.get(*class as usize)).cloned();
+                Some(names.collect::<Vec<_>>().join(", "))
+            }
+            Target::Values(ref values) => {
+                let named = labels.iter().zip(values).map(|(name, value)| format!("{name} = {value}"));
+                Some(named.collect::<Vec<_>>().join(", "))
+            }
             _ => None,
         };
         let labelled: Option<&[i32]> = if let Target::Labels(of_tokens) = &row.target { Some(of_tokens) } else { None };

@@ -65,8 +65,8 @@ impl Collation {
         let mut batch = Batch::new(input.keys().to_vec()).of_classes(Arc::clone(&self.classes));
         for name in &self.wanted {
             let tensor = match name.as_str() {
-                "logits" => Some(forward.logits.clone()),
-                "labels" => input.labels()?.cloned(),
+                "logits" | "predictions" => Some(forward.logits.clone()),
+                "labels" | "targets" => input.labels()?.cloned(),
                 "weights" => Some(input.weights()?.clone()),
                 "hidden" => Some(forward.hidden().clone()),
                 "pooled" => forward.pooled.clone(),

@@ -4,7 +4,9 @@
 //! `[batch]`, `pooled` `[batch, hidden]`. Token tasks: `logits`
 //! `[batch, seq, vocab]` or `[batch, seq, classes]`; `labels` `[batch, seq]`, aligned with the logits and
 //! [`IGNORE_INDEX`] where there is none; `weights` `[batch, seq]`, zero on
-//! padding. Any task: `hidden` `[batch, seq, hidden]` and `column.<name>`
+//! padding. Several labels a row: `labels` `[batch, classes]`, float32 1 where
+//! the label holds, else 0. Regression: `predictions` and `targets`
+//! `[batch, outputs]`, in place of logits and labels. Any task: `hidden` `[batch, seq, hidden]` and `column.<name>`
 //! `[batch]` from the data.
 
 use crate::{Error, Result, Tensor};

@@ -20,6 +20,7 @@ mod report;
 mod resume_check;
 mod run;
 mod sampling;
+mod scores;
 mod self_check;
 mod set;
 mod texts;

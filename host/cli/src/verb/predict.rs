@@ -1,4 +1,4 @@
-//! `retune predict`: labels for texts, or for their words, with a trained classifier.
+//! `retune predict`: labels or numbers for texts, or labels for their words, with a trained model.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,10 +8,11 @@ use retune_data::{DataSpec, LentTokenizer, SplitName, TaskKind, Tokenization, pr
 use retune_roles::{Rows, Stage, Tokenizer};
 use retune_tensor::device::DeviceChoice;
 use retune_train::model::{Task, Trained};
-use retune_train::{Prediction, TrainError, predict, predict_tags};
+use retune_train::{Prediction, TrainError, predict, predict_scores, predict_tags};
 use serde_json::{Map, Value as Json, json};
 
 use super::common::Common;
+use super::scores::{THRESHOLD, Told};
 use super::texts::{Asked, Texts};
 use super::words::Words;
 use crate::console::Console;
@@ -35,6 +36,9 @@ pub struct Args {
     base: Option<PathBuf>,
     #[command(flatten)]
     texts: Texts,
+    /// Name labels from this probability on, where a text can have several [default: 0.5]
+    #[arg(long, value_name = "P")]
+    threshold: Option<f64>,
     #[command(flatten)]
     pub(super) common: Common,
 }
@@ -49,13 +53,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         .map_err(|e| Diagnostic::new(e.to_string()).help("predict needs a classifier that has been trained"))?;
     match &task {
         Task::SequenceClassification { .. } => {}
+        Task::MultiLabelClassification { .. } | Task::Regression { .. } => reader.spec.task = task.kind(),
         Task::TokenClassification { .. } => reader.reads_words(),
         Task::CausalLm | Task::MaskedLm => {
             let does = task.info().description;
             return Err(Diagnostic::new(format!("this model predicts {does}; it knows no labels"))
-                .help("use a model trained with task = \"sequence-classification\" or \"token-classification\""));
+                .help("use a model trained to classify, such as with task = \"sequence-classification\""));
         }
     }
+    let threshold = threshold(args, &task)?;
     let labels = task.labels().to_vec();
     let asked = args.texts.read(&reader.spec.columns, &console)?;
     let device = args
@@ -73,6 +79,18 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
+    if let Task::MultiLabelClassification { .. } | Task::Regression { .. } = task {
+        let told = Told::new(&task, threshold);
+        let answers =
+            reader.answers(&asked, |rows| predict_scores(&model, rows, reader.batch), |answer| &answer.key)?;
+        for (asked, answer) in asked.iter().zip(answers) {
+            stdout::line(match args.common.json {
+                true => told.json(&asked.text, answer.as_ref()).to_string(),
+                false => told.line(asked, answer.as_ref()),
+            });
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let answers = reader.answers(&asked, |rows| predict(&model, rows, reader.batch), |answer| &answer.key)?;
     for (asked, answer) in asked.iter().zip(answers) {
         if args.common.json {
@@ -82,6 +100,23 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The probability from which labels are named.
+fn threshold(args: &Args, task: &Task) -> Result<f64> {
+    match args.threshold {
+        None => Ok(THRESHOLD),
+        Some(_) if !matches!(task, Task::MultiLabelClassification { .. }) => {
+            let made_for = task.kind();
+            Err(Diagnostic::new(format!("`--threshold` has no meaning for {made_for}"))
+                .help("it is for models of which a text can have several labels; leave it out"))
+        }
+        Some(threshold) if threshold > 0.0 && threshold < 1.0 => Ok(threshold),
+        Some(threshold) => {
+            Err(Diagnostic::new(format!("`--threshold` is {threshold}, which is no probability to reach"))
+                .help("give more than 0 and less than 1"))
+        }
+    }
 }
 
 fn as_line(asked: &Asked, answer: Option<&Prediction>, labels: &[String]) -> String {

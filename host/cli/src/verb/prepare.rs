@@ -10,6 +10,7 @@ use crate::stdout;
 use crate::verb::set::Set;
 use retune_recipe::diagnostic::Result;
 use retune_run::assembly::Assembly;
+use retune_run::report::svg::short;
 use retune_run::words::count;
 
 /// Arguments of `retune prepare`.
@@ -80,6 +81,17 @@ fn page(report: &DataReport) -> String {
         for bin in &s.lengths {
             let bar = "█".repeat(usize::try_from(bin.count * 40 / most).unwrap_or(0));
             out.push_str(&format!("  {:>5}–{:<5} {:>8}  {bar}\n", bin.from, bin.to, count(bin.count)));
+        }
+        for value in &s.values {
+            let [min, mean, max, std] = [value.min, value.mean, value.max, value.std].map(short);
+            out.push_str(&format!("  {}: from {min} to {max}, mean {mean}, standard deviation {std}\n", value.name));
+        }
+        if s.several_labels + s.unlabelled > 0 {
+            out.push_str(&format!(
+                "  {} rows with more than one label, {} without any\n",
+                count(s.several_labels),
+                count(s.unlabelled)
+            ));
         }
         if !s.labels.is_empty() {
             let (least, most) = (s.labels.iter().min_by_key(|l| l.count), s.labels.iter().max_by_key(|l| l.count));

@@ -3,6 +3,7 @@
 mod caching;
 mod language;
 mod refusals;
+mod several;
 mod tokens;
 
 use std::fmt::Write as _;

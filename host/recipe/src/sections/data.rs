@@ -74,9 +74,17 @@ pub struct Columns {
     pub text: Option<String>,
     /// The column with the second text of a pair.
     pub text_pair: Option<String>,
-    /// The column with the label (classification).
-    #[schemars(extend("x-default" = "label, for sequence-classification"))]
+    /// The column with the label (classification), the list of labels (multi-label-classification) or the number or list of
+    /// numbers (regression).
+    #[schemars(extend("x-default" = "label, for tasks of whole rows"))]
     pub label: Option<String>,
+    /// A column for each label with 1 where it holds and else 0 (multi-label-classification), or for each number
+    /// (regression), in place of `label`.
+    #[schemars(length(min = 1), extend("x-write" = "labels = [\"rude\", \"spam\"]"))]
+    pub labels: Option<Vec<String>>,
+    /// What stands between labels where `label` holds a text and no list (multi-label-classification).
+    #[schemars(length(min = 1))]
+    pub label_separator: Option<String>,
     /// The column that is shown and not learnt (causal-lm, beside `completion`).
     pub prompt: Option<String>,
     /// The column that is learnt, in place of `text` (causal-lm).

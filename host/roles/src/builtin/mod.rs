@@ -4,18 +4,26 @@
 //! their settings as JSON of a strict type, so that a misspelt key is refused. [`table`] lists them.
 
 mod accuracy;
+mod binary_cross_entropy;
 mod cross_entropy;
+mod distance;
 mod length_filter;
+mod multi_label;
 mod perplexity;
+mod regression;
 mod seqeval;
 pub mod table;
 mod texts;
 mod thaw;
 
 pub use accuracy::Accuracy;
+pub use binary_cross_entropy::{BinaryCrossEntropy, BinaryCrossEntropyConfig, PosWeight};
 pub use cross_entropy::CrossEntropy;
+pub use distance::{Distance, HuberConfig};
 pub use length_filter::{LengthFilter, LengthFilterConfig};
+pub use multi_label::{MultiLabel, MultiLabelConfig};
 pub use perplexity::Perplexity;
+pub use regression::Regression;
 pub use seqeval::Seqeval;
 pub use table::{BUILTINS, Builtin, find, loss, metric, names, policy, preprocessor};
 pub use texts::{BleuConfig, ExactMatchConfig, RougeConfig};
@@ -41,14 +49,23 @@ mod tests {
     use super::*;
     use crate::{ErrorKind, TaskKind};
 
+    /// A task that the built-in is for.
+    fn task_of(name: &str) -> TaskKind {
+        match name {
+            "seqeval" => TaskKind::TokenClassification,
+            "binary-cross-entropy" | "multi-label" => TaskKind::MultiLabelClassification,
+            "mean-squared-error" | "mean-absolute-error" | "huber" | "regression" => TaskKind::Regression,
+            _ => TaskKind::CausalLm,
+        }
+    }
+
     #[test]
     fn every_name_that_is_listed_can_be_made() {
         for name in names(RoleKind::Loss) {
-            assert_eq!(loss(name, &json!({}), TaskKind::CausalLm).unwrap().name(), name);
+            assert_eq!(loss(name, &json!({}), task_of(name)).unwrap().name(), name);
         }
         for name in names(RoleKind::Metric) {
-            let task = if name == "seqeval" { TaskKind::TokenClassification } else { TaskKind::CausalLm };
-            assert_eq!(metric(name, &Value::Null, task).unwrap().name(), name);
+            assert_eq!(metric(name, &Value::Null, task_of(name)).unwrap().name(), name);
         }
         for name in names(RoleKind::Policy) {
             assert_eq!(policy(name, &json!({"layers": "**", "step": 1})).unwrap().name(), name);
@@ -76,7 +93,7 @@ mod tests {
         assert_eq!(refusal.kind, ErrorKind::Config);
         assert_eq!(
             refusal.message,
-            "there is no built-in metric `acuracy`; there is `accuracy`, `perplexity`, `seqeval`, `exact-match`, `bleu`, `rouge`, `gsm8k-answer`"
+            "there is no built-in metric `acuracy`; there is `accuracy`, `perplexity`, `seqeval`, `multi-label`, `regression`, `exact-match`, `bleu`, `rouge`, `gsm8k-answer`"
         );
     }
 
@@ -102,6 +119,35 @@ mod tests {
         assert_eq!(
             refused("seqeval", TaskKind::MaskedLm),
             "metric `seqeval` is defined for tags of words; masked-lm has `perplexity` and `accuracy`"
+        );
+        assert_eq!(
+            refused("accuracy", TaskKind::Regression),
+            "metric `accuracy` is defined for one label at a place; regression has `regression`"
+        );
+        assert_eq!(
+            refused("multi-label", TaskKind::SequenceClassification),
+            "metric `multi-label` is defined for several labels a row; sequence-classification has `accuracy`"
+        );
+        assert_eq!(
+            refused("regression", TaskKind::MultiLabelClassification),
+            "metric `regression` is defined for numbers; multi-label-classification has `multi-label`"
+        );
+    }
+
+    #[test]
+    fn a_loss_of_another_task_is_refused_with_the_one_there_is() {
+        let refused = |name, task| loss(name, &Value::Null, task).err().unwrap().message;
+        assert_eq!(
+            refused("cross-entropy", TaskKind::MultiLabelClassification),
+            "loss `cross-entropy` is defined for one label at a place; multi-label-classification has `binary-cross-entropy`"
+        );
+        assert_eq!(
+            refused("binary-cross-entropy", TaskKind::SequenceClassification),
+            "loss `binary-cross-entropy` is defined for several labels a row; sequence-classification has `cross-entropy`"
+        );
+        assert_eq!(
+            refused("huber", TaskKind::CausalLm),
+            "loss `huber` is defined for numbers; causal-lm has `cross-entropy`"
         );
     }
 

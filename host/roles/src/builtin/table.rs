@@ -5,7 +5,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::texts::{Bleu, ExactMatch, Gsm8kAnswer, Rouge, Score, Scored};
-use super::{Accuracy, CrossEntropy, LengthFilter, Perplexity, Seqeval, Thaw};
+use super::{
+    Accuracy, BinaryCrossEntropy, CrossEntropy, Distance, LengthFilter, MultiLabel, Perplexity, Regression, Seqeval,
+    Thaw,
+};
 use crate::{ErrorKind, Loss, Metric, Policy, Preprocessor, Refusal, RoleKind, TaskKind};
 
 /// A role that needs no plugin.
@@ -48,7 +51,46 @@ pub const BUILTINS: &[Builtin] = &[
         schema: schema::<NoConfig>,
         maker: Maker::Loss(|config, task| {
             parse::<NoConfig>(config)?;
+            only("loss `cross-entropy`", ONE_LABEL, task, |task| !OF_SEVERAL.contains(&task))?;
             Ok(Box::new(CrossEntropy::new(task)))
+        }),
+    },
+    Builtin {
+        name: "binary-cross-entropy",
+        about: "The mean over rows and labels of -log of the probability of what is so (multi-label-classification).",
+        schema: schema::<super::BinaryCrossEntropyConfig>,
+        maker: Maker::Loss(|config, task| {
+            only("loss `binary-cross-entropy`", SEVERAL, task, |task| task == TaskKind::MultiLabelClassification)?;
+            Ok(Box::new(BinaryCrossEntropy::new(parse(config)?)?))
+        }),
+    },
+    Builtin {
+        name: "mean-squared-error",
+        about: "The mean over rows and numbers of the squared difference (regression).",
+        schema: schema::<NoConfig>,
+        maker: Maker::Loss(|config, task| {
+            parse::<NoConfig>(config)?;
+            only("loss `mean-squared-error`", NUMBERS, task, |task| task == TaskKind::Regression)?;
+            Ok(Box::new(Distance::squared()))
+        }),
+    },
+    Builtin {
+        name: "mean-absolute-error",
+        about: "The mean over rows and numbers of the size of the difference (regression).",
+        schema: schema::<NoConfig>,
+        maker: Maker::Loss(|config, task| {
+            parse::<NoConfig>(config)?;
+            only("loss `mean-absolute-error`", NUMBERS, task, |task| task == TaskKind::Regression)?;
+            Ok(Box::new(Distance::absolute()))
+        }),
+    },
+    Builtin {
+        name: "huber",
+        about: "The squared difference where it is small, its size where it is large (regression).",
+        schema: schema::<super::HuberConfig>,
+        maker: Maker::Loss(|config, task| {
+            only("loss `huber`", NUMBERS, task, |task| task == TaskKind::Regression)?;
+            Ok(Box::new(Distance::huber(&parse(config)?)?))
         }),
     },
     Builtin {
@@ -61,8 +103,9 @@ pub const BUILTINS: &[Builtin] = &[
         name: "accuracy",
         about: "The share of labels that are predicted.",
         schema: schema::<NoConfig>,
-        maker: Maker::Metric(|config, _| {
+        maker: Maker::Metric(|config, task| {
             parse::<NoConfig>(config)?;
+            only("metric `accuracy`", ONE_LABEL, task, |task| !OF_SEVERAL.contains(&task))?;
             Ok(Box::new(Accuracy::new()))
         }),
     },
@@ -72,11 +115,8 @@ pub const BUILTINS: &[Builtin] = &[
         schema: schema::<NoConfig>,
         maker: Maker::Metric(|config, task| {
             parse::<NoConfig>(config)?;
-            if !matches!(task, TaskKind::CausalLm | TaskKind::MaskedLm) {
-                let other = task.info().default_metrics.join("` and `");
-                let message = format!("metric `perplexity` is defined for language models; {task} has `{other}`");
-                return Err(Refusal::new(ErrorKind::Config, message));
-            }
+            let fits = |task| matches!(task, TaskKind::CausalLm | TaskKind::MaskedLm);
+            only("metric `perplexity`", "language models", task, fits)?;
             Ok(Box::new(Perplexity::new()))
         }),
     },
@@ -86,12 +126,27 @@ pub const BUILTINS: &[Builtin] = &[
         schema: schema::<NoConfig>,
         maker: Maker::Metric(|config, task| {
             parse::<NoConfig>(config)?;
-            if task != TaskKind::TokenClassification {
-                let other = task.info().default_metrics.join("` and `");
-                let message = format!("metric `seqeval` is defined for tags of words; {task} has `{other}`");
-                return Err(Refusal::new(ErrorKind::Config, message));
-            }
+            only("metric `seqeval`", "tags of words", task, |task| task == TaskKind::TokenClassification)?;
             Ok(Box::new(Seqeval::new()))
+        }),
+    },
+    Builtin {
+        name: "multi-label",
+        about: "Micro and macro F1, rows without a mistake, and the share of wrong labels (multi-label-classification).",
+        schema: schema::<super::MultiLabelConfig>,
+        maker: Maker::Metric(|config, task| {
+            only("metric `multi-label`", SEVERAL, task, |task| task == TaskKind::MultiLabelClassification)?;
+            Ok(Box::new(MultiLabel::new(&parse(config)?)?))
+        }),
+    },
+    Builtin {
+        name: "regression",
+        about: "Root mean squared and mean absolute error, R² and Pearson's correlation (regression).",
+        schema: schema::<NoConfig>,
+        maker: Maker::Metric(|config, task| {
+            parse::<NoConfig>(config)?;
+            only("metric `regression`", NUMBERS, task, |task| task == TaskKind::Regression)?;
+            Ok(Box::new(Regression::new()))
         }),
     },
     Builtin {
@@ -228,6 +283,26 @@ maker!(
     /// The built-in preprocessor called `name`.
     preprocessor, Preprocessor, Preprocessor
 );
+
+/// What built-ins are defined for, in their refusals.
+const ONE_LABEL: &str = "one label at a place";
+const SEVERAL: &str = "several labels a row";
+const NUMBERS: &str = "numbers";
+
+/// Tasks whose target is not one class at a place.
+const OF_SEVERAL: [TaskKind; 2] = [TaskKind::MultiLabelClassification, TaskKind::Regression];
+
+/// Refuses `who`, which is defined for `what`, for a task that does not fit, and names the one that does.
+fn only(who: &str, what: &str, task: TaskKind, fits: impl Fn(TaskKind) -> bool) -> Result<(), Refusal> {
+    if fits(task) {
+        return Ok(());
+    }
+    let other = match who.starts_with("loss") {
+        true => task.info().default_loss.to_owned(),
+        false => task.info().default_metrics.join("` and `"),
+    };
+    Err(Refusal::new(ErrorKind::Config, format!("{who} is defined for {what}; {task} has `{other}`")))
+}
 
 /// The settings of a role that has none.
 #[derive(Debug, serde::Deserialize, JsonSchema)]

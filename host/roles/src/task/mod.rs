@@ -8,6 +8,8 @@
 mod causal_lm;
 mod info;
 mod masked_lm;
+mod multi_label_classification;
+mod regression;
 mod sequence_classification;
 mod token_classification;
 mod tokens;
@@ -31,6 +33,10 @@ pub enum TaskKind {
     TokenClassification,
     /// Tokens that were hidden.
     MaskedLm,
+    /// Any number of labels per row.
+    MultiLabelClassification,
+    /// One or more numbers per row.
+    Regression,
 }
 
 /// What a model is trained to do.
@@ -50,12 +56,28 @@ pub enum Task {
     },
     /// Tokens that were hidden.
     MaskedLm,
+    /// Any number of `labels` per row.
+    MultiLabelClassification {
+        /// Names of the classes; class 0 first.
+        labels: Vec<String>,
+    },
+    /// A number for each of `outputs` per row.
+    Regression {
+        /// Names of the numbers.
+        outputs: Vec<String>,
+    },
 }
 
 impl TaskKind {
     /// Every task.
-    pub const ALL: [Self; 4] =
-        [Self::SequenceClassification, Self::CausalLm, Self::TokenClassification, Self::MaskedLm];
+    pub const ALL: [Self; 6] = [
+        Self::SequenceClassification,
+        Self::CausalLm,
+        Self::TokenClassification,
+        Self::MaskedLm,
+        Self::MultiLabelClassification,
+        Self::Regression,
+    ];
 
     /// What the rooms need to know of it.
     pub fn info(self) -> &'static TaskInfo {
@@ -64,6 +86,8 @@ impl TaskKind {
             Self::CausalLm => &causal_lm::INFO,
             Self::TokenClassification => &token_classification::INFO,
             Self::MaskedLm => &masked_lm::INFO,
+            Self::MultiLabelClassification => &multi_label_classification::INFO,
+            Self::Regression => &regression::INFO,
         }
     }
 
@@ -72,18 +96,21 @@ impl TaskKind {
         self.info().name
     }
 
-    /// The task whose Hugging Face classes end like `class`: `BertForSequenceClassification`.
+    /// The task whose Hugging Face classes end like `class`: `BertForSequenceClassification`. Of the tasks that share a class,
+    /// which is told apart by `problem_type`, the first.
     pub fn of_class(class: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| class.ends_with(kind.info().class_suffix))
     }
 
-    /// The task with these labels; a task without a label set ignores them.
+    /// The task with these labels, or names of numbers; a task without a label set ignores them.
     pub fn with_labels(self, labels: Vec<String>) -> Task {
         match self {
             Self::SequenceClassification => Task::SequenceClassification { labels },
             Self::CausalLm => Task::CausalLm,
             Self::TokenClassification => Task::TokenClassification { labels },
             Self::MaskedLm => Task::MaskedLm,
+            Self::MultiLabelClassification => Task::MultiLabelClassification { labels },
+            Self::Regression => Task::Regression { outputs: labels },
         }
     }
 }
@@ -102,6 +129,8 @@ impl Task {
             Self::CausalLm => TaskKind::CausalLm,
             Self::TokenClassification { .. } => TaskKind::TokenClassification,
             Self::MaskedLm => TaskKind::MaskedLm,
+            Self::MultiLabelClassification { .. } => TaskKind::MultiLabelClassification,
+            Self::Regression { .. } => TaskKind::Regression,
         }
     }
 
@@ -110,10 +139,13 @@ impl Task {
         self.kind().info()
     }
 
-    /// Names of the classes; empty for a task without a label set.
+    /// Names of the classes, or of a regression's numbers; empty for a task without a label set.
     pub fn labels(&self) -> &[String] {
         match self {
-            Self::SequenceClassification { labels } | Self::TokenClassification { labels } => labels,
+            Self::SequenceClassification { labels }
+            | Self::TokenClassification { labels }
+            | Self::MultiLabelClassification { labels } => labels,
+            Self::Regression { outputs } => outputs,
             Self::CausalLm | Self::MaskedLm => &[],
         }
     }
@@ -182,5 +214,23 @@ mod tests {
         assert_eq!(tags.check(&row(vec![], Target::None)).unwrap_err().reason, "has no tags");
         let text = row(vec![1..3], Target::None);
         assert_eq!(Task::MaskedLm.check(&text).unwrap_err().reason, "has no target, expected hidden tokens");
+    }
+
+    #[test]
+    fn several_labels_are_known_and_numbers_are_finite_and_as_many_as_outputs() {
+        let several = TaskKind::MultiLabelClassification.with_labels(vec!["rude".into(), "spam".into()]);
+        let with = |classes: &[u32]| row(vec![], Target::Classes(classes.to_vec()));
+        assert_eq!(several.check(&with(&[])), Ok(()));
+        assert_eq!(several.check(&with(&[0, 1])), Ok(()));
+        assert_eq!(several.check(&with(&[0, 2])).unwrap_err().reason, "has class 2, but the model has 2 labels");
+        assert_eq!(several.check(&row(vec![], Target::None)).unwrap_err().reason, "has no list of labels");
+        let scores = TaskKind::Regression.with_labels(vec!["score".into()]);
+        let with = |values: &[f32]| row(vec![], Target::Values(values.to_vec()));
+        assert_eq!(scores.check(&with(&[0.5])), Ok(()));
+        assert_eq!(scores.check(&with(&[0.5, 1.0])).unwrap_err().reason, "has 2 numbers, but the model gives 1");
+        assert_eq!(scores.check(&with(&[])).unwrap_err().reason, "has 0 numbers, but the model gives 1");
+        assert_eq!(scores.check(&with(&[f32::NAN])).unwrap_err().reason, "has the value NaN, expected a finite number");
+        let class = row(vec![], Target::Class(1));
+        assert_eq!(scores.check(&class).unwrap_err().reason, "has a class, expected numbers");
     }
 }

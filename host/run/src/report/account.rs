@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use retune_data::{DataReport, SplitName};
 
-use super::svg::{bars, escape};
+use super::svg::{bars, escape, short};
 use crate::manifest::{FileFacts, Manifest};
 use crate::words::{bytes, count};
 
@@ -78,6 +78,18 @@ pub fn data(report: &DataReport) -> String {
         out.push_str("<h3>Tokens of a training example</h3>");
         let lengths: Vec<(String, u64)> = train.lengths.iter().map(|b| (span(b.from, b.to), b.count)).collect();
         out.push_str(&bars("Tokens of a training example", &lengths));
+        if !train.values.is_empty() {
+            out.push_str(&values(report));
+        }
+        if train.unlabelled + train.several_labels > 0 {
+            let _ = write!(
+                out,
+                "<p class=\"note\">{} of {} training rows have more than one label, {} have none</p>",
+                count(train.several_labels),
+                count(train.rows),
+                count(train.unlabelled)
+            );
+        }
         if !train.labels.is_empty() {
             let rows: String = train
                 .labels
@@ -90,6 +102,22 @@ pub fn data(report: &DataReport) -> String {
             );
         }
     }
+    out
+}
+
+/// The numbers of a regression, split by split.
+fn values(report: &DataReport) -> String {
+    let mut out = String::from(
+        "<h3>Numbers to predict</h3><table><thead><tr><th>number</th><th>split</th><th class=\"n\">smallest</th><th class=\"n\">mean</th><th class=\"n\">largest</th><th class=\"n\">deviation</th></tr></thead><tbody>",
+    );
+    for (split, value) in report.splits.iter().flat_map(|s| s.values.iter().map(move |value| (s.split, value))) {
+        let _ = write!(out, "<tr><td>{}</td><td>{split}</td>", escape(&value.name));
+        for number in [value.min, value.mean, value.max, value.std] {
+            let _ = write!(out, "<td class=\"n\">{}</td>", short(number));
+        }
+        out.push_str("</tr>");
+    }
+    out.push_str("</tbody></table>");
     out
 }
 

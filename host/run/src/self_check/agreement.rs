@@ -5,8 +5,8 @@
 
 use std::path::Path;
 
-use retune_roles::builtin::CrossEntropy;
-use retune_roles::{Example, Loss, Progress, RoleKind, Sequence, Target};
+use retune_roles::builtin;
+use retune_roles::{Example, Failure, Progress, RoleKind, Sequence, Target};
 use retune_tensor::device::Portable;
 use retune_tensor::transfer::{Transfers, so_far};
 use retune_tensor::{Device, random};
@@ -96,9 +96,11 @@ pub fn one_step(folder: &Path, device: &Device) -> Result<Vec<Finding>> {
 fn step_of(folder: &Path, device: &Device) -> std::result::Result<(StepSums, Transfers), retune_train::TrainError> {
     let task = task_of_checkpoint(folder)?;
     let (model, _) = Model::load(&Base::Directory(folder.to_owned()), &task, 0, device)?;
-    let mut loss = CrossEntropy::new(task.kind());
+    let (kind, name) = (task.kind(), task.info().default_loss);
+    let mut loss = builtin::loss(name, &serde_json::Value::Null, kind)
+        .map_err(|refusal| Failure::new(name, RoleKind::Loss, "init", refusal.to_string()))?;
     let mut collation = Collation::new(&task, &[]);
-    collation.want(RoleKind::Loss, "cross-entropy", loss.wants())?;
+    collation.want(RoleKind::Loss, name, loss.wants())?;
     let vocabulary = model.config().shape.vocab_size as u64;
     let rows: Vec<Example> = (0..ROWS)
         .map(|row| {
@@ -108,6 +110,10 @@ fn step_of(folder: &Path, device: &Device) -> std::result::Result<(StepSums, Tra
             let (sequence, target) = match task {
                 Task::CausalLm => (Sequence::text(ids), Target::None),
                 Task::SequenceClassification { .. } => (Sequence::of(ids), Target::Class(row as u32 % 2)),
+                Task::MultiLabelClassification { .. } => (Sequence::of(ids), Target::Classes(vec![row as u32 % 2])),
+                Task::Regression { ref outputs } => {
+                    (Sequence::of(ids), Target::Values(vec![row as f32 / 2.0; outputs.len()]))
+                }
                 Task::TokenClassification { .. } | Task::MaskedLm => {
                     let labels = (0..length as i32).map(|at| if at % 3 == 0 { -100 } else { at % 2 }).collect();
                     (Sequence::of(ids), Target::Labels(labels))
@@ -119,7 +125,7 @@ fn step_of(folder: &Path, device: &Device) -> std::result::Result<(StepSums, Tra
     let rows: Vec<&Example> = rows.iter().collect();
     let shape = Shape { batch_size: ROWS / 2, dropout_seed: Some(5), first: 0 };
     let before = so_far();
-    let sums = step::compute(&model, &mut loss, &collation, &rows, shape, &Progress::default(), &Alone)?;
+    let sums = step::compute(&model, &mut *loss, &collation, &rows, shape, &Progress::default(), &Alone)?;
     Ok((sums, so_far() - before))
 }
 

@@ -6,8 +6,8 @@
 use std::fs;
 use std::path::Path;
 
-use retune_roles::builtin::CrossEntropy;
-use retune_roles::{Example, Loss, Progress, RoleKind, Sequence, Target};
+use retune_roles::builtin;
+use retune_roles::{Example, Progress, RoleKind, Sequence, Target};
 use retune_tensor::Device;
 use retune_train::collate::Collation;
 use retune_train::model::{Base, Model, Task, task_of_checkpoint};
@@ -40,18 +40,19 @@ pub fn check(folder: &Path, device: &Device) -> Result<Vec<Finding>> {
 
 fn compare(model: &Model, expected: &Expected<'_>, folder: &Path) -> Result<Vec<Finding>> {
     let refused = |error: &dyn std::fmt::Display| failed(folder, error);
-    let tokens = model.task().info().label_rank == 2;
+    let tokens = forward_is_of_tokens(model.task());
     let examples = expected.examples(model.task())?;
     let rows: Vec<&Example> = examples.iter().collect();
     let input = model.input(&rows).map_err(|e| refused(&e))?;
     let forward = model.forward(&model.weights(false), &input, None).map_err(|e| refused(&e))?;
     let logits = forward.logits.to_float32().map_err(|e| refused(&e))?;
 
-    let mut loss = CrossEntropy::new(model.task().kind());
+    let (kind, name) = (model.task().kind(), model.task().info().default_loss);
+    let mut loss = builtin::loss(name, &serde_json::Value::Null, kind).map_err(|e| refused(&e))?;
     let mut collation = Collation::new(model.task(), &[]);
-    collation.want(RoleKind::Loss, "cross-entropy", loss.wants()).map_err(|e| refused(&e))?;
+    collation.want(RoleKind::Loss, name, loss.wants()).map_err(|e| refused(&e))?;
     let shape = Shape { batch_size: rows.len(), dropout_seed: None, first: 0 };
-    let sums = step::compute(model, &mut loss, &collation, &rows, shape, &Progress::default(), &Alone);
+    let sums = step::compute(model, &mut *loss, &collation, &rows, shape, &Progress::default(), &Alone);
     let sums = sums.map_err(|e| refused(&e))?;
 
     let mut gradients: f64 = 0.0;
@@ -73,6 +74,11 @@ fn compare(model: &Model, expected: &Expected<'_>, folder: &Path) -> Result<Vec<
         finding("loss", largest_difference(&[sums.loss() as f32], &expected_loss)),
         finding("gradients", gradients),
     ])
+}
+
+/// Whether every token has logits.
+fn forward_is_of_tokens(task: &Task) -> bool {
+    matches!(task, Task::CausalLm | Task::TokenClassification { .. } | Task::MaskedLm)
 }
 
 /// The logits `[batch, seq, vocab]` of the tokens that are there; those of padding mean nothing.
@@ -101,7 +107,11 @@ impl Expected<'_> {
     fn examples(&self, task: &Task) -> Result<Vec<Example>> {
         let missing = || Diagnostic::new("expected.safetensors lacks input_ids, lengths or labels");
         let ids = self.integers("input_ids").ok_or_else(missing)?;
-        let labels = self.integers("labels").ok_or_else(missing)?;
+        let labels = self.integers("labels").unwrap_or_default();
+        let numbers = self.floats("labels").unwrap_or_default();
+        if labels.is_empty() && numbers.is_empty() {
+            return Err(missing());
+        }
         let lengths = self.integers("lengths").filter(|lengths| !lengths.is_empty()).ok_or_else(missing)?;
         let segments = self.integers("token_type_ids").unwrap_or_default();
         let longest = ids.len() / lengths.len();
@@ -117,6 +127,14 @@ impl Expected<'_> {
                 let target = match task {
                     Task::CausalLm => Target::None,
                     Task::SequenceClassification { .. } => Target::Class(labels[row] as u32),
+                    Task::MultiLabelClassification { labels } => {
+                        let of_row = &numbers[row * labels.len()..(row + 1) * labels.len()];
+                        let held = (0u32..).zip(of_row).filter(|(_, label)| **label > 0.5);
+                        Target::Classes(held.map(|(class, _)| class).collect())
+                    }
+                    Task::Regression { outputs } => {
+                        Target::Values(numbers[row * outputs.len()..(row + 1) * outputs.len()].to_vec())
+                    }
                     Task::TokenClassification { .. } | Task::MaskedLm => {
                         Target::Labels(labels[cells].iter().map(|label| *label as i32).collect())
                     }

@@ -117,7 +117,7 @@ pub(crate) fn evaluate_at(
     let weights = model.weights(false);
     let mut confusion = match model.task() {
         Task::SequenceClassification { .. } => Some(Confusion::default()),
-        Task::CausalLm | Task::TokenClassification { .. } | Task::MaskedLm => None,
+        _ => None,
     };
     let (mut numerator, mut denominator) = (0.0, 0.0);
     let mut done = 0;

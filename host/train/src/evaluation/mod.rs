@@ -11,4 +11,4 @@ pub use answers::{Asking, Writer};
 pub use confusion::Confusion;
 pub use evaluate::{Evaluation, evaluate, evaluate_asking};
 pub use generated::Generated;
-pub use predict::{Prediction, TaggedWord, Tagging, predict, predict_tags};
+pub use predict::{Prediction, Scores, TaggedWord, Tagging, predict, predict_scores, predict_tags};

@@ -99,6 +99,42 @@ pub fn predict_tags(model: &Model, rows: &dyn Rows, batch_size: usize) -> Result
     Ok(taggings.into_iter().map(|(_, tagging)| tagging).collect())
 }
 
+/// The answer for one row of several questions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scores {
+    /// The row's key.
+    pub key: String,
+    /// One for each label, the probability that it holds; or one for each number, the number.
+    pub values: Vec<f64>,
+}
+
+/// Predicts how probable each label of every row is, or its numbers. The answers are in the order of the rows.
+///
+/// # Errors
+/// When the model was made for another task, or a row does not fit it.
+pub fn predict_scores(model: &Model, rows: &dyn Rows, batch_size: usize) -> Result<Vec<Scores>, TrainError> {
+    let (outputs, probable) = match model.task() {
+        Task::MultiLabelClassification { labels } => (labels.len(), true),
+        Task::Regression { outputs } => (outputs.len(), false),
+        _ => return Err(other_task(TaskKind::MultiLabelClassification, model)),
+    };
+    let value = |logit: &f32| if probable { 1.0 / (1.0 + (-f64::from(*logit)).exp()) } else { f64::from(*logit) };
+    let weights = model.weights(false);
+    let mut scores: Vec<(usize, Scores)> = Vec::with_capacity(rows.len());
+    for chunk in longest_first(rows).chunks(batch_size.max(1)) {
+        let read: Vec<Cow<'_, Example>> = chunk.iter().map(|&row| rows.get(row)).collect();
+        let examples: Vec<&Example> = read.iter().map(Cow::as_ref).collect();
+        let input = model.input(&examples)?;
+        let logits = model.forward(&weights, &input, None)?.logits;
+        let logits = logits.to_float32().map_err(TrainError::tensor("reading the logits"))?;
+        for ((&row, example), logits) in chunk.iter().zip(&examples).zip(logits.chunks_exact(outputs)) {
+            scores.push((row, Scores { key: example.key.clone(), values: logits.iter().map(value).collect() }));
+        }
+    }
+    scores.sort_unstable_by_key(|(row, _)| *row);
+    Ok(scores.into_iter().map(|(_, scores)| scores).collect())
+}
+
 fn other_task(wanted: TaskKind, model: &Model) -> TrainError {
     TrainError::Data {
         problem: format!("this model was made for {}, and {wanted} is asked of it", model.task().kind()),

@@ -75,6 +75,16 @@ pub(super) fn purpose(config: &ModelConfig, task: &Task) -> Result<Purpose, Mode
             Err(ModelError::request(format!("classification needs at least two labels, found {found}")))
         }
         Task::SequenceClassification { labels } => Ok(Purpose::Classify(labels.len())),
+        Task::MultiLabelClassification { labels } if labels.len() < 2 => {
+            let found = labels.len();
+            Err(ModelError::request(format!("a choice of labels needs at least two of them, found {found}")))
+        }
+        Task::Regression { outputs } if outputs.is_empty() => {
+            Err(ModelError::request("a regression needs at least one number to predict"))
+        }
+        Task::MultiLabelClassification { labels: outputs } | Task::Regression { outputs } => {
+            Ok(Purpose::Classify(outputs.len()))
+        }
         Task::CausalLm => config.shape.language_head.map(Purpose::Language).ok_or_else(|| {
             refuse(format!(
                 "a {} model sees both sides of a token, so it cannot do causal language modelling; use a model that \
@@ -137,7 +147,10 @@ pub(super) fn tied_head<'a>(config: &'a mut ModelConfig, task: &Task) -> Option<
     let head = match task {
         Task::CausalLm => shape.language_head.as_mut().map(|head| (head.name, &mut head.tied)),
         Task::MaskedLm => shape.masked_head.as_mut().map(|head| (head.name, &mut head.tied)),
-        Task::SequenceClassification { .. } | Task::TokenClassification { .. } => None,
+        Task::SequenceClassification { .. }
+        | Task::TokenClassification { .. }
+        | Task::MultiLabelClassification { .. }
+        | Task::Regression { .. } => None,
     };
     head.filter(|(_, tied)| **tied)
 }
@@ -145,7 +158,9 @@ pub(super) fn tied_head<'a>(config: &'a mut ModelConfig, task: &Task) -> Option<
 /// The projection whose rows stand for the labels of the task.
 pub(super) fn classifier_of(config: &ModelConfig, task: &Task) -> Option<&'static str> {
     match task {
-        Task::SequenceClassification { .. } => Some(config.shape.classifier.name),
+        Task::SequenceClassification { .. } | Task::MultiLabelClassification { .. } | Task::Regression { .. } => {
+            Some(config.shape.classifier.name)
+        }
         Task::TokenClassification { .. } => config.shape.token_classifier.map(|head| head.name),
         Task::CausalLm | Task::MaskedLm => None,
     }

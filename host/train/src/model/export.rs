@@ -171,18 +171,25 @@ impl Model {
             config.insert("pad_token_id".into(), json!(padding));
         }
         match &self.task {
-            Task::SequenceClassification { labels } | Task::TokenClassification { labels } => {
+            Task::SequenceClassification { labels }
+            | Task::TokenClassification { labels }
+            | Task::MultiLabelClassification { labels }
+            | Task::Regression { outputs: labels } => {
                 let by_id: Map<String, Value> =
                     labels.iter().enumerate().map(|(i, l)| (i.to_string(), json!(l))).collect();
                 let by_label: Map<String, Value> =
                     labels.iter().enumerate().map(|(i, l)| (l.clone(), json!(i))).collect();
                 config.insert("id2label".into(), Value::Object(by_id));
                 config.insert("label2id".into(), Value::Object(by_label));
-                match self.task {
-                    Task::SequenceClassification { .. } => {
-                        config.insert("problem_type".into(), json!("single_label_classification"))
-                    }
-                    _ => config.shift_remove("problem_type"),
+                let problem = match self.task {
+                    Task::SequenceClassification { .. } => Some("single_label_classification"),
+                    Task::MultiLabelClassification { .. } => Some("multi_label_classification"),
+                    Task::Regression { .. } => Some("regression"),
+                    _ => None,
+                };
+                match problem {
+                    Some(problem) => config.insert("problem_type".into(), json!(problem)),
+                    None => config.shift_remove("problem_type"),
                 };
                 config.shift_remove("num_labels");
             }

@@ -9,7 +9,7 @@
 use std::sync::{Arc, OnceLock};
 
 use burn::tensor::{Bool, Int, Tensor, TensorData};
-use retune_roles::{Example, IGNORE_INDEX, Sequence, Target, TaskKind};
+use retune_roles::{Example, IGNORE_INDEX, Sequence, Target, Task, TaskKind};
 use retune_tensor::{AnyTensor, Device, from_float32, from_int64, transfer};
 
 use super::layout::indices;
@@ -43,6 +43,8 @@ enum Targets {
     Classes(Vec<i64>),
     /// One for each token, -100 where there is none.
     Tokens(Vec<i64>),
+    /// So many numbers for each row: 1 and 0 of labels that hold or not, or what is to be predicted.
+    Numbers(Vec<f32>, usize),
 }
 
 impl Input {
@@ -50,7 +52,8 @@ impl Input {
     ///
     /// Labels are there when every row has one of the same kind: `[batch]` for
     /// classes; for a causal language model `[batch, seq]`, the next token where it is learnt,
-    /// else -100, as on padding; where tokens have labels of their own, these.
+    /// else -100, as on padding; where tokens have labels of their own, these. `[batch, outputs]` for any number
+    /// of labels a row, of which there are `outputs`, and for numbers.
     ///
     /// # Errors
     /// Names the row when it is empty, longer than the model's positions, holds an
@@ -58,7 +61,7 @@ impl Input {
     /// tokens, or mixes with rows of another kind of target.
     pub fn from_examples(
         examples: &[&Example],
-        task: TaskKind,
+        task: &Task,
         config: &ModelConfig,
         device: &Device,
     ) -> Result<Self, ModelError> {
@@ -70,9 +73,9 @@ impl Input {
             if std::mem::discriminant(&example.target) != std::mem::discriminant(&first.target) {
                 return Err(refuse(example, format!("its target is of another kind than that of {}", first.key)));
             }
-            if example.sequences.len() > 1 && task != TaskKind::CausalLm {
+            if example.sequences.len() > 1 && task.kind() != TaskKind::CausalLm {
                 let count = example.sequences.len();
-                return Err(refuse(example, format!("it has {count} sequences, expected one for {task}")));
+                return Err(refuse(example, format!("it has {count} sequences, expected one for {}", task.kind())));
             }
         }
         let sequences: Vec<&Sequence> = examples.iter().flat_map(|e| &e.sequences).collect();
@@ -95,7 +98,8 @@ impl Input {
         if !padding.contains(&true) {
             padding.clear();
         }
-        let targets = match (task, &first.target) {
+        let outputs = task.labels().len();
+        let targets = match (task.kind(), &first.target) {
             (TaskKind::SequenceClassification, Target::Class(_)) => {
                 let classes =
                     examples.iter().map(|e| if let Target::Class(c) = e.target { i64::from(c) } else { IGNORE_INDEX });
@@ -114,6 +118,30 @@ impl Input {
                     labels.extend(of_row.iter().map(|label| i64::from(*label)));
                 }
                 Some(Targets::Tokens(labels))
+            }
+            (TaskKind::MultiLabelClassification, Target::Classes(_)) => {
+                let mut labels = vec![0.0; examples.len() * outputs];
+                for (example, row) in examples.iter().zip(labels.chunks_exact_mut(outputs.max(1))) {
+                    let Target::Classes(classes) = &example.target else { continue };
+                    for class in classes {
+                        *row.get_mut(*class as usize).ok_or_else(|| {
+                            refuse(example, format!("it has class {class}, but the model has {outputs} labels"))
+                        })? = 1.0;
+                    }
+                }
+                Some(Targets::Numbers(labels, outputs))
+            }
+            (TaskKind::Regression, Target::Values(_)) => {
+                let mut numbers = Vec::with_capacity(examples.len() * outputs);
+                for example in examples {
+                    let Target::Values(values) = &example.target else { continue };
+                    if values.len() != outputs {
+                        let found = values.len();
+                        return Err(refuse(example, format!("it has {found} numbers, but the model gives {outputs}")));
+                    }
+                    numbers.extend(values);
+                }
+                Some(Targets::Numbers(numbers, outputs))
             }
             _ => None,
         };
@@ -155,7 +183,7 @@ impl Input {
                 return Err(refuse(example, reason));
             }
         }
-        let input = Self::from_examples(&examples.iter().collect::<Vec<_>>(), TaskKind::CausalLm, config, device)?;
+        let input = Self::from_examples(&examples.iter().collect::<Vec<_>>(), &Task::CausalLm, config, device)?;
         let layout = Layout::continued(pieces.iter().map(|(ids, read)| (ids.len(), *read)));
         Ok(Self { layout: Arc::new(layout), ..input })
     }
@@ -185,7 +213,8 @@ impl Input {
         &self.keys
     }
 
-    /// Int64 `[batch]` (classes) or `[batch, seq]` (tokens, -100 for none).
+    /// Int64 `[batch]` (classes) or `[batch, seq]` (tokens, -100 for none); float32 `[batch, outputs]` (1 and 0 for any
+    /// number of labels a row, or numbers).
     ///
     /// # Errors
     /// When the device has no room for them.
@@ -193,6 +222,9 @@ impl Input {
         let Some(targets) = &self.targets else { return Ok(None) };
         made(&self.labels, || match targets {
             Targets::Classes(classes) => Ok(from_int64(classes.clone(), &[classes.len()], &self.device)?),
+            Targets::Numbers(numbers, outputs) => {
+                Ok(from_float32(numbers.clone(), &[self.lengths.len(), *outputs], &self.device)?)
+            }
             Targets::Tokens(labels) => {
                 Ok(from_int64(self.layout.pad_values(labels, IGNORE_INDEX), &self.padded(), &self.device)?)
             }

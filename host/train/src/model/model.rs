@@ -30,7 +30,8 @@ pub fn task_of_checkpoint(directory: &Path) -> Result<Task, ModelError> {
     let architecture = config.architectures.first().map_or("", String::as_str);
     let refuse =
         |key: &str, reason: String| Err(ModelError::Config { path: config.path.clone(), key: key.into(), reason });
-    let Some(kind) = config.family.task_of(architecture) else {
+    let made_for = config.family.task_of(architecture).map(|kind| of_problem(kind, &config));
+    let Some(kind) = made_for else {
         let known: Vec<String> = TaskKind::ALL.iter().map(|kind| format!("…{}", kind.info().class_suffix)).collect();
         let known = known.join(" or ");
         return refuse("architectures", format!("`{architecture}` is not a task model; expected {known}"));
@@ -44,6 +45,22 @@ pub fn task_of_checkpoint(directory: &Path) -> Result<Task, ModelError> {
                 .into(),
         ),
         None => Ok(kind.with_labels(Vec::new())),
+    }
+}
+
+/// Which of the tasks that share a class of transformers: as that does, by `problem_type`, else by the number of labels.
+fn of_problem(kind: TaskKind, config: &ModelConfig) -> TaskKind {
+    if kind != TaskKind::SequenceClassification {
+        return kind;
+    }
+    match config.raw.get("problem_type").and_then(|problem| problem.as_str()) {
+        Some("regression") => TaskKind::Regression,
+        Some("multi_label_classification") => TaskKind::MultiLabelClassification,
+        Some(_) => kind,
+        None => match config.labels.as_ref().is_some_and(|labels| labels.len() == 1) {
+            true => TaskKind::Regression,
+            false => kind,
+        },
     }
 }
 
@@ -400,7 +417,7 @@ impl Model {
     /// # Errors
     /// Names the row that does not fit the model.
     pub fn input(&self, examples: &[&Example]) -> Result<Input, ModelError> {
-        Input::from_examples(examples, self.task.kind(), &self.config, &self.device)
+        Input::from_examples(examples, &self.task, &self.config, &self.device)
     }
 
     /// Runs the model. With `dropout`, one seed a document (a row, unless rows are packed) decides which units drop out.

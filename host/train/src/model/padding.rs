@@ -47,7 +47,10 @@ impl Model {
         // What transformers takes where the config is silent is as good as named.
         let filled = self.config.family.filled(&self.config.raw);
         let named = filled.get("pad_token_id").and_then(Value::as_u64);
-        let classifies = matches!(self.task, Task::SequenceClassification { .. });
+        let classifies = matches!(
+            self.task,
+            Task::SequenceClassification { .. } | Task::MultiLabelClassification { .. } | Task::Regression { .. }
+        );
         classifies && self.config.shape.classifier.pooling == Pooling::LastToken && named.is_none()
     }
 }

@@ -83,9 +83,11 @@ impl Family {
 
     /// The class of transformers that does a task: `LlamaForCausalLM`.
     pub fn class_for(&self, task: TaskKind) -> String {
-        match self.classes.iter().find(|(kind, _)| *kind == task) {
+        // A class is shared by the tasks of one suffix.
+        let suffix = task.info().class_suffix;
+        match self.classes.iter().find(|(kind, _)| kind.info().class_suffix == suffix) {
             Some((_, class)) => (*class).to_owned(),
-            None => format!("{}{}", self.class, task.info().class_suffix),
+            None => format!("{}{suffix}", self.class),
         }
     }
 
