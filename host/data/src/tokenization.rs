@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use retune_roles::{Encoding, ErrorKind, Message, Refusal, SpecialTokens};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use tokenizers::models::ModelWrapper;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::utils::truncation::{TruncationDirection, TruncationParams};
 use tokenizers::{PostProcessor, Tokenizer};
