@@ -114,3 +114,25 @@ fn a_run_goes_on_from_an_adapter_where_that_was() {
     );
     insta::assert_snapshot!(told.join("\n"));
 }
+
+#[test]
+fn texts_are_continued_by_an_adapter_as_by_the_merged_model() {
+    let tiny = Tiny::new();
+    tiny.language_model("");
+    assert_eq!(tiny.retune(&["train", "lm.toml", "-qq", "--output", "first"]).code, Some(0));
+    let first = std::fs::read_to_string(tiny.path().join("lm.toml")).unwrap();
+    let base = first.replace("config = \"lm/config.json\"\ntokenizer = \"lm\"", "base = \"first/model\"");
+    let adapter = "[adapter]\nmethod = \"dora\"\nr = 4\nmodules_to_save = \"embed_tokens\"\n";
+    tiny.write("lora.toml", &format!("{base}{adapter}"));
+    let said = tiny.retune(&["train", "lora.toml", "-qq", "--output", "out"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert_eq!(tiny.retune(&["merge", "out", "--out", "merged"]).code, Some(0));
+    let asked = |model: &[&str]| {
+        let rest = ["--raw", "--prompt", "cat good", "--max-new-tokens", "12", "--json"];
+        json(&tiny, &[&["generate"], model, &rest[..]].concat())["ids"].clone()
+    };
+    let of_run = asked(&["out"]);
+    assert_eq!(of_run, asked(&["merged"]));
+    assert_eq!(of_run, asked(&["out/model", "--base", "first/model"]));
+    assert!(!of_run.as_array().unwrap().is_empty());
+}
