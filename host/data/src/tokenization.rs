@@ -13,7 +13,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::utils::truncation::{TruncationDirection, TruncationParams};
-use tokenizers::{PostProcessor, Tokenizer};
+use tokenizers::{ModelWrapper, PostProcessor, Tokenizer};
 
 use crate::error::plain_io;
 use crate::templates::Templates;

@@ -74,9 +74,9 @@ impl Forecast {
     pub fn new(recipe: &Recipe, prepared: Option<&Prepared>, host: bool, available: Option<u64>) -> Result<Self> {
         let labels = labels(recipe, prepared);
         let task = settings::task(recipe, labels);
-        let adapter = Adapter::of(recipe)?.map(|adapter| adapter.spec);
-        let outline = Outline::read(&settings::base(recipe), &task, adapter.as_ref())
-            .map_err(|error| locate::model(recipe, &error))?;
+        let adapter = Adapter::of(recipe)?;
+        let outline = Outline::read(&settings::base(recipe), &task, adapter.as_ref().map(|adapter| &adapter.spec))
+            .map_err(|error| locate::model(recipe, &Adapter::misfit(adapter.as_ref(), error)))?;
         let subject = Subject::of_outline(&outline, &settings::strategy(recipe), &task, host);
         let mut subject = subject.map_err(|error| locate::training(recipe, error))?;
         subject.recomputing = recipe.training.gradient_checkpointing;

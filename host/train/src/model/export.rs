@@ -108,13 +108,13 @@ impl Model {
                 let weights = staged.join(ADAPTER_WEIGHTS);
                 write(&weights, peft::tensors(self, adapted))?;
                 write_json(&staged.join(ADAPTER_CONFIG), peft::config(self, adapted, base))?;
-                write_json(&staged.join(MODEL_CONFIG), self.exported_config(StoredDtype::Float32, padding))?;
+                write_json(&staged.join(MODEL_CONFIG), self.exported_config(StoredDtype::Float32, padding, false))?;
                 as_public(&weights, &staged.join(ADAPTER_CONFIG))?;
             }
             _ => {
                 let weights = staged.join("model.safetensors");
                 let widest = self.write_weights(&weights, form == ExportForm::InFormatOfBase)?;
-                write_json(&staged.join("config.json"), self.exported_config(widest, padding))?;
+                write_json(&staged.join("config.json"), self.exported_config(widest, padding, self.parts_head()))?;
                 self.copy_generation_config(&staged)?;
                 as_public(&weights, &staged.join("config.json"))?;
             }
@@ -161,7 +161,7 @@ impl Model {
         Ok(if uniform { first } else { StoredDtype::Float32 })
     }
 
-    fn exported_config(&self, dtype: StoredDtype, padding: Option<u32>) -> Map<String, Value> {
+    fn exported_config(&self, dtype: StoredDtype, padding: Option<u32>, parts_head: bool) -> Map<String, Value> {
         let mut config = self.config.raw.clone();
         // transformers 4 reads `torch_dtype`, 5 reads both.
         config.shift_remove("dtype");
@@ -201,7 +201,7 @@ impl Model {
             }
             Task::CausalLm => {
                 let says = self.config.family.filled(&config).get("tie_word_embeddings") == Some(&json!(true));
-                let apart = self.config.shape.language_head.is_some_and(|head| !head.tied) || self.parts_head();
+                let apart = self.config.shape.language_head.is_some_and(|head| !head.tied) || parts_head;
                 if apart && says {
                     config.insert("tie_word_embeddings".into(), json!(false));
                 }
