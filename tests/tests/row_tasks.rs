@@ -64,7 +64,7 @@ fn several_labels_are_learnt_measured_and_predicted() {
     assert!(page.contains("micro_f1") && !page.contains("Confusion matrix"), "no matrix where there is none");
     assert!(page.contains("have more than one label"), "the labels of rows are counted");
 
-    let texts = ["cat good red", "fine dog", "bad"];
+    let texts = ["good bad cat red", "fine good dog", "bad fine"];
     let answers = lines(&done(&tiny, &["predict", "out", "--json", texts[0], texts[1], texts[2]]));
     let labels: Vec<Vec<&str>> = answers
         .iter()
@@ -116,7 +116,11 @@ fn numbers_are_learnt_measured_and_predicted() {
     };
     tiny.write("train.jsonl", &rows(200, 1, score));
     tiny.write("test.jsonl", &rows(40, 2, score));
-    tiny.write("recipe.toml", &recipe("regression", r#"{ labels = ["score", "animals"] }"#, "jsonl", ""));
+    tiny.write(
+        "recipe.toml",
+        &recipe("regression", r#"{ labels = ["score", "animals"] }"#, "jsonl", "")
+            .replace("epochs = 6\n", "epochs = 24\n"),
+    );
     done(&tiny, &["run", "recipe.toml", "-qq", "--output", "out"]);
     let found: Value = serde_json::from_str(&done(&tiny, &["evaluate", "out", "--json"])).unwrap();
     for name in ["r2", "pearson", "r2.score", "pearson.animals"] {

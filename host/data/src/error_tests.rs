@@ -131,6 +131,12 @@ fn every_error_says_what_where_and_what_next() {
     `data.batch` is 0; expected 1 to 4096
     sequence classification needs labels, and `data.columns.label` names no column
         say which column holds them: columns = { text = "…", label = "…" }
+    multi-label-classification needs labels, and `data.columns` names no column with them
+        write columns = { label = "…" } for one column, or columns = { labels = ["…", "…"] } for a column each
+    regression needs numbers, and `data.columns` names no column with them
+        write columns = { label = "…" } for one column, or columns = { labels = ["…", "…"] } for a column each
+    train.jsonl:9 has 3 numbers in column `scores`, and train.jsonl:1 has 2
+        give every row as many numbers, in the same order
     `data.max_length` is 1024, and the model has 512 positions
         set data.max_length to 512 or less
     data/train.csv does not exist

@@ -94,9 +94,10 @@ impl Masking {
     /// The tokens of a range that are chosen together: each alone, or the words.
     fn words(&self, ids: &[u32], range: Range<u32>) -> Vec<Range<usize>> {
         let mut words: Vec<Range<usize>> = Vec::with_capacity(range.len());
-        for place in range.start as usize..(range.end as usize).min(ids.len()) {
+        let within = range.start as usize..(range.end as usize).min(ids.len());
+        for (place, id) in within.clone().zip(ids.get(within).unwrap_or_default()) {
             match words.last_mut() {
-                Some(word) if self.continues.get(ids[place] as usize).copied().unwrap_or(false) => word.end = place + 1,
+                Some(word) if self.continues.get(*id as usize).copied().unwrap_or(false) => word.end = place + 1,
                 _ => words.push(place..place + 1),
             }
         }

@@ -176,7 +176,7 @@ proptest! {
         let learnt = cuts.chunks_exact(2).map(|pair| pair[0]..pair[1]).collect();
         let token_type_ids = if segmented { ids.iter().map(|id| *id as u8).collect() } else { Vec::new() };
         // Each second token has a tag; every third of them is a further piece.
-        let tag = |at: usize| if at % 2 == 1 { -100 } else { at as i32 / 2 | if at % 3 == 2 { FURTHER } else { 0 } };
+        let tag = |at: usize| if at % 2 == 1 { -100 } else { (at as i32 / 2) | if at % 3 == 2 { FURTHER } else { 0 } };
         let tags = tagged.then(|| Tags {
             names: (0..ids.len().div_ceil(2)).map(|name| format!("tag {name}")).collect(),
             numbers: (0..ids.len()).map(tag).collect(),

@@ -107,7 +107,7 @@ mod tests {
         let task = TaskKind::Regression.with_labels(["price", "age"].map(String::from).to_vec());
         let told = Told::new(&task, THRESHOLD);
         let answer = scores(&[-2.5, 0.125]);
-        assert_eq!(told.line(&asked(), Some(&answer)), "price -2.5000, age 0.1250  hi");
+        assert_eq!(told.line(&asked(), Some(&answer)), "price -2.5, age 0.125  hi");
         assert_eq!(told.json("hi", Some(&answer)), json!({"text": "hi", "predictions": {"price": -2.5, "age": 0.125}}));
         assert_eq!(told.json("hi", None), json!({"text": "hi", "predictions": null, "dropped": true}));
     }

@@ -125,11 +125,11 @@ mod tests {
     #[test]
     fn loss_and_gradient_are_those_of_the_definition() {
         let huber = Distance::huber(&HuberConfig { delta: 0.4 }).unwrap();
-        let sign = |d: f64| if d > 0.0 { 1.0 } else { -1.0 };
-        let cases: [(Distance, fn(f64) -> f64, &dyn Fn(f64) -> f64); 3] = [
-            (Distance::squared(), |d| d * d, &|d| 2.0 * d),
-            (Distance::absolute(), f64::abs, &sign),
-            (huber, |d| if d.abs() <= 0.4 { d * d / 2.0 } else { 0.4 * (d.abs() - 0.2) }, &|d: f64| d.clamp(-0.4, 0.4)),
+        type Function = fn(f64) -> f64;
+        let cases: [(Distance, Function, Function); 3] = [
+            (Distance::squared(), |d| d * d, |d| 2.0 * d),
+            (Distance::absolute(), f64::abs, |d| if d > 0.0 { 1.0 } else { -1.0 }),
+            (huber, |d| if d.abs() <= 0.4 { d * d / 2.0 } else { 0.4 * (d.abs() - 0.2) }, |d| d.clamp(-0.4, 0.4)),
         ];
         for (mut loss, cost, slope) in cases {
             let leaf = from_float32(PREDICTIONS.to_vec(), &[2, 2], &Device::flex()).unwrap().leaf().unwrap();

@@ -124,7 +124,16 @@ fn family(families: &[&'static Family], keys: &Keys) -> Result<&'static Family, 
 /// `id2label` as a list, when it names the classes 0, 1, … without gaps. Whoever needs the labels says what is wrong
 /// with others; where the data brings its own, nobody does.
 fn labels(raw: &Map<String, Value>) -> Option<Vec<String>> {
-    let map = raw.get("id2label")?.as_object()?;
+    let Some(map) = raw.get("id2label") else {
+        // transformers leaves out names that it would make up itself, of two labels or of `num_labels`; where rows have numbers
+        // or several labels that is usual.
+        let problem = raw.get("problem_type").and_then(Value::as_str);
+        let count = raw.get("num_labels").and_then(Value::as_u64).unwrap_or(2);
+        let made_up =
+            matches!(problem, Some("regression" | "multi_label_classification")) && (1..1 << 16).contains(&count);
+        return made_up.then(|| (0..count).map(|i| format!("LABEL_{i}")).collect());
+    };
+    let map = map.as_object()?;
     let label = |i: usize| match map.get(&i.to_string())? {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),

@@ -109,6 +109,7 @@ fn stream(seed: u64, name: &str) -> Stream {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn entry(name: &str, shape: &[usize], start: Start) -> Entry {

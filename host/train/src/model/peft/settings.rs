@@ -110,8 +110,10 @@ impl File<'_> {
         let task = match keys.string("task_type")?.as_deref() {
             None | Some("FEATURE_EXTRACTION") => None,
             Some(name) => Some(task_of(name).ok_or_else(|| {
-                let known: Vec<String> =
+                let mut known: Vec<String> =
                     TaskKind::ALL.into_iter().filter_map(name_of).map(|name| format!("`{name}`")).collect();
+                known.sort();
+                known.dedup();
                 self.wrong("task_type", format!("`{name}` is not supported; supported are {}", known.join(", ")))
             })?),
         };
