@@ -110,10 +110,6 @@ const WHOLE: &[(&str, &str)] = &[
         "several_columns_for_one_label",
         "[model]\nbase = \"b\"\ntask = \"sequence-classification\"\n[data]\ntrain = \"a.jsonl\"\ncolumns = { labels = [\"x\", \"y\"] }",
     ),
-    (
-        "settings_that_no_loss_or_metric_takes",
-        "[model]\nbase = \"b\"\ntask = \"multi-label-classification\"\n[data]\ntrain = \"a.jsonl\"\n[loss]\nbuiltin = \"binary-cross-entropy\"\nconfig = { pos_weight = 0 }\n[evaluation]\nmetrics = [{ builtin = \"multi-label\", config = { threshold = 1.5 } }]",
-    ),
     ("a_misspelt_task", "[model]\nbase = \"b\"\ntask = \"sequence-clasification\"\n[data]\ntrain = \"a.csv\""),
     ("a_home_path", "[model]\nbase = \"~/models/b\"\ntask = \"causal-lm\"\n[data]\ntrain = \"a.txt\""),
     (

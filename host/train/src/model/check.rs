@@ -50,7 +50,7 @@ pub(super) fn whole_with_adapter(
     task: &Task,
     files: Option<&TensorFiles>,
 ) -> Result<BTreeSet<String>, ModelError> {
-    let head = classifier_of(config, task).unwrap_or(config.shape.classifier.name);
+    let head = config.classifier_of(task).unwrap_or(config.shape.classifier.name);
     let head = head.split('.').next().unwrap_or_default();
     let of_head = |entry: &&Entry| {
         let rest = entry.name.strip_prefix(head);
@@ -153,15 +153,4 @@ pub(super) fn tied_head<'a>(config: &'a mut ModelConfig, task: &Task) -> Option<
         | Task::Regression { .. } => None,
     };
     head.filter(|(_, tied)| **tied)
-}
-
-/// The projection whose rows stand for the labels of the task.
-pub(super) fn classifier_of(config: &ModelConfig, task: &Task) -> Option<&'static str> {
-    match task {
-        Task::SequenceClassification { .. } | Task::MultiLabelClassification { .. } | Task::Regression { .. } => {
-            Some(config.shape.classifier.name)
-        }
-        Task::TokenClassification { .. } => config.shape.token_classifier.map(|head| head.name),
-        Task::CausalLm | Task::MaskedLm => None,
-    }
 }

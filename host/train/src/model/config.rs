@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use retune_roles::Task;
 use serde_json::{Map, Value};
 
 use super::ModelError;
@@ -93,6 +94,17 @@ impl ModelConfig {
         };
         let labels = labels(&raw);
         Ok(Self { family, shape, pad_token_id, labels, architectures, raw, path })
+    }
+
+    /// The projection whose rows stand for the labels of `task`.
+    pub(super) fn classifier_of(&self, task: &Task) -> Option<&'static str> {
+        match task {
+            Task::SequenceClassification { .. } | Task::MultiLabelClassification { .. } | Task::Regression { .. } => {
+                Some(self.shape.classifier.name)
+            }
+            Task::TokenClassification { .. } => self.shape.token_classifier.map(|head| head.name),
+            Task::CausalLm | Task::MaskedLm => None,
+        }
     }
 }
 

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::check::classifier_of;
 use super::family::Family;
 use super::inventory::Entry;
 use super::{ModelConfig, ModelError, StoredDtype, Task, stand_in};
@@ -108,7 +107,7 @@ impl TensorFiles {
             used.insert(name);
             // Not a projection before it, which says nothing of single classes.
             if entry.head
-                && let Some(classifier) = classifier_of(config, task)
+                && let Some(classifier) = config.classifier_of(task)
                 && entry.name.strip_prefix(classifier).is_some_and(|rest| rest.starts_with('.'))
                 && let Some(reason) = head_is_for_another_task(place, entry, config, task)
             {
