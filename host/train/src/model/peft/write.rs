@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::{PREFIX, patterns, settings};
 use crate::files::tensor_file::Source;
 use crate::model::adapter::{AdapterMethod, InitLoraWeights, ModuleKind, Placed};
-use crate::model::{Adapted, Model, Parameter, StoredDtype};
+use crate::model::{Adapted, Model, Origin, Parameter, StoredDtype};
 
 /// The version whose keys are written.
 const PEFT_VERSION: &str = "0.21.2";
@@ -93,7 +93,7 @@ pub(in crate::model) fn config(model: &Model, adapted: &Adapted, base: &str) -> 
 /// Name, shape and values of every tensor of `adapter_model.safetensors`.
 pub(in crate::model) fn tensors<'a>(model: &'a Model, adapted: &Adapted) -> Vec<(String, Vec<usize>, Source<'a>)> {
     let own = adapted.placed.iter().flat_map(|placed| [Some(placed.a), Some(placed.b), placed.magnitude]).flatten();
-    let own: BTreeSet<usize> = own.chain(adapted.whole.iter().copied()).collect();
+    let own: BTreeSet<usize> = own.chain(kept_whole(model, adapted)).collect();
     let source = |name: &str, parameter: &'a Parameter| {
         let values = Source::Tensor(&parameter.value, StoredDtype::Float32);
         (format!("{PREFIX}{name}"), parameter.shape().to_vec(), values)
@@ -116,6 +116,21 @@ fn tied_table<'a>(model: &'a Model, adapted: &Adapted) -> Option<(&'static str, 
     Some((head.name, model.parameters().at(table)?))
 }
 
+/// Parameters of every module that `peft` copies, which has to find all of them: those that are trained whole, and what else
+/// ends like one of them (`pre_classifier`, for a `classifier`).
+fn kept_whole(model: &Model, adapted: &Adapted) -> BTreeSet<usize> {
+    let mut names = saved(model, adapted);
+    if model.task().kind().info().has_labels {
+        names.extend(HEADS.map(str::to_owned));
+    }
+    let taken = |parameter: &Parameter| {
+        let mut dots = parameter.name.match_indices('.');
+        dots.any(|(dot, _)| names.iter().any(|name| parameter.name[..dot].ends_with(name.as_str())))
+    };
+    let all = model.parameters().iter().enumerate().filter(|(_, p)| p.origin != Origin::Adapter && taken(p));
+    all.map(|(index, _)| index).chain(adapted.whole.iter().copied()).collect()
+}
+
 /// `modules_to_save`: `peft` takes every module whose name ends so.
 fn saved(model: &Model, adapted: &Adapted) -> Vec<String> {
     let module = |parameter: &Parameter| {
@@ -125,8 +140,13 @@ fn saved(model: &Model, adapted: &Adapted) -> Vec<String> {
     let others: BTreeSet<String> =
         model.parameters().iter().enumerate().filter(|(i, _)| !whole(i)).map(|(_, p)| module(p)).collect();
     let has_labels = model.task().kind().info().has_labels;
-    let names = adapted.whole.iter().filter_map(|index| model.parameters().at(*index)).map(|parameter| {
-        let full = module(parameter);
+    let modules: BTreeSet<String> =
+        adapted.whole.iter().filter_map(|index| model.parameters().at(*index)).map(module).collect();
+    // One that lies within another is saved with it.
+    let within = |name: &str, other: &str| name.strip_prefix(other).is_some_and(|rest| rest.starts_with('.'));
+    let outermost = modules.iter().filter(|name| !modules.iter().any(|other| within(name, other)));
+    let names = outermost.map(|full| {
+        let full = full.clone();
         let head = full.split('.').find(|part| HEADS.contains(part)).filter(|_| has_labels);
         let last = head.unwrap_or_else(|| full.rsplit('.').next().unwrap_or(&full));
         if head.is_none() && others.iter().any(|other| other.ends_with(last)) { full } else { last.to_owned() }
