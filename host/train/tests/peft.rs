@@ -260,3 +260,43 @@ fn globs_are_spelled_out_for_peft() {
     assert_eq!(config["target_modules"], expected);
     assert_eq!(config["rank_pattern"], json!({"model.layers.1.mlp.down_proj": 3}));
 }
+
+#[test]
+fn a_token_table_that_is_a_masked_head_is_not_adapted() {
+    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/token-tasks/roberta-masked");
+    let with = |target: &str, saved: &[&str]| {
+        let spec = retune_train::model::adapter::AdapterSpec {
+            target_modules: vec![target.to_owned()],
+            modules_to_save: saved.iter().map(|name| (*name).to_owned()).collect(),
+            ..Default::default()
+        };
+        let task = retune_roles::Task::MaskedLm;
+        Model::load_with_adapter(&Base::Directory(base.clone()), &task, &spec, 1, &Device::flex()).map(drop)
+    };
+    let told =
+        [with("word_embeddings", &[]), with("query", &["word_embeddings"])].map(|said| said.unwrap_err().to_string());
+    insta::assert_snapshot!(told.join("\n"));
+    with("query", &[]).unwrap();
+}
+
+#[test]
+fn everything_that_peft_copies_is_written() {
+    // `pre_classifier` ends like `classifier`, so that peft looks for both.
+    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/families/distilbert");
+    let spec =
+        retune_train::model::adapter::AdapterSpec { target_modules: vec!["q_lin".to_owned()], ..Default::default() };
+    let task = retune_train::model::task_of_checkpoint(&base).unwrap();
+    let (model, _) =
+        Model::load_with_adapter(&Base::Directory(base.clone()), &task, &spec, 1, &Device::flex()).unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path().join("model");
+    let form = ExportForm::Adapter { base: base.to_str().unwrap() };
+    model.export_as(form, &directory, None, None).unwrap();
+    let bytes = std::fs::read(directory.join("adapter_model.safetensors")).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    for name in ["pre_classifier.weight", "pre_classifier.bias", "classifier.weight", "classifier.bias"] {
+        assert!(file.tensor(&format!("base_model.model.{name}")).is_ok(), "{name}");
+    }
+    assert_eq!(file.len(), 4 + 2 * 2, "two blocks have A and B");
+    load(&trained(&directory));
+}

@@ -32,9 +32,7 @@ pub fn check_files(directory: &Path, task: TaskKind, adapter: Option<&AdapterSpe
     let mut inventory = Inventory::default();
     Network::describe(&config.shape, prefix, purpose(&config, &task)?, config.pad_token_id, &mut inventory);
     if let Some(spec) = adapter {
-        let always = whole_with_adapter(&inventory, &config, &task, Some(&files))?;
-        let names: Vec<&str> = inventory.entries.iter().map(|entry| entry.name.as_str()).collect();
-        Placements::of(spec, &inventory.modules, &names, always)?;
+        placements(spec, &inventory, &config, &task, Some(&files))?;
     }
     let for_labels = |entry: &Entry| task.info().has_labels && entry.head && !entry.name.starts_with(prefix);
     inventory.entries.retain(|entry| !for_labels(entry));
@@ -42,9 +40,42 @@ pub fn check_files(directory: &Path, task: TaskKind, adapter: Option<&AdapterSpe
     files.refuse_lost(&plan.unused, &config)
 }
 
+/// Where the adapter that `spec` describes sits in the model of `inventory`.
+///
+/// # Errors
+/// Names what of it takes nothing, and refuses to train a token table apart from the masked head that it is: `peft` and a merged
+/// model would have to hold two, and the bias of the head is called otherwise then.
+pub(super) fn placements(
+    spec: &AdapterSpec,
+    inventory: &Inventory,
+    config: &ModelConfig,
+    task: &Task,
+    files: Option<&TensorFiles>,
+) -> Result<Placements, ModelError> {
+    let always = whole_with_adapter(inventory, config, task, files)?;
+    let names: Vec<&str> = inventory.entries.iter().map(|entry| entry.name.as_str()).collect();
+    let placements = Placements::of(spec, &inventory.modules, &names, always)?;
+    if *task == Task::MaskedLm
+        && let Some(head) = config.shape.masked_head.filter(|head| head.tied)
+    {
+        let table = format!("{}{}", config.family.prefix, config.shape.embeddings.tokens);
+        let key = match (placements.get(&table), placements.is_whole(&format!("{table}.weight"))) {
+            (Some(_), _) => Some("target_modules"),
+            (None, true) => Some("modules_to_save"),
+            (None, false) => None,
+        };
+        if let Some(key) = key {
+            let problem = format!("`{table}` is `{}` as well (tie_word_embeddings), and stays as it is", head.name);
+            let help = "leave the token table out, or train the model without an adapter";
+            return Err(ModelError::adapter(key, problem, help));
+        }
+    }
+    Ok(placements)
+}
+
 /// Names of the parameters that are trained whole beside an adapter, whatever its specification says: the head that is made for
 /// a task's labels, and what the checkpoint lacks.
-pub(super) fn whole_with_adapter(
+fn whole_with_adapter(
     inventory: &Inventory,
     config: &ModelConfig,
     task: &Task,

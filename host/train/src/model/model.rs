@@ -6,9 +6,8 @@ use retune_roles::{Example, InitScheme, Layer, Task, TaskKind};
 use retune_tensor::device::is_host;
 use retune_tensor::{Device, from_float32};
 
-use super::adapter::placements::Placements;
 use super::adapter::{AdapterSpec, Module, Placed};
-use super::check::{purpose, tied_head, whole_with_adapter};
+use super::check::{placements, purpose, tied_head};
 use super::dropout::Dropout;
 use super::family::{FAMILIES, Family};
 use super::initial;
@@ -104,9 +103,7 @@ pub(super) fn describe(
     let plain = network(&mut inventory);
     let Some(spec) = adapter else { return Ok((plain, inventory, Vec::new())) };
     // What has an adapter is known once all names are; the second description puts it there.
-    let always = whole_with_adapter(&inventory, config, task, files)?;
-    let names: Vec<&str> = inventory.entries.iter().map(|entry| entry.name.as_str()).collect();
-    let mut adapted = Inventory::with(Placements::of(spec, &inventory.modules, &names, always)?);
+    let mut adapted = Inventory::with(placements(spec, &inventory, config, task, files)?);
     let network = network(&mut adapted);
     let whole = (0..adapted.entries.len()).filter(|i| adapted.is_whole(&adapted.entries[*i].name)).collect();
     Ok((network, adapted, whole))
