@@ -8,7 +8,7 @@ use std::path::Path;
 
 use retune_recipe::Recipe;
 use retune_recipe::diagnostic::{Diagnostic, Result};
-use retune_roles::Task;
+use retune_roles::{Task, TaskKind};
 use retune_tensor::Device;
 use retune_train::model::adapter::AdapterSpec;
 use retune_train::model::peft::PeftDirectory;
@@ -37,7 +37,9 @@ impl Adapter {
         let refuse = |message: String| recipe.diagnostic(message, recipe.place("adapter.from"), "named here");
         let told = |error: ModelError| refuse(format!("adapter.from: {error}"));
         let from = PeftDirectory::open(path).map_err(told)?;
-        if let Some(task) = from.task_kind().filter(|task| *task != recipe.model.task) {
+        // Several tasks share a class, and with it what peft calls them.
+        let class = |task: TaskKind| task.info().class_suffix;
+        if let Some(task) = from.task_kind().filter(|task| class(*task) != class(recipe.model.task)) {
             let (path, task, wanted) = (path.display(), task.as_str(), recipe.model.task.as_str());
             return Err(refuse(format!(
                 "adapter.from: `{path}` was trained for {task}, and the recipe is for {wanted}"
