@@ -4,7 +4,8 @@
 
 DIR gets tickets-train.jsonl and tickets-test.jsonl (letters to a shop, with the topics that they touch, none to three: `text`,
 `labels`) and reviews-train.jsonl and reviews-test.jsonl (reviews of what was bought, with the stars that their writer would
-give, 1 to 5 in quarters: `text`, `stars`). The same bytes come out each time. A third of the phrases stand in the test rows only.
+give, 1 to 5 in quarters: `text`, `stars`). The same bytes come out each time. No text stands
+twice, and of the phrases of a topic a third stand in the test rows only.
 """
 
 import json
@@ -75,8 +76,9 @@ def main(folder):
     folder.mkdir(parents=True, exist_ok=True)
     for kind, make in ("tickets", ticket), ("reviews", review):
         draw = random.Random(f"{kind} 2026")
+        seen = set()
         for part, count in ("train", 800), ("test", 300):
-            seen, rows = set(), []
+            rows = []
             while len(rows) < count:
                 row = make(draw, part == "test")
                 if row["text"] not in seen:
