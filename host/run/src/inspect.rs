@@ -45,14 +45,20 @@ pub struct Inspected {
 
 /// Sizes of a network.
 #[derive(Clone, Debug, Serialize)]
-#[allow(missing_docs, reason = "keys of config.json")]
 pub struct Sizes {
+    /// Tokens that it knows.
     pub vocab_size: usize,
+    /// Width of the states between blocks.
     pub hidden_size: usize,
+    /// Blocks.
     pub num_hidden_layers: usize,
+    /// Heads of queries in a block.
     pub num_attention_heads: usize,
+    /// Heads of keys and values, which groups of query heads share.
     pub num_key_value_heads: usize,
+    /// Width of one head.
     pub head_dim: usize,
+    /// Width inside the feed-forward half.
     pub intermediate_size: usize,
     /// The longest row that it takes.
     pub positions: usize,
@@ -110,12 +116,14 @@ pub struct TaskFacts {
     pub new: Vec<String>,
 }
 
-/// Bytes.
+/// Bytes that full fine-tuning holds whatever the batch.
 #[derive(Clone, Copy, Debug, Serialize)]
-#[allow(missing_docs, reason = "named for what it holds")]
 pub struct Training {
+    /// Of the weights, in float32.
     pub weights: u64,
+    /// Of their gradients.
     pub gradients: u64,
+    /// Of AdamW's two moments.
     pub moments: u64,
 }
 

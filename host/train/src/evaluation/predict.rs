@@ -27,24 +27,14 @@ pub struct Prediction {
 /// # Errors
 /// When the model is not a classifier, or a row does not fit it.
 pub fn predict(model: &Model, rows: &dyn Rows, batch_size: usize) -> Result<Vec<Prediction>, TrainError> {
-    let Task::SequenceClassification { labels } = model.task() else {
+    let Task::SequenceClassification { .. } = model.task() else {
         return Err(other_task(TaskKind::SequenceClassification, model));
     };
-    let weights = model.weights(false);
-    let mut predictions: Vec<(usize, Prediction)> = Vec::with_capacity(rows.len());
-    for chunk in longest_first(rows).chunks(batch_size.max(1)) {
-        let read: Vec<Cow<'_, Example>> = chunk.iter().map(|&row| rows.get(row)).collect();
-        let examples: Vec<&Example> = read.iter().map(Cow::as_ref).collect();
-        let input = model.input(&examples)?;
-        let logits = model.forward(&weights, &input, None)?.logits;
-        let logits = logits.to_float32().map_err(TrainError::tensor("reading the logits"))?;
-        for ((&row, example), logits) in chunk.iter().zip(&examples).zip(logits.chunks_exact(labels.len())) {
-            let (key, label) = (example.key.clone(), largest(logits));
-            predictions.push((row, Prediction { key, label, probabilities: softmax(logits) }));
-        }
-    }
-    predictions.sort_unstable_by_key(|(row, _)| *row);
-    Ok(predictions.into_iter().map(|(_, prediction)| prediction).collect())
+    in_batches(model, rows, batch_size, |example, logits| Prediction {
+        key: example.key.clone(),
+        label: largest(logits),
+        probabilities: softmax(logits),
+    })
 }
 
 /// The answer for the words of one row.
@@ -76,27 +66,15 @@ pub fn predict_tags(model: &Model, rows: &dyn Rows, batch_size: usize) -> Result
     let Task::TokenClassification { labels } = model.task() else {
         return Err(other_task(TaskKind::TokenClassification, model));
     };
-    let weights = model.weights(false);
-    let mut taggings: Vec<(usize, Tagging)> = Vec::with_capacity(rows.len());
-    for chunk in longest_first(rows).chunks(batch_size.max(1)) {
-        let read: Vec<Cow<'_, Example>> = chunk.iter().map(|&row| rows.get(row)).collect();
-        let examples: Vec<&Example> = read.iter().map(Cow::as_ref).collect();
-        let input = model.input(&examples)?;
-        let logits = model.forward(&weights, &input, None)?.logits;
-        let logits = logits.to_float32().map_err(TrainError::tensor("reading the logits"))?;
-        let of_rows = logits.chunks_exact(input.seq_len() * labels.len());
-        for ((&row, example), logits) in chunk.iter().zip(&examples).zip(of_rows) {
-            let begins: &[i32] = if let Target::Labels(words) = &example.target { words } else { &[] };
-            let each = begins.iter().zip(logits.chunks_exact(labels.len()));
-            let words = each.filter_map(|(word, logits)| {
-                let (word, label) = (usize::try_from(*word).ok()?, largest(logits));
-                Some(TaggedWord { word, label, probability: softmax(logits)[label] })
-            });
-            taggings.push((row, Tagging { key: example.key.clone(), words: words.collect() }));
-        }
-    }
-    taggings.sort_unstable_by_key(|(row, _)| *row);
-    Ok(taggings.into_iter().map(|(_, tagging)| tagging).collect())
+    in_batches(model, rows, batch_size, |example, logits| {
+        let begins: &[i32] = if let Target::Labels(words) = &example.target { words } else { &[] };
+        let each = begins.iter().zip(logits.chunks_exact(labels.len()));
+        let words = each.filter_map(|(word, logits)| {
+            let (word, label) = (usize::try_from(*word).ok()?, largest(logits));
+            Some(TaggedWord { word, label, probability: softmax(logits)[label] })
+        });
+        Tagging { key: example.key.clone(), words: words.collect() }
+    })
 }
 
 /// The answer for one row of several questions.
@@ -113,26 +91,39 @@ pub struct Scores {
 /// # Errors
 /// When the model was made for another task, or a row does not fit it.
 pub fn predict_scores(model: &Model, rows: &dyn Rows, batch_size: usize) -> Result<Vec<Scores>, TrainError> {
-    let (outputs, probable) = match model.task() {
-        Task::MultiLabelClassification { labels } => (labels.len(), true),
-        Task::Regression { outputs } => (outputs.len(), false),
+    let probable = match model.task() {
+        Task::MultiLabelClassification { .. } => true,
+        Task::Regression { .. } => false,
         _ => return Err(other_task(TaskKind::MultiLabelClassification, model)),
     };
     let value = |logit: &f32| if probable { 1.0 / (1.0 + (-f64::from(*logit)).exp()) } else { f64::from(*logit) };
+    in_batches(model, rows, batch_size, |example, logits| Scores {
+        key: example.key.clone(),
+        values: logits.iter().map(value).collect(),
+    })
+}
+
+/// What `answer` makes of each row and its logits, in the order of the rows; they are read in batches of about one length.
+fn in_batches<A>(
+    model: &Model,
+    rows: &dyn Rows,
+    batch_size: usize,
+    answer: impl Fn(&Example, &[f32]) -> A,
+) -> Result<Vec<A>, TrainError> {
     let weights = model.weights(false);
-    let mut scores: Vec<(usize, Scores)> = Vec::with_capacity(rows.len());
+    let mut answers: Vec<(usize, A)> = Vec::with_capacity(rows.len());
     for chunk in longest_first(rows).chunks(batch_size.max(1)) {
         let read: Vec<Cow<'_, Example>> = chunk.iter().map(|&row| rows.get(row)).collect();
         let examples: Vec<&Example> = read.iter().map(Cow::as_ref).collect();
         let input = model.input(&examples)?;
         let logits = model.forward(&weights, &input, None)?.logits;
         let logits = logits.to_float32().map_err(TrainError::tensor("reading the logits"))?;
-        for ((&row, example), logits) in chunk.iter().zip(&examples).zip(logits.chunks_exact(outputs)) {
-            scores.push((row, Scores { key: example.key.clone(), values: logits.iter().map(value).collect() }));
-        }
+        let of_rows = logits.chunks_exact(logits.len() / chunk.len());
+        let each = chunk.iter().zip(&examples).zip(of_rows);
+        answers.extend(each.map(|((&row, example), logits)| (row, answer(example, logits))));
     }
-    scores.sort_unstable_by_key(|(row, _)| *row);
-    Ok(scores.into_iter().map(|(_, scores)| scores).collect())
+    answers.sort_unstable_by_key(|(row, _)| *row);
+    Ok(answers.into_iter().map(|(_, answer)| answer).collect())
 }
 
 fn other_task(wanted: TaskKind, model: &Model) -> TrainError {
