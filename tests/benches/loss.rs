@@ -25,7 +25,7 @@ use retune_train::collate::Collation;
 use retune_train::model::{Base, Model, Task, task_of_checkpoint};
 use retune_train::training::step::{self, Shape};
 use retune_train::training::workers::Alone;
-use retune_train::{Silent, evaluate};
+use retune_train::{HeldOut, Silent, evaluate};
 use serde_json::json;
 
 const ROWS: usize = 16;
@@ -155,10 +155,10 @@ fn validation(
     let (model, _) = Model::load(&Base::Directory(folder), &task, 0, device)?;
     let examples = rows(&model, 4 * VALIDATION_BATCHES, 12, 5);
     let (tenth, all) = (&examples[..examples.len() / 10], &examples);
-    evaluate(&model, &tenth, loss, &mut metrics, 4, &[], &mut Silent)?;
+    evaluate(&model, &HeldOut::new(&tenth, 4), loss, &mut metrics, &mut Silent)?;
     let before = resident_mib()?;
     let started = Instant::now();
-    evaluate(&model, &all, loss, &mut metrics, 4, &[], &mut Silent)?;
+    evaluate(&model, &HeldOut::new(&all, 4), loss, &mut metrics, &mut Silent)?;
     let seconds = started.elapsed().as_secs_f64();
     println!("Evaluation of {VALIDATION_BATCHES} batches with a loss and a metric in wasm: {seconds:.1} s");
     println!(

@@ -77,6 +77,13 @@ fn several_labels_are_learnt_measured_and_predicted() {
     assert_eq!(none, "–  bad\n");
     let said = tiny.retune(&["predict", "out", "--threshold", "1.5", "bad"]);
     assert!(said.code == Some(1) && said.err.contains("`--threshold` is 1.5"), "{}", said.err);
+
+    // One label a row is another task, although the class of the model is the same.
+    tiny.write("one.jsonl", "{\"text\": \"cat\", \"label\": \"animal\"}\n");
+    tiny.write("one.toml", &recipe("sequence-classification", r#"{ label = "label" }"#, "jsonl", ""));
+    let said = tiny.retune(&["evaluate", "one.toml", "--model", "out/model", "--data", "one.jsonl"]);
+    assert_eq!(said.code, Some(1));
+    insta::assert_snapshot!("a_model_of_another_task_is_not_evaluated", said.err);
 }
 
 #[test]

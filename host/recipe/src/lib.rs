@@ -25,6 +25,8 @@ pub mod generating;
 #[cfg(test)]
 mod generating_tests;
 mod layers;
+#[cfg(test)]
+mod layers_tests;
 mod normal;
 pub mod place;
 mod problems;

@@ -11,7 +11,7 @@ use std::time::Instant;
 use retune_data::Prepared;
 use retune_roles::Rows as _;
 use retune_train::model::{ExportForm, Model};
-use retune_train::{Outcome, TrainError, TrainEvent, Trainer, evaluate_asking};
+use retune_train::{HeldOut, Outcome, TrainError, TrainEvent, Trainer, evaluate};
 
 use crate::assembly::Assembly;
 use crate::events::{EventLog, HostEvent, When};
@@ -175,10 +175,14 @@ impl Stages<'_> {
         let mut loss = self.assembly.roles.loss(&self.assembly.device)?;
         let mut metrics = self.assembly.metrics()?;
         let asking = self.assembly.asking(self.recipe, self.recipe.model.folder())?;
-        let batch = settings::size(self.recipe.evaluation.batch_size);
         let columns = settings::extra_columns(self.recipe);
-        let asking = asking.as_ref();
-        let measured = evaluate_asking(model, rows, &mut *loss, &mut metrics, batch, &columns, asking, &mut watch);
+        let held_out = HeldOut {
+            rows,
+            columns: &columns,
+            batch_size: settings::size(self.recipe.evaluation.batch_size),
+            asking: asking.as_ref(),
+        };
+        let measured = evaluate(model, &held_out, &mut *loss, &mut metrics, &mut watch);
         self.console.clear();
         match measured {
             Ok(measured) => Ok(self.log.write(&HostEvent::Measured {

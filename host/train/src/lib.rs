@@ -49,8 +49,8 @@ pub mod training;
 
 pub use error::TrainError;
 pub use evaluation::{
-    Asking, Confusion, Evaluation, Generated, Prediction, Scores, TaggedWord, Tagging, Writer, evaluate,
-    evaluate_asking, predict, predict_scores, predict_tags,
+    Asking, Confusion, Evaluation, Generated, HeldOut, Prediction, Scores, TaggedWord, Tagging, Writer, evaluate,
+    predict, predict_scores, predict_tags,
 };
 pub use event::{Answer, LayerState, Observer, Silent, TrainEvent};
 pub use freeze::strategy::learning;

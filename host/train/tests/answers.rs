@@ -13,8 +13,8 @@ use retune_roles::{
 };
 use retune_train::model::Model;
 use retune_train::{
-    Asking, Best, EarlyStopping, EvaluationSpec, Every, Roles, Silent, TrainError, TrainEvent, Trainer, Writer,
-    evaluate, evaluate_asking,
+    Asking, Best, EarlyStopping, EvaluationSpec, Every, HeldOut, Roles, Silent, TrainError, TrainEvent, Trainer,
+    Writer, evaluate,
 };
 use support::*;
 
@@ -166,8 +166,8 @@ fn a_metric_gets_prompt_answer_reference_and_columns_of_the_rows_that_are_asked(
     let (keeps, seen) = keeps();
     let mut metrics = [keeps, exact_match(), Box::new(Perplexity::new())];
     let mut loss = CrossEntropy::for_tokens();
-    let found =
-        evaluate_asking(&llama(), &rows, &mut loss, &mut metrics, 8, &columns, Some(&asking), &mut Silent).unwrap();
+    let held_out = HeldOut { rows: &rows, columns: &columns, batch_size: 8, asking: Some(&asking) };
+    let found = evaluate(&llama(), &held_out, &mut loss, &mut metrics, &mut Silent).unwrap();
     let seen = seen.lock().unwrap();
     let numbers: Vec<usize> =
         seen.iter().map(|text| text.key.trim_start_matches("dev.jsonl:").parse().unwrap()).collect();
@@ -208,7 +208,8 @@ fn fewer_rows_than_are_asked_for_are_all_asked() {
     let mut loss = CrossEntropy::for_tokens();
     let metrics = &mut [exact_match()];
     let columns = ["score".to_owned()];
-    evaluate_asking(&llama(), &questions(5), &mut loss, metrics, 8, &columns, Some(&asking), &mut Silent).unwrap();
+    let held_out = HeldOut { rows: &questions(5), columns: &columns, batch_size: 8, asking: Some(&asking) };
+    evaluate(&llama(), &held_out, &mut loss, metrics, &mut Silent).unwrap();
     assert_eq!(echo.calls.lock().unwrap()[0].0.len(), 5);
 }
 
@@ -218,7 +219,8 @@ fn nothing_is_generated_that_no_metric_reads() {
     let mut loss = CrossEntropy::for_tokens();
     let metrics: &mut [Box<dyn Metric>] = &mut [Box::new(Perplexity::new())];
     let columns = ["score".to_owned()];
-    let found = evaluate_asking(&llama(), &questions(5), &mut loss, metrics, 8, &columns, Some(&asking), &mut Silent);
+    let held_out = HeldOut { rows: &questions(5), columns: &columns, batch_size: 8, asking: Some(&asking) };
+    let found = evaluate(&llama(), &held_out, &mut loss, metrics, &mut Silent);
     assert_eq!((found.unwrap().answers.len(), echo.calls.lock().unwrap().len()), (0, 0));
 }
 
@@ -227,7 +229,8 @@ fn a_metric_of_texts_alone_is_refused_where_nothing_is_generated() {
     let mut loss = CrossEntropy::for_tokens();
     let columns = ["score".to_owned()];
     let told = |error: TrainError| format!("{error}; {}", error.help().unwrap());
-    let refused = evaluate(&llama(), &questions(2), &mut loss, &mut [exact_match()], 8, &columns, &mut Silent);
+    let held_out = HeldOut { rows: &questions(2), columns: &columns, batch_size: 8, asking: None };
+    let refused = evaluate(&llama(), &held_out, &mut loss, &mut [exact_match()], &mut Silent);
     let directory = tempfile::tempdir().unwrap();
     let roles = Roles { metrics: vec![exact_match()], ..Roles::new(Box::new(CrossEntropy::for_tokens())) };
     let spec = retune_train::TrainSpec { columns: columns.to_vec(), ..spec(directory.path()) };
@@ -303,16 +306,8 @@ fn a_stop_between_two_answers_ends_the_evaluation() {
         answered += usize::from(matches!(event, TrainEvent::Progress { stage, .. } if stage == "generate"));
         if answered == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let stopped = evaluate_asking(
-        &llama(),
-        &questions(20),
-        &mut loss,
-        &mut [exact_match()],
-        8,
-        &columns,
-        Some(&asking),
-        &mut observer,
-    );
+    let held_out = HeldOut { rows: &questions(20), columns: &columns, batch_size: 8, asking: Some(&asking) };
+    let stopped = evaluate(&llama(), &held_out, &mut loss, &mut [exact_match()], &mut observer);
     assert!(matches!(stopped, Err(TrainError::Stopped { .. })));
     assert_eq!(answered, 3);
 }

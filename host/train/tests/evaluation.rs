@@ -8,7 +8,7 @@ use retune_roles::{
     builtin::{Accuracy, CrossEntropy},
 };
 use retune_tensor::{Device, from_float32};
-use retune_train::{Silent, TrainError, evaluate};
+use retune_train::{HeldOut, Silent, TrainError, evaluate};
 use support::*;
 
 #[test]
@@ -16,8 +16,8 @@ fn an_evaluation_does_not_depend_on_the_batch_size() {
     let (model, validation) = (bert(0.1), rows(37, 4));
     let run = |batch_size| {
         let mut loss = CrossEntropy::for_sequences();
-        evaluate(&model, &validation, &mut loss, &mut [Box::new(Accuracy::new())], batch_size, &[], &mut Silent)
-            .unwrap()
+        let held_out = HeldOut::new(&validation, batch_size);
+        evaluate(&model, &held_out, &mut loss, &mut [Box::new(Accuracy::new())], &mut Silent).unwrap()
     };
     let one = run(1);
     for batch_size in [2, 8, 37, 100] {
@@ -39,7 +39,7 @@ fn an_evaluation_of_twenty_thousand_labels_keeps_and_writes_the_pairs_that_occur
         row.target = Target::Class(19_999 - (number as u32 % 12) * 1_500);
     }
     let mut loss = CrossEntropy::for_sequences();
-    let found = evaluate(&bert_of(20_000), &validation, &mut loss, &mut [], 8, &[], &mut Silent).unwrap();
+    let found = evaluate(&bert_of(20_000), &HeldOut::new(&validation, 8), &mut loss, &mut [], &mut Silent).unwrap();
     let confusion = found.confusion.unwrap();
     // A table of all pairs has 400 million counts.
     assert!((12..=24).contains(&confusion.len()), "{}", confusion.len());
@@ -56,7 +56,7 @@ fn a_role_that_fails_while_a_model_is_evaluated_is_told_with_the_rows_it_was_giv
         row.sequences = vec![Sequence::of((3..3 + length).collect())];
     }
     let told = |loss: &mut dyn Loss, metric: Box<dyn Metric>| {
-        let failed = evaluate(&bert(0.0), &validation, loss, &mut [metric], 2, &[], &mut Silent).unwrap_err();
+        let failed = evaluate(&bert(0.0), &HeldOut::new(&validation, 2), loss, &mut [metric], &mut Silent).unwrap_err();
         let TrainError::Role(failure) = failed else { panic!("{failed}") };
         failure.details().place.clone().unwrap()
     };

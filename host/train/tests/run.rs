@@ -8,8 +8,8 @@ use retune_roles::{
     builtin::{CrossEntropy, Perplexity},
 };
 use retune_train::{
-    Best, EarlyStopping, EvaluationSpec, Every, LrScheduler, Roles, SchedulerName, Silent, TrainEvent, TrainSpec,
-    evaluate, predict,
+    Best, EarlyStopping, EvaluationSpec, Every, HeldOut, LrScheduler, Roles, SchedulerName, Silent, TrainEvent,
+    TrainSpec, evaluate, predict,
 };
 use support::*;
 
@@ -114,7 +114,7 @@ fn the_run_ends_with_the_weights_that_validation_chose() {
     assert_eq!(outcome.best, Some(best));
     assert!(best.0 < outcome.steps, "the data is too small not to be overfitted: {losses:?}");
     let mut loss = CrossEntropy::for_sequences();
-    let again = evaluate(&outcome.model, &validation, &mut loss, &mut [], 4, &[], &mut Silent).unwrap();
+    let again = evaluate(&outcome.model, &HeldOut::new(&validation, 4), &mut loss, &mut [], &mut Silent).unwrap();
     assert_eq!(again.loss, best.1);
 }
 

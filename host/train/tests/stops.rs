@@ -7,8 +7,8 @@ use std::{cell::Cell, fs, ops::ControlFlow, path::Path};
 
 use retune_roles::{Action, Change, Event, Policy, PolicyContract, Trigger};
 use retune_train::{
-    Best, CheckpointSpec, EvaluationSpec, Every, Observer, Outcome, Roles, TrainError, TrainEvent, TrainSpec, Trainer,
-    evaluate,
+    Best, CheckpointSpec, EvaluationSpec, Every, HeldOut, Observer, Outcome, Roles, TrainError, TrainEvent, TrainSpec,
+    Trainer, evaluate,
 };
 use support::*;
 
@@ -111,7 +111,7 @@ fn an_evaluation_that_is_interrupted_ends_between_two_batches() {
     let mut observer = Impatient::new(3);
     let mut loss = retune_roles::builtin::CrossEntropy::for_sequences();
     let validation = rows(9, 2);
-    let stopped = evaluate(&bert(0.0), &validation, &mut loss, &mut [], 2, &[], &mut observer);
+    let stopped = evaluate(&bert(0.0), &HeldOut::new(&validation, 2), &mut loss, &mut [], &mut observer);
     assert!(matches!(stopped, Err(TrainError::Stopped { .. })));
     assert_eq!(observer.recorder.events.len(), 2, "two batches were done");
 }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use retune_data::{Format, Source};
-use retune_train::evaluate_asking;
 use retune_train::model::Trained;
+use retune_train::{HeldOut, evaluate};
 use serde_json::{Map, Value as Json, json};
 
 use super::common::Common;
@@ -79,10 +79,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
         console.event(event);
         std::ops::ControlFlow::Continue(())
     };
-    let batch = settings::size(recipe.evaluation.batch_size);
     let columns = settings::extra_columns(&recipe);
-    let asking = asking.as_ref();
-    let found = evaluate_asking(&model, &rows, &mut *loss, &mut metrics, batch, &columns, asking, &mut watch);
+    let held_out = HeldOut {
+        rows: &rows,
+        columns: &columns,
+        batch_size: settings::size(recipe.evaluation.batch_size),
+        asking: asking.as_ref(),
+    };
+    let found = evaluate(&model, &held_out, &mut *loss, &mut metrics, &mut watch);
     console.clear();
     let found = found.map_err(|e| locate::training(&recipe, e))?;
     if args.common.json {
@@ -127,13 +131,19 @@ fn own_data(recipe: &Recipe) -> Option<PathBuf> {
     recipe.data.test.as_deref().or_else(|| recipe.data.validation_file()).map(Path::to_path_buf)
 }
 
-/// The labels of a trained model, in its own order.
+/// The labels of a trained model, in its own order; it must have been trained for the recipe's task.
 fn labels_of(recipe: &Recipe, trained: &Trained) -> Result<Vec<String>> {
-    match trained.task() {
-        Ok(task) => Ok(task.labels().to_vec()),
-        Err(e) => {
-            Err(Diagnostic::new(e.to_string())
-                .help(format!("expected a trained model for {}", recipe.model.task.as_str())))
-        }
+    let wanted = recipe.model.task;
+    let task = trained
+        .task()
+        .map_err(|e| Diagnostic::new(e.to_string()).help(format!("expected a trained model for {wanted}")))?;
+    if task.kind() != wanted {
+        let model = trained.directory().display();
+        return Err(Diagnostic::new(format!(
+            "`{model}` was trained for {}, and the recipe is for {wanted}",
+            task.kind()
+        ))
+        .help("name a model of the recipe's task with --model, or evaluate with the recipe it was trained by"));
     }
+    Ok(task.labels().to_vec())
 }

@@ -57,53 +57,51 @@ impl Evaluation {
     }
 }
 
-/// Evaluates `model` on `rows`, whose `extra` numbers are called `columns`.
-///
-/// # Errors
-/// When there are no rows, a role wants what cannot be supplied or fails, or the observer stops or interrupts.
-pub fn evaluate(
-    model: &Model,
-    rows: &dyn Rows,
-    loss: &mut dyn Loss,
-    metrics: &mut [Box<dyn Metric>],
-    batch_size: usize,
-    columns: &[String],
-    observer: &mut dyn Observer,
-) -> Result<Evaluation, TrainError> {
-    evaluate_at(model, rows, loss, metrics, batch_size, columns, None, &Progress::default(), observer)
+/// Rows to evaluate a model on, and how they are read.
+#[derive(Clone, Copy)]
+pub struct HeldOut<'a> {
+    /// The rows.
+    pub rows: &'a dyn Rows,
+    /// What the rows' `extra` numbers are called.
+    pub columns: &'a [String],
+    /// Rows in a batch; changes no number.
+    pub batch_size: usize,
+    /// Which rows the model answers where a metric reads texts; `None` for no row.
+    pub asking: Option<&'a Asking>,
 }
 
-/// As [`evaluate`], and has the model answer rows where a metric reads texts.
+impl<'a> HeldOut<'a> {
+    /// Rows without further columns, of which none is answered.
+    pub fn new(rows: &'a dyn Rows, batch_size: usize) -> Self {
+        Self { rows, columns: &[], batch_size, asking: None }
+    }
+}
+
+/// Evaluates `model` on the rows of `held_out`.
 ///
 /// # Errors
-/// As for [`evaluate`]; also when a row that is asked has no prompt, or the model cannot answer.
-#[allow(clippy::too_many_arguments, reason = "what an evaluation is made of; there is no natural bundle")]
-pub fn evaluate_asking(
+/// When there are no rows, a role wants what cannot be supplied or fails, a row that is to be answered has no prompt, or the
+/// observer stops or interrupts.
+pub fn evaluate(
     model: &Model,
-    rows: &dyn Rows,
+    held_out: &HeldOut,
     loss: &mut dyn Loss,
     metrics: &mut [Box<dyn Metric>],
-    batch_size: usize,
-    columns: &[String],
-    asking: Option<&Asking>,
     observer: &mut dyn Observer,
 ) -> Result<Evaluation, TrainError> {
-    evaluate_at(model, rows, loss, metrics, batch_size, columns, asking, &Progress::default(), observer)
+    evaluate_at(model, held_out, loss, metrics, &Progress::default(), observer)
 }
 
 /// [`evaluate`] in the course of a run.
-#[allow(clippy::too_many_arguments, reason = "what an evaluation is made of; there is no natural bundle")]
 pub(crate) fn evaluate_at(
     model: &Model,
-    rows: &dyn Rows,
+    held_out: &HeldOut,
     loss: &mut dyn Loss,
     metrics: &mut [Box<dyn Metric>],
-    batch_size: usize,
-    columns: &[String],
-    asking: Option<&Asking>,
     at: &Progress,
     observer: &mut dyn Observer,
 ) -> Result<Evaluation, TrainError> {
+    let HeldOut { rows, columns, batch_size, asking } = *held_out;
     if rows.is_empty() {
         return Err(TrainError::Data { problem: "there are no rows to evaluate on".into(), help: None });
     }

@@ -9,6 +9,6 @@ mod predict;
 
 pub use answers::{Asking, Writer};
 pub use confusion::Confusion;
-pub use evaluate::{Evaluation, evaluate, evaluate_asking};
+pub use evaluate::{Evaluation, HeldOut, evaluate};
 pub use generated::Generated;
 pub use predict::{Prediction, Scores, TaggedWord, Tagging, predict, predict_scores, predict_tags};

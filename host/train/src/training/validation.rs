@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::{
     error::TrainError,
-    evaluation::evaluate::{Evaluation, evaluate_at},
+    evaluation::evaluate::{Evaluation, HeldOut, evaluate_at},
     event::{Observer, TrainEvent},
     files::exact::Exact,
     spec::Every,
@@ -43,20 +43,11 @@ impl Trainer<'_> {
         let began = Instant::now();
         let batch_size = self.spec.evaluation.batch_size.unwrap_or(self.spec.batch_size);
         let at = self.state.progress(self.total);
-        let columns = &self.spec.columns;
         // The loss is that of training: what it remembers of the validation rows must not steer it there.
         let remembered = self.loss.save()?;
-        let evaluation = evaluate_at(
-            &self.model,
-            self.validation,
-            &mut *self.loss,
-            &mut self.metrics,
-            batch_size,
-            columns,
-            self.asking.as_ref(),
-            &at,
-            observer,
-        );
+        let held_out =
+            HeldOut { rows: self.validation, columns: &self.spec.columns, batch_size, asking: self.asking.as_ref() };
+        let evaluation = evaluate_at(&self.model, &held_out, &mut *self.loss, &mut self.metrics, &at, observer);
         if let Some(state) = remembered {
             self.loss.load(&state)?;
         }

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use retune_roles::digest::Digest;
 
 use super::*;
+use crate::row::{FURTHER, Row, Several, Tags};
 
 fn account() -> Account {
     let dropped = Dropped { stage: "dedup".into(), reason: "duplicate".into(), count: 1, keys: vec!["t:4".to_owned()] };
