@@ -1,10 +1,10 @@
 //! One folder that checks retune on a machine with a GPU but without Rust.
 //!
 //! `target/gpu-check/` holds `run.sh` and `payload.tar.xz`: the release binary with the feature `cuda`, five plugins, the
-//! quickstart, small fixtures of transformers' results, the shape of SmolLM2-135M, and a PyTorch step to compare with. Copy
-//! it over and run `./run.sh`. Dropout masks, attention and a step are compared with the CPU's kernels too; on the processor
-//! these are compared with the operations that a GPU runs. The dry run lays out the same files under `target/gpu-check-dry/`, with the development build, and runs
-//! the same script on this machine's processor.
+//! quickstart, chats for a run with LoRA, what transformers and peft gave for small models of every family, the shape of SmolLM2-135M,
+//! and a PyTorch step to compare with. Copy it over and run `./run.sh`, which says what is compared; most of it is `retune
+//! self-check`. The dry run lays out the same files under `target/gpu-check-dry/`, with the development build, and runs the same script
+//! on this machine's processor, where the operations that a GPU runs are compared with the CPU's kernels.
 //!
 //! Needs `python3` here to pack, and `python3` with PyTorch where it runs.
 
@@ -19,7 +19,21 @@ use crate::workspace::Workspace;
 const LARGEST_MIB: u64 = 60;
 
 const PLUGINS: &[&str] = &["classification-report", "dedup", "focal", "gradual-unfreezing", "text-clean"];
-const FIXTURES: &[&str] = &["bert-tiny", "llama-tiny", "llama-classifier-tiny"];
+/// Of `tests/fixtures`: models and adapters, and folders of them, with what transformers and peft gave.
+const FIXTURES: &[&str] = &[
+    "adapters",
+    "bert-tiny",
+    "families",
+    "generation",
+    "llama-classifier-tiny",
+    "llama-tiny",
+    "llama-tiny-bf16-sharded",
+    "peft",
+    "row-tasks",
+    "token-tasks",
+];
+/// What of them is left behind: an adapter that retune refuses, and results of models that are not among them.
+const LEFT_BEHIND: &[&str] = &["peft/untied-saved", "generation/smollm2.json", "generation/processors.json"];
 
 /// Packs the folder named by the second argument into the archive named by the first, highly compressed.
 const PACK: &str = "\
@@ -65,8 +79,10 @@ pub fn dry_run(workspace: &Workspace) -> Result<(), Failed> {
 fn lay_out(workspace: &Workspace, binary: &Path, folder: &Path) -> Result<(), Failed> {
     copy(binary, &folder.join("retune"))?;
     copy(&workspace.path("tests/reference/step_torch.py"), &folder.join("step_torch.py"))?;
-    copy(&workspace.path("xtask/gpu-check/step-gpu.json"), &folder.join("step-gpu.json"))?;
-    copy(&workspace.path("xtask/gpu-check/smollm.json"), &folder.join("smollm.json"))?;
+    for file in ["smollm.json", "step-gpu.json", "to_bfloat16.py"] {
+        copy(&workspace.path("xtask/gpu-check").join(file), &folder.join(file))?;
+    }
+    copy_folder(&workspace.path("xtask/gpu-check/chat"), &folder.join("chat"))?;
     copy(&workspace.path("host/recipes/pretraining/config.json"), &folder.join("step-cpu.json"))?;
     for plugin in PLUGINS {
         let file = format!("target/plugins/{plugin}.wasm");
@@ -78,7 +94,7 @@ fn lay_out(workspace: &Workspace, binary: &Path, folder: &Path) -> Result<(), Fa
     for fixture in FIXTURES {
         copy_folder(&workspace.path(format!("tests/fixtures/{fixture}")), &folder.join("fixtures").join(fixture))?;
     }
-    Ok(())
+    LEFT_BEHIND.iter().try_for_each(|name| remove(&folder.join("fixtures").join(name)))
 }
 
 fn fresh(folder: &Path) -> Result<(), Failed> {
@@ -95,6 +111,11 @@ fn copy_folder(from: &Path, to: &Path) -> Result<(), Failed> {
         if path.is_dir() { copy_folder(&path, &to.join(name))? } else { copy(&path, &to.join(name))? }
     }
     Ok(())
+}
+
+fn remove(path: &Path) -> Result<(), Failed> {
+    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    removed.map_err(|error| Failed::file("remove", path, &error))
 }
 
 /// Copies a file, with its permissions, and makes the folders above it.

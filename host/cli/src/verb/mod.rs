@@ -86,8 +86,7 @@ enum Verb {
     Doctor(doctor::Args),
     /// Kill and resume short runs of a recipe, and compare their bytes with one that was left alone
     ResumeCheck(resume_check::Args),
-    /// Check arithmetic, parity, a training step and memory on a device
-    #[command(hide = true)]
+    /// Check that a device computes right: beside the CPU, or beside transformers
     SelfCheck(self_check::Args),
 }
 

@@ -5,21 +5,33 @@ use serde_json::json;
 /// One number, and the bound it has to keep when there is one.
 #[derive(Clone, Debug)]
 pub struct Finding {
-    name: String,
-    value: f64,
-    unit: &'static str,
-    at_most: Option<f64>,
+    pub(super) check: String,
+    /// Of which model or case, when there are several.
+    pub(super) of: String,
+    pub(super) value: f64,
+    pub(super) unit: &'static str,
+    pub(super) at_most: Option<f64>,
 }
 
 impl Finding {
     /// A number that is only reported.
-    pub fn rate(name: impl Into<String>, value: f64, unit: &'static str) -> Self {
-        Self { name: name.into(), value, unit, at_most: None }
+    pub fn rate(check: impl Into<String>, value: f64, unit: &'static str) -> Self {
+        Self { check: check.into(), of: String::new(), value, unit, at_most: None }
     }
 
     /// A number that may not exceed `bound`.
-    pub fn bounded(name: impl Into<String>, value: f64, unit: &'static str, bound: f64) -> Self {
-        Self { name: name.into(), value, unit, at_most: Some(bound) }
+    pub fn bounded(check: impl Into<String>, value: f64, unit: &'static str, bound: f64) -> Self {
+        Self { check: check.into(), of: String::new(), value, unit, at_most: Some(bound) }
+    }
+
+    /// A difference that may not exceed `bound`, of one of several models or cases for which the same is checked.
+    pub fn difference(check: impl Into<String>, of: impl Into<String>, value: f64, bound: f64) -> Self {
+        Self { check: check.into(), of: of.into(), value, unit: "", at_most: Some(bound) }
+    }
+
+    /// Whether it has a bound.
+    pub fn is_comparison(&self) -> bool {
+        self.at_most.is_some()
     }
 
     /// Whether the bound is kept. A value that is not a number keeps none.
@@ -29,23 +41,9 @@ impl Finding {
 
     /// As one JSON object.
     pub fn json(&self) -> String {
-        json!({ "check": self.name, "value": self.value, "unit": self.unit, "at_most": self.at_most, "ok": self.holds() })
+        let Self { check, of, value, unit, at_most } = self;
+        json!({ "check": check, "of": of, "value": value, "unit": unit, "at_most": at_most, "ok": self.holds() })
             .to_string()
-    }
-
-    /// As a line of a table.
-    pub fn line(&self) -> String {
-        let bound = self.at_most.map_or(String::new(), |bound| format!("at most {}", number(bound)));
-        let mark = if self.holds() { "ok" } else { "FAILED" };
-        format!("{:<62} {:>10} {:<10} {bound:<18} {mark}", self.name, number(self.value), self.unit)
-    }
-}
-
-/// Four digits that matter.
-fn number(value: f64) -> String {
-    match value.abs() {
-        size if size == 0.0 || (0.001..100_000.0).contains(&size) => format!("{value:.4}"),
-        _ => format!("{value:.2e}"),
     }
 }
 

@@ -27,6 +27,10 @@ pub struct AttentionCase<'a> {
     pub width: usize,
     /// Whether a token sees only what is before it.
     pub causal: bool,
+    /// How far a token sees, itself included: before it, and after it where it sees that.
+    pub window: Option<usize>,
+    /// Scores become `cap tanh(score / cap)`.
+    pub soft_cap: Option<f32>,
     /// The share of probabilities that drop out.
     pub dropout: f64,
 }
@@ -85,7 +89,12 @@ pub fn attended(case: AttentionCase<'_>, device: &Device) -> Result<[Vec<f32>; 4
     Ok([floats(out.inner())?, q?, k?, v?])
 }
 
-impl AttentionCase<'_> {
+impl<'a> AttentionCase<'a> {
+    /// Every token sees all of its document, and nothing drops out. Heads of queries, of keys, and their width.
+    pub const fn new(lengths: &'a [usize], [heads, kv_heads, width]: [usize; 3]) -> Self {
+        Self { lengths, heads, kv_heads, width, causal: false, window: None, soft_cap: None, dropout: 0.0 }
+    }
+
     fn spans(&self) -> Result<Spans, ModelError> {
         let mut end = 0;
         let spans: Documents = self
@@ -107,9 +116,14 @@ impl AttentionCase<'_> {
             spans,
             heads: self.heads,
             kv_heads: self.kv_heads,
-            pattern: if self.causal { Pattern::CAUSAL } else { Pattern::FULL },
+            pattern: match (self.causal, self.window.map(|window| window.saturating_sub(1))) {
+                (true, None) => Pattern::CAUSAL,
+                (true, Some(window)) => Pattern::window(window, 0),
+                (false, None) => Pattern::FULL,
+                (false, Some(window)) => Pattern::window(window, window),
+            },
             scale: 1.0 / (self.width as f32).sqrt(),
-            soft_cap: None,
+            soft_cap: self.soft_cap,
             dropout,
         })
     }
