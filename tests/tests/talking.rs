@@ -3,12 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use retune_data::{ChatPrompt, ChatSpec, Tokenization};
 use retune_roles::{Message, Task};
 use retune_tensor::Device;
-use retune_train::generation::{Finish, GenerationSpec, TextStream, generate};
+use retune_train::generation::{Finish, GenerationSpec, Generator, ReadText, TextStream, generate};
 use retune_train::model::{Base, Model};
 use serde_json::Value;
 
@@ -47,5 +48,28 @@ fn smollm2_is_asked_stopped_and_understood_as_by_transformers() {
         let ended =
             if found[0].ids.last() == Some(&2) { Finish::EndToken } else { Finish::StopString(stop.to_owned()) };
         assert_eq!(found[0].finish, ended);
+    }
+
+    // A conversation that is gone on with: what was said is read once, and the answers are those of one that is read anew.
+    let spec = GenerationSpec { max_new_tokens: 16, ..defaults };
+    let generator = Generator::new(&model, &spec, None).unwrap();
+    let (mut read, mut said) = (ReadText::default(), Vec::new());
+    for (turn, question) in ["Name three colours.", "Which is the first of them?", "And the last?"].into_iter().enumerate() {
+        said.push(Message { role: "user".to_owned(), content: question.to_owned() });
+        let prompt = chat.ids(&said, "here").unwrap();
+        let kept = read.shared(&prompt);
+        let mut heard = 0;
+        let go_on = generator.go_on((turn, &prompt), &mut read, &mut |_| {
+            heard += 1;
+            ControlFlow::Continue(())
+        });
+        let (answer, anew) = (go_on.unwrap(), generate(&model, &[prompt.clone()], &spec, None, 1).unwrap());
+        assert_eq!((&answer, heard), (&anew[0], answer.ids.len()), "{question}");
+        // Of a second turn the question is new, the beginning of the answer, and at most its last token.
+        assert!(turn == 0 || prompt.len() - kept < 30, "{kept} of {}", prompt.len());
+        let mut stream = TextStream::new(&tokenizer, true);
+        let mut text: String = answer.ids.iter().map(|id| stream.push(*id).unwrap()).collect();
+        text.push_str(&stream.end().unwrap());
+        said.push(Message { role: "assistant".to_owned(), content: text.trim_end().to_owned() });
     }
 }

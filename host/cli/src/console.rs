@@ -110,7 +110,21 @@ impl Console {
 
     /// How many answers are complete, and how fast tokens come.
     pub fn answers(&mut self, done: u64, total: u64, tokens: u64, seconds: f64) {
-        self.count("generate", done, total, &format!("{:.0} tokens/s", tokens as f64 / seconds.max(1e-9)));
+        let rate = format!("{:.0} tokens/s", tokens as f64 / seconds.max(1e-9));
+        self.count("generate", done, total, &rate);
+        let last = self.last_line.unwrap_or(self.began);
+        if self.mode == Mode::Plain && done < total && last.elapsed() >= PLAIN_EVERY {
+            self.last_line = Some(Instant::now());
+            self.line(&format!("generate  {}/{} answers, {rate}", count(done), count(total)));
+        }
+    }
+
+    /// Prints something on standard output that the bar, if there is one, makes room for.
+    pub fn aside(&self, print: impl FnOnce()) {
+        match &self.bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
     }
 
     /// A stretch of work outside the steps; within training it borrows training's bar.

@@ -1,19 +1,26 @@
 //! A conversation with a model, turn by turn, as long as the model's positions allow.
+//!
+//! A turn costs what is new in it: what the model has read stays until the conversation says something else at that place, because it
+//! begins anew, forgets, or has a template that writes earlier turns in another way.
 
 use std::ops::ControlFlow;
 
 use retune_recipe::diagnostic::{Diagnostic, Result};
 use retune_roles::Message;
-use retune_train::generation::{Finish, GenerationSpec, NewToken};
+use retune_train::generation::{Finish, GenerationSpec, NewToken, ReadText};
 
 use crate::speaker::{Answer, Prompt, Speaker};
 
-/// What was said so far.
+/// What was said so far, with one model.
 #[derive(Clone, Debug, Default)]
 pub struct Dialogue {
     system: Option<String>,
     /// From the user and the assistant in turn.
     turns: Vec<Message>,
+    /// What the model has read of it.
+    read: ReadText,
+    /// How often it was asked. Draws differ by it, so that the same question gets another answer after a new beginning.
+    asked: usize,
 }
 
 /// What a model answered, and how many of the oldest messages it was not shown any more.
@@ -28,12 +35,13 @@ pub struct Turn {
 impl Dialogue {
     /// With what the model is told first.
     pub fn new(system: Option<String>) -> Self {
-        Self { system, turns: Vec::new() }
+        Self { system, ..Self::default() }
     }
 
     /// Begins anew, with another word at first; none: without one.
     pub fn set_system(&mut self, system: Option<String>) {
-        *self = Self::new(system);
+        self.system = system;
+        self.turns.clear();
     }
 
     /// Forgets what was said.
@@ -61,10 +69,10 @@ impl Dialogue {
     ) -> Result<Turn> {
         let before = self.turns.clone();
         self.turns.push(message("user", text));
+        self.asked += 1;
         let answered = self.fit(speaker, spec).and_then(|(prompt, forgotten)| {
-            let mut answers = speaker.answer(&[prompt], spec, 1, watch)?;
-            let none = || Diagnostic::new("the model gave no answer");
-            Ok(Turn { answer: answers.pop().ok_or_else(none)?, forgotten })
+            let answer = speaker.go_on((self.asked - 1, &prompt), &mut self.read, spec, watch)?;
+            Ok(Turn { answer, forgotten })
         });
         match &answered {
             // One that was stopped before its first word is as if nothing had been asked.

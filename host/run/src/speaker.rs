@@ -8,7 +8,7 @@ use retune_recipe::diagnostic::{Diagnostic, Result};
 use retune_roles::{Message, Tokenizer as _};
 use retune_tensor::Device;
 use retune_train::TrainError;
-use retune_train::generation::{Finish, Generation, GenerationSpec, Generator, NewToken, TextStream};
+use retune_train::generation::{Finish, Generation, GenerationSpec, Generator, NewToken, ReadText, TextStream};
 use retune_train::model::{Model, Task};
 
 use crate::opened::Opened;
@@ -121,7 +121,8 @@ impl Speaker {
         Ok(Prompt { shown: text.to_owned(), ids })
     }
 
-    /// Answers `prompts`, so many at a time, in their order. `watch` is given each token and the text it adds to its answer.
+    /// Answers `prompts`, so many at a time. `watch` is given each token, the text it adds to its answer and, with the last one,
+    /// the answer.
     ///
     /// # Errors
     /// A setting cannot be, or a prompt does not fit the model.
@@ -130,23 +131,42 @@ impl Speaker {
         prompts: &[Prompt],
         spec: &GenerationSpec,
         batch_size: usize,
-        watch: &mut dyn FnMut(&NewToken, &str) -> ControlFlow<()>,
-    ) -> Result<Vec<Answer>> {
+        watch: &mut dyn FnMut(&NewToken, &str, Option<Answer>) -> ControlFlow<()>,
+    ) -> Result<()> {
         let generator = Generator::new(&self.model, spec, Some(&self.tokenizer)).map_err(of_training)?;
         let ids: Vec<Vec<u32>> = prompts.iter().map(|prompt| prompt.ids.clone()).collect();
-        let mut streams: Vec<TextStream<'_>> = prompts.iter().map(|_| TextStream::new(&self.tokenizer, true)).collect();
-        let mut texts = vec![String::new(); prompts.len()];
+        let mut begun: Vec<Option<Growing<'_>>> = prompts.iter().map(|_| None).collect();
         let answers = generator.run(&ids, batch_size, &mut |token| {
-            let (stream, text) = (&mut streams[token.prompt], &mut texts[token.prompt]);
-            let mut added = stream.push(token.id).unwrap_or_default();
-            if token.finish.is_some() {
-                added.push_str(&stream.end().unwrap_or_default());
-            }
-            text.push_str(&added);
+            let slot = &mut begun[token.prompt];
+            let growing = slot.get_or_insert_with(|| Growing::new(&self.tokenizer));
+            let added = growing.push(token);
+            let answer = token.finish.clone().and_then(|finish| {
+                let Growing { text, ids, .. } = slot.take()?;
+                Some(Answer { text, generation: Generation { ids, finish } })
+            });
+            watch(token, &added, answer)
+        });
+        answers.map(drop).map_err(of_training)
+    }
+
+    /// Answers one prompt, `place` being its number in a conversation; of its tokens those that were `read` are not read again.
+    ///
+    /// # Errors
+    /// Those of [`Speaker::answer`].
+    pub fn go_on(
+        &self,
+        (place, prompt): (usize, &Prompt),
+        read: &mut ReadText,
+        spec: &GenerationSpec,
+        watch: &mut dyn FnMut(&NewToken, &str) -> ControlFlow<()>,
+    ) -> Result<Answer> {
+        let generator = Generator::new(&self.model, spec, Some(&self.tokenizer)).map_err(of_training)?;
+        let mut text = Growing::new(&self.tokenizer);
+        let answer = generator.go_on((place, &prompt.ids), read, &mut |token| {
+            let added = text.push(token);
             watch(token, &added)
         });
-        let answers = answers.map_err(of_training)?;
-        Ok(answers.into_iter().zip(texts).map(|(generation, text)| Answer { text, generation }).collect())
+        Ok(Answer { generation: answer.map_err(of_training)?, text: text.text })
     }
 
     fn template(&self) -> Result<&ChatPrompt> {
@@ -155,6 +175,30 @@ impl Speaker {
                 "continue a text with `retune generate --raw`, or put a chat_template.jinja into the model's folder",
             )
         })
+    }
+}
+
+/// The text of an answer, as far as it goes.
+struct Growing<'a> {
+    stream: TextStream<'a>,
+    text: String,
+    ids: Vec<u32>,
+}
+
+impl<'a> Growing<'a> {
+    fn new(tokenizer: &'a Tokenization) -> Self {
+        Self { stream: TextStream::new(tokenizer, true), text: String::new(), ids: Vec::new() }
+    }
+
+    /// What `token` adds.
+    fn push(&mut self, token: &NewToken) -> String {
+        self.ids.push(token.id);
+        let mut added = self.stream.push(token.id).unwrap_or_default();
+        if token.finish.is_some() {
+            added.push_str(&self.stream.end().unwrap_or_default());
+        }
+        self.text.push_str(&added);
+        added
     }
 }
 

@@ -1,5 +1,6 @@
 //! `retune generate`: answers of a language model.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
@@ -14,7 +15,7 @@ use retune_run::speaker::{Answer, Prompt, Speaker, reason};
 use retune_run::words::{count, duration};
 use retune_run::{Reporter, settings};
 use retune_tensor::device::DeviceChoice;
-use retune_train::generation::Finish;
+use retune_train::generation::{Finish, NewToken};
 use serde_json::json;
 
 use super::common::Common;
@@ -57,35 +58,58 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let columns = opened.recipe().map_or_else(Columns::default, |recipe| settings::data(recipe, None).columns);
     let prompts = args.prompts.read(&speaker, &columns, &console)?;
 
-    // One answer is read as it comes; of several, a bar says how far they are.
+    // One answer is read as it comes; of several, a bar says how far they are, and each is printed when those before it were.
     let streams = prompts.len() == 1 && !args.common.json && std::io::stdout().is_terminal();
-    let (began, mut tokens, mut done) = (Instant::now(), 0u64, 0u64);
-    let answers = speaker.answer(&prompts, &spec, args.batch_size.get(), &mut |token, text| {
-        tokens += 1;
-        done += u64::from(token.finish.is_some());
+    let mut page = Page { prompts: &prompts, json: args.common.json, waiting: BTreeMap::new(), printed: 0 };
+    let (began, mut tally) = (Instant::now(), Tally::default());
+    let answered = speaker.answer(&prompts, &spec, args.batch_size.get(), &mut |token, text, answer| {
+        tally.count(token);
         if streams {
             stdout::said(text);
         } else if prompts.len() > 1 {
-            console.answers(done, prompts.len() as u64, tokens, began.elapsed().as_secs_f64());
+            console.answers(tally.answers, prompts.len() as u64, tally.tokens, began.elapsed().as_secs_f64());
+        }
+        if let Some(answer) = answer.filter(|_| !streams) {
+            console.aside(|| page.add(token.prompt, answer));
         }
         ControlFlow::Continue(())
     });
     console.clear();
-    let answers = answers?;
-    for (prompt, answer) in prompts.iter().zip(&answers) {
-        if args.common.json {
-            stdout::line(as_json(prompt, answer).to_string());
-        } else if streams {
-            stdout::line("");
-        } else {
-            if prompts.len() > 1 {
-                stdout::line(format!("> {}", prompt.shown.replace(['\n', '\r'], " ")));
-            }
-            stdout::said(&format!("{}\n", answer.text));
+    if streams && tally.tokens > 0 {
+        stdout::line("");
+    }
+    answered?;
+    tally.tell(&console, began.elapsed().as_secs_f64(), spec.max_new_tokens);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Answers in the order of their prompts.
+struct Page<'a> {
+    prompts: &'a [Prompt],
+    json: bool,
+    /// Those that wait for earlier ones.
+    waiting: BTreeMap<usize, Answer>,
+    printed: usize,
+}
+
+impl Page<'_> {
+    fn add(&mut self, place: usize, answer: Answer) {
+        self.waiting.insert(place, answer);
+        while let Some(answer) = self.waiting.remove(&self.printed) {
+            self.print(&self.prompts[self.printed], &answer);
+            self.printed += 1;
         }
     }
-    tell(&console, &answers, tokens, began.elapsed().as_secs_f64(), spec.max_new_tokens);
-    Ok(ExitCode::SUCCESS)
+
+    fn print(&self, prompt: &Prompt, answer: &Answer) {
+        if self.json {
+            return stdout::line(as_json(prompt, answer).to_string());
+        }
+        if self.prompts.len() > 1 {
+            stdout::line(format!("> {}", prompt.shown.replace(['\n', '\r'], " ")));
+        }
+        stdout::said(&format!("{}\n", answer.text));
+    }
 }
 
 /// The model, on the device that was asked for.
@@ -105,22 +129,37 @@ fn as_json(prompt: &Prompt, answer: &Answer) -> serde_json::Value {
     })
 }
 
-/// How fast it went, and what was cut.
-fn tell(console: &Console, answers: &[Answer], tokens: u64, seconds: f64, most: usize) {
-    let cut = |finish: &Finish| answers.iter().filter(|answer| answer.generation.finish == *finish).count();
-    console.line(&format!(
-        "generate  {} tokens in {}, {:.1} per second",
-        count(tokens),
-        duration(seconds),
-        tokens as f64 / seconds.max(1e-9)
-    ));
-    let of = |cut: usize| format!("{cut} of {} answer{}", answers.len(), if answers.len() == 1 { "" } else { "s" });
-    match cut(&Finish::Length) {
-        0 => {}
-        some => console.line(&format!("          {} ended at --max-new-tokens {most}, not by the model", of(some))),
+/// What was made, and what was cut of it.
+#[derive(Default)]
+struct Tally {
+    tokens: u64,
+    answers: u64,
+    /// Ended by the most tokens, and by the model's positions.
+    cut: [u64; 2],
+}
+
+impl Tally {
+    fn count(&mut self, token: &NewToken) {
+        self.tokens += 1;
+        self.answers += u64::from(token.finish.is_some());
+        self.cut[0] += u64::from(token.finish == Some(Finish::Length));
+        self.cut[1] += u64::from(token.finish == Some(Finish::Positions));
     }
-    match cut(&Finish::Positions) {
-        0 => {}
-        some => console.warning(&format!("{} ended where the model's positions end", of(some))),
+
+    fn tell(&self, console: &Console, seconds: f64, most: usize) {
+        console.line(&format!(
+            "generate  {} tokens in {}, {:.1} per second",
+            count(self.tokens),
+            duration(seconds),
+            self.tokens as f64 / seconds.max(1e-9)
+        ));
+        let of = |cut: u64| format!("{cut} of {} answer{}", self.answers, if self.answers == 1 { "" } else { "s" });
+        let [length, positions] = self.cut;
+        if length > 0 {
+            console.line(&format!("          {} ended at --max-new-tokens {most}, not by the model", of(length)));
+        }
+        if positions > 0 {
+            console.warning(&format!("{} ended where the model's positions end", of(positions)));
+        }
     }
 }

@@ -1,9 +1,10 @@
 //! The loop: read what is new, choose the next token of each text, let go of those that have ended.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use retune_roles::{Refusal, Task, Tokenizer};
 
+use super::read_text::ReadText;
 use super::text_stream::StopStrings;
 use super::{GenerationSpec, draw};
 use crate::error::TrainError;
@@ -114,11 +115,49 @@ impl<'a> Generator<'a> {
             self.check(place, prompt)?;
         }
         let mut answers: Vec<Option<Generation>> = vec![None; prompts.len()];
-        let mut waiting = 0..prompts.len();
-        let mut texts: Vec<Text<'_>> = Vec::new();
+        let begin = &mut |place: usize| self.begin(place, &prompts[place], KeyValueCache::default());
+        self.texts(0..prompts.len(), begin, batch_size, watch, &mut |text, finish| {
+            let prompt = text.prompt;
+            answers[prompt] = Some(text.end(finish).0);
+        })?;
+        let never = || Generation { ids: Vec::new(), finish: Finish::Stopped };
+        Ok(answers.into_iter().map(|answer| answer.unwrap_or_else(never)).collect())
+    }
+
+    /// Continues one prompt behind what was `read` of an earlier one, and keeps there what it reads. The answer is that of
+    /// [`Generator::run`] to the prompt at this place of a list. After an error nothing is kept.
+    ///
+    /// # Errors
+    /// Those of [`Generator::run`].
+    pub fn go_on(
+        &self,
+        (place, prompt): (usize, &[u32]),
+        read: &mut ReadText,
+        watch: &mut dyn FnMut(&NewToken) -> ControlFlow<()>,
+    ) -> Result<Generation, TrainError> {
+        self.check(place, prompt)?;
+        let begin = &mut |place| self.begin(place, prompt, read.take(self.model, prompt));
+        let mut ended = None;
+        self.texts(place..place + 1, begin, 1, watch, &mut |text, finish| ended = Some(text.end(finish)))?;
+        let (answer, ids, cache) =
+            ended.unwrap_or((Generation { ids: Vec::new(), finish: Finish::Stopped }, Vec::new(), KeyValueCache::default()));
+        read.keep(ids, cache);
+        Ok(answer)
+    }
+
+    /// Continues texts, so many at a time, each begun when there is room for it; `ended` is told of each.
+    fn texts(
+        &self,
+        mut waiting: Range<usize>,
+        begin: &mut dyn FnMut(usize) -> Result<Text<'a>, TrainError>,
+        batch_size: usize,
+        watch: &mut dyn FnMut(&NewToken) -> ControlFlow<()>,
+        ended: &mut dyn FnMut(Text<'a>, Finish),
+    ) -> Result<(), TrainError> {
+        let mut texts: Vec<Text<'a>> = Vec::new();
         loop {
             for prompt in waiting.by_ref().take(batch_size.max(1) - texts.len()) {
-                texts.push(self.begin(prompt, &prompts[prompt])?);
+                texts.push(begin(prompt)?);
             }
             if texts.is_empty() {
                 break;
@@ -135,7 +174,7 @@ impl<'a> Generator<'a> {
                 let token = NewToken { prompt: text.prompt, id, finish: finish.clone() };
                 stopped |= watch(&token).is_break();
                 match finish {
-                    Some(finish) => answers[token.prompt] = Some(text.end(finish)),
+                    Some(finish) => ended(text, finish),
                     None => left.push(text),
                 }
             }
@@ -144,12 +183,8 @@ impl<'a> Generator<'a> {
                 break;
             }
         }
-        for text in texts {
-            let prompt = text.prompt;
-            answers[prompt] = Some(text.end(Finish::Stopped));
-        }
-        let never = || Generation { ids: Vec::new(), finish: Finish::Stopped };
-        Ok(answers.into_iter().map(|answer| answer.unwrap_or_else(never)).collect())
+        texts.into_iter().for_each(|text| ended(text, Finish::Stopped));
+        Ok(())
     }
 
     fn check(&self, place: usize, prompt: &[u32]) -> Result<(), TrainError> {
@@ -175,18 +210,18 @@ impl<'a> Generator<'a> {
         self.model.config().shape.longest_row()
     }
 
-    fn begin(&self, prompt: usize, ids: &[u32]) -> Result<Text<'a>, TrainError> {
+    fn begin(&self, prompt: usize, ids: &[u32], cache: KeyValueCache) -> Result<Text<'a>, TrainError> {
         let stops = match self.tokenizer.filter(|_| !self.spec.stop_strings.is_empty()) {
             Some(tokenizer) => Some(StopStrings::new(&self.spec.stop_strings, tokenizer, ids).map_err(undecodable)?),
             None => None,
         };
-        Ok(Text { prompt, length: ids.len(), ids: ids.to_vec(), cache: KeyValueCache::default(), stops })
+        Ok(Text { prompt, length: ids.len(), ids: ids.to_vec(), cache, stops })
     }
 
     /// The logits behind each text, whose tokens are read as far as its cache does not hold them.
     fn read(&self, texts: &mut [Text<'_>]) -> Result<Vec<Vec<f32>>, TrainError> {
         for text in texts.iter_mut() {
-            if !self.spec.use_cache || !self.model.keeps(text.cache.tokens(), text.ids.len()) {
+            if !self.spec.use_cache || !self.model.keeps(&text.cache, text.ids.len()) {
                 text.cache.clear();
             }
         }
@@ -238,8 +273,9 @@ impl<'a> Generator<'a> {
 }
 
 impl Text<'_> {
-    fn end(mut self, finish: Finish) -> Generation {
-        Generation { ids: self.ids.split_off(self.length), finish }
+    /// What follows the prompt, all of the text, and what is kept of it.
+    fn end(self, finish: Finish) -> (Generation, Vec<u32>, KeyValueCache) {
+        (Generation { ids: self.ids[self.length..].to_vec(), finish }, self.ids, self.cache)
     }
 }
 

@@ -3,7 +3,7 @@
 //! [`Generator`] takes prompts as tokens and gives the tokens that follow each. Prompts of unequal lengths share a batch without
 //! padding; one that has come to its end leaves the batch, and the next that waits takes its place. What comes out
 //! for a prompt depends on the prompt, its place in the list, the model and the [`GenerationSpec`], and on nothing else: neither on the
-//! size of the batch nor on the prompts beside it.
+//! size of the batch nor on the prompts beside it. [`Generator::go_on`] does not read again what a [`ReadText`] holds of an earlier prompt.
 //!
 //! ```no_run
 //! use retune_train::generation::{GenerationSpec, generate};
@@ -18,10 +18,12 @@
 mod defaults;
 mod draw;
 mod generator;
+mod read_text;
 mod scores;
 mod spec;
 mod text_stream;
 
 pub use generator::{Finish, Generation, Generator, NewToken, generate};
+pub use read_text::ReadText;
 pub use spec::GenerationSpec;
 pub use text_stream::TextStream;

@@ -77,6 +77,13 @@ impl GenerationSpec {
                 "do_sample = false (--greedy) takes the most probable token, which is what a temperature of 0 means elsewhere",
             );
         }
+        if self.top_p == 0.0 {
+            return field(
+                "top_p",
+                "0 is not possible; give a number above 0 and at most 1".to_owned(),
+                "do_sample = false (--greedy) takes the most probable token",
+            );
+        }
         in_range("temperature", self.temperature, self.temperature > 0.0, "a number above 0")?;
         in_range("top_p", self.top_p, self.top_p > 0.0 && self.top_p <= 1.0, "a number above 0 and at most 1")?;
         if let Some(min_p) = self.min_p {

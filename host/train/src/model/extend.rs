@@ -23,14 +23,15 @@ impl Model {
         let mut run = || self.network.extend(weights, &input, &mut caches);
         // As in `Model::forward`.
         let logits = if is_host(&self.device) { rayon::scope(|_| run()) } else { run() };
+        documents.iter_mut().for_each(|(_, cache)| cache.reached());
         logits.map(AnyTensor::from).ok_or_else(|| {
             ModelError::request("this model puts rows into classes; only a language model predicts the next token")
         })
     }
 
-    /// Whether what a cache holds of `read` tokens holds in a document of `length`. It does, but for rotary positions that
-    /// depend on the length (`dynamic`, `longrope`): there the text has to be read anew.
-    pub fn keeps(&self, read: usize, length: usize) -> bool {
-        self.network.keeps(read, length)
+    /// Whether what `cache` holds, or the beginning of it, holds in a document of `length` tokens. It does, but for rotary positions
+    /// that depend on the length (`dynamic`, `longrope`): there the text has to be read anew.
+    pub fn keeps(&self, cache: &KeyValueCache, length: usize) -> bool {
+        cache.is_empty() || self.network.keeps(cache.length(), length)
     }
 }

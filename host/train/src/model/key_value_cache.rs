@@ -7,6 +7,8 @@ use super::nn::Stored;
 #[derive(Clone, Debug, Default)]
 pub struct KeyValueCache {
     blocks: Vec<Stored>,
+    /// The length of the document when its tokens were read last: where rotary positions depend on it, they are those of this length.
+    length: usize,
 }
 
 impl KeyValueCache {
@@ -22,12 +24,23 @@ impl KeyValueCache {
 
     /// Forgets all tokens.
     pub fn clear(&mut self) {
-        self.blocks.clear();
+        *self = Self::default();
     }
 
-    /// Forgets all tokens but the first `count`.
+    /// Forgets all tokens but the first `count`. They remain those of the document that they were read in: whether
+    /// they hold in another one, [`Model::keeps`](super::Model::keeps) says.
     pub fn truncate(&mut self, count: usize) {
         self.blocks.iter_mut().for_each(|block| block.truncate(count));
+    }
+
+    /// The length of the document that the tokens were read in.
+    pub(super) fn length(&self) -> usize {
+        self.length
+    }
+
+    /// All of the document was read.
+    pub(super) fn reached(&mut self) {
+        self.length = self.tokens();
     }
 
     /// Of block `index`.

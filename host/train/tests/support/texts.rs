@@ -58,10 +58,15 @@ pub fn count(model: &Model) -> usize {
 
 /// The logits behind a text, by the forward pass of training.
 pub fn whole(model: &Model, ids: &[u32]) -> Vec<f32> {
+    every(model, ids).pop().unwrap()
+}
+
+/// The logits behind each token of a text.
+pub fn every(model: &Model, ids: &[u32]) -> Vec<Vec<f32>> {
     let example = Example::new("text", Sequence::of(ids.to_vec()), Target::None);
     let input = model.input(&[&example]).unwrap();
     let logits = model.forward(&model.weights(false), &input, None).unwrap().logits.to_float32().unwrap();
-    logits[logits.len() - model.config().shape.vocab_size..].to_vec()
+    logits.chunks_exact(model.config().shape.vocab_size).map(<[f32]>::to_vec).collect()
 }
 
 /// Tokens of the prompts, each chosen by the forward pass of training on the whole text.
@@ -85,7 +90,7 @@ pub fn what_is_stored_changes_no_logit() {
         let mut caches = vec![KeyValueCache::default(); 3];
         for read in [[4, 1, 6], [5, 2, 7], [6, 6, 9], [9, 7, 10], [14, 8, 14]] {
             // Where positions depend on the length, what was read of a shorter text is of no use.
-            if caches.iter().zip(read).any(|(cache, to)| !model.keeps(cache.tokens(), to)) {
+            if caches.iter().zip(read).any(|(cache, to)| !model.keeps(cache, to)) {
                 caches.iter_mut().for_each(KeyValueCache::clear);
             }
             let mut pieces: Vec<(&[u32], &mut KeyValueCache)> = texts
