@@ -112,7 +112,7 @@ impl Console {
     pub fn answers(&mut self, done: u64, total: u64, tokens: u64, seconds: f64) {
         let rate = format!("{:.0} tokens/s", tokens as f64 / seconds.max(1e-9));
         self.count("generate", done, total, &rate);
-        let last = self.last_line.unwrap_or(self.began);
+        let last = *self.last_line.get_or_insert_with(Instant::now);
         if self.mode == Mode::Plain && done < total && last.elapsed() >= PLAIN_EVERY {
             self.last_line = Some(Instant::now());
             self.line(&format!("generate  {}/{} answers, {rate}", count(done), count(total)));

@@ -2,63 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+mod support;
 
-use retune_data::Tokenization;
-use retune_roles::{Task, Tokenizer as _};
-use retune_tensor::Device;
-use retune_train::model::{Base, ExportForm, Model};
 use serde_json::{Value, json};
+use support::{Said, fixtures, folder, retune};
 use tempfile::TempDir;
-
-struct Said {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures")
-}
-
-/// A folder with two models, `tuned` and `base`, of 160 positions, and `plain`, which has no chat template.
-fn folder() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let tokenizer = fixtures().join("chat");
-    let vocabulary = Tokenization::open(&tokenizer).unwrap().vocab_size();
-    let config = json!({
-        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": vocabulary, "hidden_size": 32, "num_hidden_layers": 2,
-        "num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 64, "max_position_embeddings": 160, "hidden_act": "silu",
-        "rms_norm_eps": 1e-6, "rope_theta": 10000.0, "initializer_range": 0.3, "tie_word_embeddings": true, "torch_dtype": "float32"
-    });
-    let path = folder.path().join("config.json");
-    std::fs::write(&path, config.to_string()).unwrap();
-    for (name, seed, template) in [("base", 1, true), ("tuned", 2, true), ("plain", 3, false)] {
-        let (model, _) = Model::load(&Base::Config(path.clone()), &Task::CausalLm, seed, &Device::flex()).unwrap();
-        let template = template.then(|| tokenizer.join("chatml.jinja"));
-        model.export_as(ExportForm::Whole, &folder.path().join(name), Some(&tokenizer), template.as_deref()).unwrap();
-    }
-    folder
-}
-
-fn retune(folder: &TempDir, arguments: &[&str], input: &str) -> Said {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_retune"))
-        .current_dir(folder.path())
-        .env("RETUNE_CACHE", folder.path().join("cache"))
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A verb that is refused reads nothing.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Said { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
-}
 
 /// The objects that `--json` prints.
 fn objects(folder: &TempDir, arguments: &[&str], input: &str) -> Vec<Value> {
@@ -86,12 +34,17 @@ fn prompts_are_answered_alike_from_flags_lines_and_rows_whatever_the_batch() {
         json!({"conversations": [{"from": "human", "value": "a"}]}),
     ];
     let text: String = chats.iter().map(|chat| format!("{chat}\n")).collect();
-    std::fs::write(folder.path().join("chats.jsonl"), text).unwrap();
+    std::fs::write(folder.path().join("chats.jsonl"), &text).unwrap();
     let rows = objects(&folder, &["tuned", "--file", "chats.jsonl", "--batch-size", "2"], "");
     assert_eq!(field(&rows, "ids"), field(&flags, "ids"));
     std::fs::write(folder.path().join("prompts.csv"), "prompt,n\nHello there,1\nWhat is up?,2\n").unwrap();
     let rows = objects(&folder, &["tuned", "--file", "prompts.csv", "--no-cache"], "");
     assert_eq!(field(&rows, "ids"), field(&flags[..2], "ids"));
+    // Standard input is a file of any format.
+    let rows = objects(&folder, &["tuned", "--file", "-", "--format", "jsonl"], &text);
+    assert_eq!(field(&rows, "ids"), field(&flags, "ids"));
+    let passages = objects(&folder, &["tuned", "--file", "-", "--format", "text"], "Hello there\n\n\nWhat is up?\n");
+    assert_eq!(passages, flags[..2]);
 }
 
 #[test]
@@ -157,6 +110,30 @@ fn a_conversation_has_a_memory_that_can_be_reset() {
     assert!(err.contains("there is no command `/rest`") && err.contains("did you mean `/reset`?"), "{err}");
 }
 
+/// A template that says of the last message alone that it is the last one, as those do that leave thoughts out of earlier turns.
+const REWRITES: &str = "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}{% if loop.last %} (now)\
+                        {% endif %}<|im_end|>\n{% endfor %}<|im_start|>assistant\n";
+
+#[test]
+fn a_conversation_whose_beginning_is_kept_goes_on_as_one_that_is_read_anew() {
+    let folder = folder();
+    std::fs::write(folder.path().join("base/chat_template.jinja"), REWRITES).unwrap();
+    let lines = "Hello there\nWhat is up?\nWhat is up?\n/reset\nWhat is up?\n/system Be brief.\nHello there\nWell\n/system\nHello there\n\
+                 one two three four five six seven eight nine ten\none two three four five six\nHello\n";
+    for model in ["tuned", "base"] {
+        for sampling in [&["--greedy"][..], &["--temperature", "2", "--seed", "5"]] {
+            let [kept, anew] = [&[][..], &["--no-cache"]].map(|more| talk(&folder, &[&[model], sampling, more].concat(), lines));
+            assert_eq!(kept.0.len(), 10);
+            assert_eq!(kept, anew, "{model}, {sampling:?}");
+        }
+    }
+    // The same question is answered otherwise when it is asked once more, and alike by whoever asks all of it again.
+    let sampled = ["tuned", "--temperature", "5", "--top-k", "0"];
+    let (answers, _) = talk(&folder, &sampled, "Hello\n/reset\nHello\n");
+    assert_ne!(answers[0], answers[1]);
+    assert_eq!(talk(&folder, &sampled, "Hello\n/reset\nHello\n").0, answers);
+}
+
 #[test]
 fn a_conversation_that_is_too_long_forgets_its_oldest_messages() {
     let folder = folder();
@@ -192,6 +169,7 @@ fn a_tuned_model_and_its_base_answer_one_after_the_other() {
 fn what_cannot_be_asked_is_refused_with_the_way_out() {
     let folder = folder();
     std::fs::write(folder.path().join("rows.csv"), "question,n\nHi,1\n").unwrap();
+    std::fs::write(folder.path().join("latin.txt"), b"Gr\xfc\xdfe\n").unwrap();
     std::fs::write(folder.path().join("chats.jsonl"), "{\"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}]}\n")
         .unwrap();
     std::fs::create_dir_all(folder.path().join("runs/begun-1")).unwrap();
@@ -215,7 +193,12 @@ fn what_cannot_be_asked_is_refused_with_the_way_out() {
         &["generate", "plain", "--file", "chats.jsonl"],
         &["generate", "tuned", "-p", "LONG"],
         &["generate", "tuned", "-p", "Hi", "--top-p", "1.5"],
+        &["generate", "tuned", "-p", "Hi", "--top-p", "0"],
+        &["generate", "tuned", "-p", "Hi", "--min-p", "-0.1"],
+        &["generate", "tuned", "-p", "Hi", "--repetition-penalty", "0"],
         &["generate", "tuned", "-p", "Hi", "--temperature", "0"],
+        &["generate", "tuned", "-p", "Hi", "--temperature", "nan"],
+        &["generate", "tuned", "--file", "latin.txt"],
         &["generate", "tuned", "-p", "Hi", "--stop", ""],
         &["generate", "tuned", "-p", "Hi", "--max-new-tokens", "0"],
         &["chat", "plain"],

@@ -53,7 +53,7 @@ pub fn check(recipe: &Recipe, problems: &mut Problems) {
         let help = "add validation = { split = 0.1 } to [data]";
         problems.add(place, message, "nothing to evaluate on", Some(help.to_owned()));
     }
-    for key in ["top_k", "top_p"].map(|key| format!("{KEY}.{key}")) {
+    for key in ["top_k", "top_p", "min_p"].map(|key| format!("{KEY}.{key}")) {
         if let (None, Some(place)) = (generate.temperature, recipe.place(&key)) {
             let message = format!("`{key}` has no effect without a temperature");
             let help = "write temperature = 1.0 beside it, or remove it";

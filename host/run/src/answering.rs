@@ -56,18 +56,23 @@ pub fn asking(recipe: &Recipe, directory: &Path, tokenizer: Arc<dyn Tokenizer>) 
     }
     let generate = recipe.evaluation.generate.clone().unwrap_or_default();
     let own = GenerationSpec::of_model(directory).map_err(|e| locate::model(recipe, &e))?.0;
+    let stop_strings = generate.stop_strings.unwrap_or(own.stop_strings);
     let spec = GenerationSpec {
         max_new_tokens: settings::size(generate.max_new_tokens),
         do_sample: generate.temperature.is_some(),
         temperature: generate.temperature.unwrap_or(1.0),
         top_k: generate.top_k.map_or(0, settings::size),
         top_p: generate.top_p.unwrap_or(1.0),
+        min_p: generate.min_p,
+        repetition_penalty: generate.repetition_penalty,
+        stop_strings: stop_strings.clone(),
         eos_token_id: own.eos_token_id,
         seed: recipe.seed,
         ..GenerationSpec::default()
     };
-    let writer = Generated { spec, batch_size: settings::size(generate.batch_size) };
-    Ok(Some(Asking { writer: Arc::new(writer), tokenizer, rows: settings::size(generate.rows), seed: recipe.seed }))
+    let batch_size = settings::size(generate.batch_size);
+    let writer = Arc::new(Generated { spec, batch_size, tokenizer: Some(Arc::clone(&tokenizer)) });
+    Ok(Some(Asking { writer, tokenizer, rows: settings::size(generate.rows), seed: recipe.seed, stop_strings }))
 }
 
 /// What a person should know of rows that are answered and were cut: what they ask, or what is compared, is not whole.
@@ -143,7 +148,8 @@ mod tests {
 
     #[test]
     fn rows_that_fill_the_longest_length_are_told_of() {
-        let asking = Asking { writer: Arc::new(Nobody), tokenizer: Arc::new(Nobody), rows: 9, seed: 1 };
+        let (writer, tokenizer) = (Arc::new(Nobody), Arc::new(Nobody));
+        let asking = Asking { writer, tokenizer, rows: 9, seed: 1, stop_strings: Vec::new() };
         let row = |length: u32| Example::new("a", Sequence::text((0..length).collect()), Target::None);
         assert_eq!(cut(&asking, &[row(3), row(7)], 8), None);
         let told = cut(&asking, &[row(8), row(7), row(8)], 8).unwrap();

@@ -11,10 +11,11 @@ use retune_roles::{
     Batch, Encoding, Example, InputSpec, Message, Metric, Reads, Refusal, Sequence, Target, TaskKind, TextExample,
     Tokenizer, ValueSpec,
 };
+use retune_train::generation::GenerationSpec;
 use retune_train::model::Model;
 use retune_train::{
-    Asking, Best, EarlyStopping, EvaluationSpec, Every, HeldOut, Roles, Silent, TrainError, TrainEvent, Trainer,
-    Writer, evaluate,
+    Asking, Best, EarlyStopping, EvaluationSpec, Every, Generated, HeldOut, Roles, Silent, TrainError, TrainEvent,
+    Trainer, Writer, evaluate,
 };
 use support::*;
 
@@ -152,7 +153,7 @@ fn questions(count: usize) -> Vec<Example> {
 fn asking(rows: usize) -> (Asking, Arc<Echo>) {
     let echo = Arc::new(Echo::default());
     let writer: Arc<dyn Writer> = echo.clone();
-    (Asking { writer, tokenizer: Arc::new(Words), rows, seed: 5 }, echo)
+    (Asking { writer, tokenizer: Arc::new(Words), rows, seed: 5, stop_strings: Vec::new() }, echo)
 }
 
 fn exact_match() -> Box<dyn Metric> {
@@ -200,6 +201,32 @@ fn a_metric_gets_prompt_answer_reference_and_columns_of_the_rows_that_are_asked(
     let told: Vec<(usize, usize, &[u32])> =
         calls.iter().map(|(prompts, first, ends)| (prompts.len(), *first, &ends[..])).collect();
     assert_eq!(told, [(64, 0, &[END][..]), (64, 64, &[END]), (2, 128, &[END])]);
+}
+
+#[test]
+fn a_stop_string_ends_an_answer_and_is_no_part_of_what_is_compared() {
+    let (model, rows, columns) = (llama(), questions(6), ["score".to_owned()]);
+    let answers = |stop_strings: Vec<String>| {
+        let spec = GenerationSpec { max_new_tokens: 8, stop_strings: stop_strings.clone(), ..GenerationSpec::default() };
+        let tokenizer: Arc<dyn Tokenizer> = Arc::new(Words);
+        let writer = Arc::new(Generated { spec, batch_size: 4, tokenizer: Some(Arc::clone(&tokenizer)) });
+        let asking = Asking { writer, tokenizer, rows: 6, seed: 5, stop_strings };
+        let (keeps, seen) = keeps();
+        let loss = &mut CrossEntropy::for_tokens();
+        let held_out = HeldOut { rows: &rows, columns: &columns, batch_size: 8, asking: Some(&asking) };
+        evaluate(&model, &held_out, loss, &mut [keeps], &mut Silent).unwrap();
+        let seen = seen.lock().unwrap();
+        seen.iter().map(|text| text.prediction.clone()).collect::<Vec<String>>()
+    };
+    let free = answers(Vec::new());
+    let word = free[0].split(' ').nth(3).unwrap().to_owned();
+    // The whole word, which another one may begin with.
+    let stopped = answers(vec![format!("{word} ")]);
+    for (free, stopped) in free.iter().zip(&stopped) {
+        let expected = format!("{free} ").split_once(&format!("{word} ")).map(|(before, _)| before.trim().to_owned());
+        assert_eq!(*stopped, expected.filter(|_| free.contains(&format!("{word} "))).unwrap_or(free.clone()), "{word}");
+    }
+    assert!(stopped[0].len() < free[0].len());
 }
 
 #[test]

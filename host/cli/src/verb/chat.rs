@@ -15,6 +15,7 @@ use retune_run::Reporter;
 use retune_run::dialogue::{Dialogue, Turn};
 use retune_run::opened::Opened;
 use retune_run::speaker::Speaker;
+use retune_run::words::duration;
 use retune_train::generation::{Finish, GenerationSpec};
 use retune_train::model::peft::PeftDirectory;
 use signal_hook::consts::SIGINT;
@@ -30,8 +31,9 @@ const HELP: &str = "\
 /system TEXT  begin anew, with TEXT as what the model is told first; without TEXT: with nothing
 /reset        begin anew
 /help         this
-/quit         end, as Ctrl-C twice does
-Ctrl-C stops an answer. A line that begins with // is said with one of them.";
+/quit         end, as Ctrl-D does, or Ctrl-C twice
+Ctrl-C stops an answer. A line that begins with // is said with one of them. Arrow up brings back what was said before and
+Ctrl-R finds it; Ctrl-V Ctrl-J breaks the line, and what is pasted is one message whatever its lines.";
 
 const COMMANDS: [&str; 4] = ["/system", "/reset", "/help", "/quit"];
 
@@ -182,7 +184,7 @@ impl Partner {
         let terminal = std::io::stdout().is_terminal();
         let mut begun = false;
         let began = Instant::now();
-        let mut tokens = 0;
+        let (mut tokens, mut first) = (0u32, 0.0);
         let mut begin = |name: &str| {
             if !std::mem::replace(&mut begun, true) {
                 stdout::text(format!("{name}: "));
@@ -190,6 +192,9 @@ impl Partner {
         };
         let turn = self.dialogue.say(text, &self.speaker, &self.spec, &mut |_, text| {
             tokens += 1;
+            if tokens == 1 {
+                first = began.elapsed().as_secs_f64();
+            }
             begin(self.name);
             if terminal {
                 stdout::said(text);
@@ -222,10 +227,18 @@ impl Partner {
             Finish::EndToken | Finish::StopString(_) => {}
         }
         if terminal {
-            let rate = f64::from(tokens) / began.elapsed().as_secs_f64().max(1e-9);
-            console.line(&format!("          {tokens} tokens, {rate:.1} per second"));
+            console.line(&format!("          {}", speed(tokens, first, began.elapsed().as_secs_f64())));
         }
         Ok(())
+    }
+}
+
+/// How fast an answer came: what the question took, and each token after the first.
+fn speed(tokens: u32, first: f64, all: f64) -> String {
+    let waited = format!("the first after {}", duration(first));
+    match tokens {
+        0 | 1 => format!("{tokens} token{}, {waited}", if tokens == 1 { "" } else { "s" }),
+        _ => format!("{tokens} tokens, {waited}, then {:.1} per second", f64::from(tokens - 1) / (all - first).max(1e-9)),
     }
 }
 
@@ -278,6 +291,12 @@ impl Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_token_is_told_apart_from_the_others() {
+        assert_eq!(speed(31, 0.5, 2.0), "31 tokens, the first after 0.5 s, then 20.0 per second");
+        assert_eq!(speed(1, 12.0, 12.0), "1 token, the first after 12 s");
+    }
 
     #[test]
     fn a_line_is_a_command_or_is_said() {

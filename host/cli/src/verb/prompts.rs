@@ -1,6 +1,6 @@
 //! What `retune generate` is asked: texts of the command line, lines, or rows of a file.
 
-use std::io::{IsTerminal, Read};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use retune_data::record::Record;
@@ -11,15 +11,20 @@ use retune_roles::Message;
 use retune_run::Reporter;
 use retune_run::speaker::{Prompt, Speaker};
 
+use super::texts::{whole, with_standard_input};
+
 /// Where prompts come from, and how they are written for the model.
 #[derive(Debug, Default, clap::Args)]
 pub struct Prompts {
     /// A prompt; may be given several times [default: standard input, one per line]
     #[arg(long, short, value_name = "TEXT", conflicts_with = "file")]
     prompt: Vec<String>,
-    /// Read a file: JSONL, CSV and TSV by the columns `messages`, `prompt` or `text` (or those of the recipe), any other one prompt per line
+    /// Read a file: JSONL, CSV and TSV by the columns `messages`, `prompt` or `text` (or those of the recipe), any other one prompt per line; `-` is standard input
     #[arg(long, short, value_name = "FILE")]
     file: Option<PathBuf>,
+    /// How the file is written: csv, tsv, jsonl, text, lines [default: told by the file's name, else lines]
+    #[arg(long, value_name = "FORMAT", requires = "file", conflicts_with = "prompt")]
+    format: Option<Format>,
     /// What the model is told before each prompt, as a system message
     #[arg(long, value_name = "TEXT", conflicts_with = "raw")]
     system: Option<String>,
@@ -52,11 +57,10 @@ impl Prompts {
                 if std::io::stdin().is_terminal() {
                     console.line("reading prompts from standard input, one per line; end with Ctrl-D");
                 }
-                let mut text = String::new();
-                std::io::stdin()
-                    .read_to_string(&mut text)
-                    .map_err(|e| Diagnostic::new("cannot read standard input").because(e))?;
-                self.of_texts(lines(&text), speaker)?
+                match self.format.filter(|format| *format != Format::Lines) {
+                    Some(format) => with_standard_input(format, |source| self.of_rows(source, speaker, columns))?,
+                    None => self.of_texts(lines(&whole("standard input", std::io::stdin())?), speaker)?,
+                }
             }
         };
         if prompts.is_empty() {
@@ -80,14 +84,23 @@ impl Prompts {
     }
 
     fn of_file(&self, path: &Path, speaker: &Speaker, columns: &Columns) -> Result<Vec<Prompt>> {
-        std::fs::metadata(path).map_err(|e| unreadable(path, &e))?;
-        let source = Source::from(path);
-        if !matches!(source.resolved_format(), Ok(Format::Csv | Format::Tsv | Format::Jsonl)) {
-            let text = std::fs::read_to_string(path).map_err(|e| unreadable(path, &e))?;
-            return self.of_texts(lines(&text), speaker);
+        let mut source = Source::from(path);
+        source.format = self.format;
+        match source.resolved_format() {
+            Ok(format @ (Format::Csv | Format::Tsv | Format::Jsonl)) => source.format = Some(format),
+            _ if self.format.is_some_and(|format| format != Format::Lines) => {}
+            _ => {
+                let file = std::fs::File::open(path).map_err(|e| unreadable(path, &e))?;
+                return self.of_texts(lines(&whole(&path.display().to_string(), file)?), speaker);
+            }
         }
+        std::fs::metadata(path).map_err(|e| unreadable(path, &e))?;
+        self.of_rows(&source, speaker, columns)
+    }
+
+    fn of_rows(&self, source: &Source, speaker: &Speaker, columns: &Columns) -> Result<Vec<Prompt>> {
         let failed = |e: retune_data::DataError| Diagnostic::new(e.to_string()).help_some(e.help());
-        let rows = Rows::open(&source).map_err(failed)?;
+        let rows = Rows::open(source).map_err(failed)?;
         rows.map(|record| self.of_record(&record.map_err(failed)?, speaker, columns)).collect()
     }
 
@@ -118,5 +131,5 @@ impl Prompts {
 
 /// Lines with something on them.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
-    text.trim_start_matches('\u{feff}').lines().filter(|line| !line.trim().is_empty())
+    text.lines().filter(|line| !line.trim().is_empty())
 }

@@ -19,19 +19,19 @@ pub struct Sampling {
     #[arg(long, conflicts_with_all = ["temperature", "top_k", "top_p", "min_p", "seed"])]
     greedy: bool,
     /// Divide logits by this before drawing: above 1 more varied, below less
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
     temperature: Option<f64>,
     /// Draw among the so many most probable tokens; 0: all [default: 50]
     #[arg(long, value_name = "N")]
     top_k: Option<usize>,
     /// Draw among the most probable tokens that together reach this probability
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
     top_p: Option<f64>,
     /// Draw among tokens at least so probable, as a share of the most probable one
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
     min_p: Option<f64>,
     /// Make what was said less probable: above 1
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     repetition_penalty: Option<f64>,
     /// End an answer when it has said this text; may be given several times
     #[arg(long = "stop", value_name = "TEXT")]

@@ -35,7 +35,7 @@ pub struct Texts {
     #[arg(long, short, value_name = "FILE")]
     file: Option<PathBuf>,
     /// How the file is written: csv, tsv, jsonl, text, lines, conll [default: told by the file's name, else lines]
-    #[arg(long, value_name = "FORMAT", requires = "file")]
+    #[arg(long, value_name = "FORMAT", requires = "file", conflicts_with = "texts")]
     format: Option<Format>,
 }
 
@@ -64,15 +64,10 @@ impl Texts {
     }
 
     fn of_standard_input(&self, columns: &Columns) -> Result<Vec<Asked>> {
-        let Some(format) = self.format.filter(|format| *format != Format::Lines) else {
-            return lines("standard input", std::io::stdin(), columns);
-        };
-        let cannot = |e: std::io::Error| Diagnostic::new("cannot keep standard input in a temporary file").because(e);
-        let folder = tempfile::tempdir().map_err(cannot)?;
-        let path = folder.path().join("standard input");
-        let mut file = std::fs::File::create(&path).map_err(cannot)?;
-        std::io::copy(&mut std::io::stdin(), &mut file).map_err(cannot)?;
-        rows(&Source { path, format: Some(format) }, columns)
+        match self.format.filter(|format| *format != Format::Lines) {
+            Some(format) => with_standard_input(format, |source| rows(source, columns)),
+            None => lines("standard input", std::io::stdin(), columns),
+        }
     }
 
     fn of_file(&self, path: &Path, columns: &Columns) -> Result<Vec<Asked>> {
@@ -91,8 +86,13 @@ impl Texts {
     }
 }
 
-/// One text per line, blank ones included. UTF-16 is converted and a byte order mark taken off.
+/// One text per line, blank ones included.
 fn lines(name: &str, from: impl Read, columns: &Columns) -> Result<Vec<Asked>> {
+    whole(name, from)?.lines().map(|line| of_line(line, columns)).collect()
+}
+
+/// All of a text. UTF-16 is converted and a byte order mark taken off.
+pub(super) fn whole(name: &str, from: impl Read) -> Result<String> {
     let mut text = String::new();
     Utf8::new(BufReader::new(from)).read_to_string(&mut text).map_err(|e| match e.kind() {
         std::io::ErrorKind::InvalidData => Diagnostic::new(format!("`{name}` is not UTF-8 text"))
@@ -100,7 +100,17 @@ fn lines(name: &str, from: impl Read, columns: &Columns) -> Result<Vec<Asked>> {
             .help("convert it first, for example: iconv -f WINDOWS-1252 -t UTF-8"),
         _ => Diagnostic::new(format!("cannot read `{name}`")).because(e),
     })?;
-    text.lines().map(|line| of_line(line, columns)).collect()
+    Ok(text)
+}
+
+/// Standard input as a file of this format, while `read` reads it.
+pub(super) fn with_standard_input<T>(format: Format, read: impl FnOnce(&Source) -> Result<T>) -> Result<T> {
+    let cannot = |e: std::io::Error| Diagnostic::new("cannot keep standard input in a temporary file").because(e);
+    let folder = tempfile::tempdir().map_err(cannot)?;
+    let path = folder.path().join("standard input");
+    let mut file = std::fs::File::create(&path).map_err(cannot)?;
+    std::io::copy(&mut std::io::stdin(), &mut file).map_err(cannot)?;
+    read(&Source { path, format: Some(format) })
 }
 
 /// A text in the column that the model reads; two with a tab between for a model that reads pairs.

@@ -64,6 +64,20 @@ pub struct Generate {
     /// Draws among the most probable tokens that together reach this probability.
     #[schemars(range(max = 1), extend("x-default" = "all", "exclusiveMinimum" = 0))]
     pub top_p: Option<f64>,
+    /// Draws among tokens at least so probable, as a share of the most probable one.
+    #[schemars(range(min = 0, max = 1), extend("x-default" = "all"))]
+    pub min_p: Option<f64>,
+    /// Logits of tokens that stand in the prompt or the answer are divided by it where they are positive, else multiplied by it: above 1
+    /// they become less probable.
+    #[default(1.0)]
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub repetition_penalty: f64,
+    /// Texts that end an answer; what is compared stops before the first of them.
+    #[schemars(extend(
+        "x-default" = "those of the model's generation_config.json",
+        "x-write" = "stop_strings = [\"\\n\\n\"]"
+    ))]
+    pub stop_strings: Option<Vec<String>>,
 }
 
 /// When to evaluate.

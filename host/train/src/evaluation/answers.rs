@@ -57,6 +57,8 @@ pub struct Asking {
     pub rows: usize,
     /// Draws them.
     pub seed: u64,
+    /// Texts that end an answer, of which what is compared ends before the first one.
+    pub stop_strings: Vec<String>,
 }
 
 impl Asking {
@@ -99,8 +101,9 @@ impl Asking {
     fn example(&self, row: &Example, answer: &[u32], columns: &[String]) -> Result<TextExample, TrainError> {
         let (prompt, reference) = split(row)?;
         let told = self.decoded(&[answer.to_vec(), reference.to_vec()], true)?;
-        let [prediction, reference] =
-            [0, 1].map(|at| told.get(at).map(|text| text.trim().to_owned()).unwrap_or_default());
+        let [prediction, reference] = [0, 1].map(|at| told.get(at).map_or("", String::as_str));
+        let prediction = before(prediction, &self.stop_strings).trim().to_owned();
+        let reference = reference.trim().to_owned();
         let extra: BTreeMap<&str, f32> = columns.iter().map(String::as_str).zip(row.extra.iter().copied()).collect();
         Ok(TextExample {
             key: row.key.clone(),
@@ -177,6 +180,12 @@ fn split(row: &Example) -> Result<(&[u32], &[u32]), TrainError> {
     })
 }
 
+/// `text` up to where the first of `stops` begins.
+fn before<'a>(text: &'a str, stops: &[String]) -> &'a str {
+    let end = stops.iter().filter_map(|stop| text.find(stop.as_str())).min();
+    &text[..end.unwrap_or(text.len())]
+}
+
 /// Names the rows in an error that names prompts by their number.
 fn among(error: TrainError, rows: &[Example]) -> TrainError {
     match (error, rows.first(), rows.last()) {
@@ -236,6 +245,15 @@ mod tests {
 
     fn row(ids: &[u32], learnt: Vec<std::ops::Range<u32>>) -> Example {
         Example::new("a:1", Sequence { ids: ids.to_vec(), segments: Vec::new(), learnt }, Target::None)
+    }
+
+    #[test]
+    fn an_answer_ends_before_the_first_text_that_stops_it() {
+        let stops = ["User:".to_owned(), "\n\n".to_owned()];
+        assert_eq!(before("Yes.\n\nUser: and", &stops), "Yes.");
+        assert_eq!(before("User: ü\n\n", &stops), "");
+        assert_eq!(before("Grüße\n", &stops), "Grüße\n");
+        assert_eq!(before("a\n\n", &[]), "a\n\n");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Rows answered by generation.
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, sync::Arc};
+
+use retune_roles::Tokenizer;
 
 use crate::{
     error::TrainError,
@@ -12,12 +14,14 @@ use crate::{
 
 /// Continues prompts so many at a time. What is drawn for a row depends on its number among those that are asked, not on the
 /// batch.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Generated {
     /// How.
     pub spec: GenerationSpec,
     /// Prompts at a time, 1 at least.
     pub batch_size: usize,
+    /// For stop strings, without which none is needed.
+    pub tokenizer: Option<Arc<dyn Tokenizer>>,
 }
 
 impl Writer for Generated {
@@ -39,7 +43,8 @@ impl Writer for Generated {
             Some(_) => written(),
             None => ControlFlow::Continue(()),
         };
-        let answers = Generator::new(model, &spec, None)?.run(prompts, self.batch_size, &mut watch)?;
+        let tokenizer = self.tokenizer.as_deref();
+        let answers = Generator::new(model, &spec, tokenizer)?.run(prompts, self.batch_size, &mut watch)?;
         Ok(answers.into_iter().map(|answer| answer.ids).collect())
     }
 }

@@ -1,0 +1,126 @@
+//! `retune chat` in a terminal: what a person types, stops and pastes.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use serde_json::Value;
+use support::terminal::Terminal;
+use support::{command, folder, retune};
+use tempfile::TempDir;
+
+const ENTER: &str = "\r";
+const UP: &str = "\u{1b}[A";
+const RIGHT: &str = "\u{1b}[C";
+const HOME: &str = "\u{1}";
+const BACKSPACE: &str = "\u{7f}";
+const CTRL_C: &str = "\u{3}";
+const CTRL_D: &str = "\u{4}";
+
+/// A conversation in a window so many columns wide, where the first question is waited for.
+fn chat(folder: &TempDir, columns: u16, tokens: &str, arguments: &[&str]) -> Terminal {
+    let mut command = command(folder);
+    command.args(["chat", "tuned", "--max-new-tokens", tokens]).args(arguments).env_remove("NO_COLOR");
+    let mut terminal = Terminal::run(command, columns);
+    terminal.until("you: ");
+    terminal
+}
+
+/// What `model` answers to a message, as a terminal shows it.
+fn answer(folder: &TempDir, model: &str, message: &str) -> String {
+    let said = retune(folder, &["generate", model, "--json", "--max-new-tokens", "6", "-p", message], "");
+    let answer: Value = serde_json::from_str(&said.out).unwrap();
+    let text = answer["text"].as_str().unwrap().replace(|c: char| c.is_control() && c != '\n' && c != '\t', "\u{fffd}");
+    text.replace('\r', "")
+}
+
+/// The next answer of `name` on the screen.
+fn shown(terminal: &mut Terminal, name: &str) -> String {
+    terminal.until(&format!("\n{name}: "));
+    let text = terminal.until("          6 tokens, the first after");
+    text.lines().take_while(|line| !line.starts_with("          cut")).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_line_is_edited_with_the_usual_keys_and_said_as_it_stands_then() {
+    let folder = folder();
+    let mut terminal = chat(&folder, 80, "6", &[]);
+    // Hxello, of which the x goes, and an end that is two columns wide and then gone.
+    terminal.keys(&format!("Hxello Köln 🌍{BACKSPACE}{HOME}{RIGHT}{RIGHT}{BACKSPACE}{ENTER}"));
+    let expected = answer(&folder, "tuned", "Hello Köln");
+    assert_eq!(shown(&mut terminal, "model"), expected);
+    // The line before the last one again.
+    terminal.until("you: ");
+    terminal.keys(&format!("/reset{ENTER}"));
+    terminal.until("you: ");
+    terminal.keys(&format!("{UP}{UP}{ENTER}"));
+    assert_eq!(shown(&mut terminal, "model"), expected);
+    terminal.until("you: ");
+    terminal.keys(CTRL_D);
+    assert_eq!(terminal.end().1, 0);
+}
+
+#[test]
+fn what_is_pasted_is_one_message_however_long() {
+    let folder = folder();
+    let mut terminal = chat(&folder, 40, "6", &[]);
+    terminal.keys("\u{1b}[200~one two\r\nthree\rfour\u{1b}[201~");
+    terminal.keys(ENTER);
+    assert_eq!(shown(&mut terminal, "model"), answer(&folder, "tuned", "one two\nthree\nfour"));
+    terminal.until("you: ");
+    // More than the model has positions for, and than a terminal takes in one line without an editor.
+    terminal.keys(&format!("\u{1b}[200~{}\u{1b}[201~", "word and ".repeat(1000)));
+    terminal.keys(ENTER);
+    terminal.until("no room for an answer");
+    terminal.until("you: ");
+    terminal.keys(CTRL_D);
+    assert_eq!(terminal.end().1, 0);
+}
+
+#[test]
+fn ctrl_c_stops_an_answer_and_twice_without_one_the_program() {
+    let folder = folder();
+    // So many tokens that the answer is not over before it is stopped.
+    let config = folder.path().join("tuned/config.json");
+    let text = std::fs::read_to_string(&config).unwrap().replace("160", "200000");
+    std::fs::write(&config, text).unwrap();
+    let mut terminal = chat(&folder, 80, "100000", &[]);
+    terminal.keys(&format!("Hello{ENTER}"));
+    terminal.until("\nmodel: ");
+    terminal.keys(CTRL_C);
+    terminal.until("          stopped");
+    terminal.until("you: ");
+    terminal.keys(CTRL_C);
+    terminal.until("once more, or /quit, ends the conversation");
+    terminal.until("you: ");
+    terminal.keys(&format!("/help{ENTER}"));
+    terminal.until("/system TEXT");
+    terminal.until("you: ");
+    terminal.keys(&format!("{CTRL_C}{CTRL_C}"));
+    assert_eq!(terminal.end().1, 0);
+}
+
+#[test]
+fn two_models_answer_in_a_narrow_window_and_a_slip_is_told_without_colour_where_none_is_wanted() {
+    let folder = folder();
+    let mut terminal = chat(&folder, 20, "6", &["--compare", "--base", "base"]);
+    terminal.keys(&format!("What is up with all of this?{ENTER}"));
+    for (name, model) in [("base", "base"), ("tuned", "tuned")] {
+        assert_eq!(shown(&mut terminal, name), answer(&folder, model, "What is up with all of this?"));
+    }
+    terminal.until("you: ");
+    terminal.keys(CTRL_D);
+    assert_eq!(terminal.end().1, 0);
+
+    for (color, colored) in [("1", false), ("", true)] {
+        let mut command = command(&folder);
+        command.args(["chat", "tuned"]).env("NO_COLOR", color);
+        let mut terminal = Terminal::run(command, 80);
+        terminal.until("you: ");
+        terminal.keys(&format!("/rest{ENTER}/quit{ENTER}"));
+        let (shown, code) = terminal.end();
+        assert!(shown.contains("did you mean `/reset`?"), "{shown}");
+        assert_eq!((shown.contains("\u{1b}[31m"), code), (colored, 0), "{shown:?}");
+    }
+}
