@@ -1,4 +1,4 @@
-//! `retune chat` in a terminal: what a person types, stops and pastes.
+//! `retune chat` in a terminal: what a person types and stops.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -11,12 +11,7 @@ use support::{command, folder, retune};
 use tempfile::TempDir;
 
 const ENTER: &str = "\r";
-const UP: &str = "\u{1b}[A";
-const RIGHT: &str = "\u{1b}[C";
-const HOME: &str = "\u{1}";
-const BACKSPACE: &str = "\u{7f}";
 const CTRL_C: &str = "\u{3}";
-const CTRL_D: &str = "\u{4}";
 
 /// A conversation in a window so many columns wide, where the first question is waited for.
 fn chat(folder: &TempDir, columns: u16, tokens: &str, arguments: &[&str]) -> Terminal {
@@ -43,42 +38,6 @@ fn shown(terminal: &mut Terminal, name: &str) -> String {
 }
 
 #[test]
-fn a_line_is_edited_with_the_usual_keys_and_said_as_it_stands_then() {
-    let folder = folder();
-    let mut terminal = chat(&folder, 80, "6", &[]);
-    // Hxello, of which the x goes, and an end that is two columns wide and then gone.
-    terminal.keys(&format!("Hxello Köln 🌍{BACKSPACE}{HOME}{RIGHT}{RIGHT}{BACKSPACE}{ENTER}"));
-    let expected = answer(&folder, "tuned", "Hello Köln");
-    assert_eq!(shown(&mut terminal, "model"), expected);
-    // The line before the last one again.
-    terminal.until("you: ");
-    terminal.keys(&format!("/reset{ENTER}"));
-    terminal.until("you: ");
-    terminal.keys(&format!("{UP}{UP}{ENTER}"));
-    assert_eq!(shown(&mut terminal, "model"), expected);
-    terminal.until("you: ");
-    terminal.keys(CTRL_D);
-    assert_eq!(terminal.end().1, 0);
-}
-
-#[test]
-fn what_is_pasted_is_one_message_however_long() {
-    let folder = folder();
-    let mut terminal = chat(&folder, 40, "6", &[]);
-    terminal.keys("\u{1b}[200~one two\r\nthree\rfour\u{1b}[201~");
-    terminal.keys(ENTER);
-    assert_eq!(shown(&mut terminal, "model"), answer(&folder, "tuned", "one two\nthree\nfour"));
-    terminal.until("you: ");
-    // More than the model has positions for, and than a terminal takes in one line without an editor.
-    terminal.keys(&format!("\u{1b}[200~{}\u{1b}[201~", "word and ".repeat(1000)));
-    terminal.keys(ENTER);
-    terminal.until("no room for an answer");
-    terminal.until("you: ");
-    terminal.keys(CTRL_D);
-    assert_eq!(terminal.end().1, 0);
-}
-
-#[test]
 fn ctrl_c_stops_an_answer_and_twice_without_one_the_program() {
     let folder = folder();
     // So many tokens that the answer is not over before it is stopped.
@@ -97,7 +56,10 @@ fn ctrl_c_stops_an_answer_and_twice_without_one_the_program() {
     terminal.keys(&format!("/help{ENTER}"));
     terminal.until("/system TEXT");
     terminal.until("you: ");
-    terminal.keys(&format!("{CTRL_C}{CTRL_C}"));
+    terminal.keys(CTRL_C);
+    terminal.until("once more, or /quit, ends the conversation");
+    terminal.until("you: ");
+    terminal.keys(CTRL_C);
     assert_eq!(terminal.end().1, 0);
 }
 
@@ -110,7 +72,7 @@ fn two_models_answer_in_a_narrow_window_and_a_slip_is_told_without_colour_where_
         assert_eq!(shown(&mut terminal, name), answer(&folder, model, "What is up with all of this?"));
     }
     terminal.until("you: ");
-    terminal.keys(CTRL_D);
+    terminal.keys(&format!("/quit{ENTER}"));
     assert_eq!(terminal.end().1, 0);
 
     for (color, colored) in [("1", false), ("", true)] {

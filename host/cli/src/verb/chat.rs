@@ -31,9 +31,8 @@ const HELP: &str = "\
 /system TEXT  begin anew, with TEXT as what the model is told first; without TEXT: with nothing
 /reset        begin anew
 /help         this
-/quit         end, as Ctrl-D does, or Ctrl-C twice
-Ctrl-C stops an answer. A line that begins with // is said with one of them. Arrow up brings back what was said before and
-Ctrl-R finds it; Ctrl-V Ctrl-J breaks the line, and what is pasted is one message whatever its lines.";
+/quit         end, as Ctrl-C twice does
+Ctrl-C stops an answer. A line that begins with // is said with one of them.";
 
 const COMMANDS: [&str; 4] = ["/system", "/reset", "/help", "/quit"];
 
@@ -95,6 +94,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             Line::Interrupted if !interrupted => {
                 console.line("once more, or /quit, ends the conversation");
                 interrupted = true;
+                // Where the key is a signal too, the next one is not the second of an answer.
+                stop.store(false, Ordering::SeqCst);
                 continue;
             }
             Line::Interrupted | Line::End => return Ok(ExitCode::SUCCESS),
