@@ -54,7 +54,9 @@ fn smollm2_is_asked_stopped_and_understood_as_by_transformers() {
     let spec = GenerationSpec { max_new_tokens: 16, ..defaults };
     let generator = Generator::new(&model, &spec, None).unwrap();
     let (mut read, mut said) = (ReadText::default(), Vec::new());
-    for (turn, question) in ["Name three colours.", "Which is the first of them?", "And the last?"].into_iter().enumerate() {
+    for (turn, question) in
+        ["Name three colours.", "Which is the first of them?", "And the last?"].into_iter().enumerate()
+    {
         said.push(Message { role: "user".to_owned(), content: question.to_owned() });
         let prompt = chat.ids(&said, "here").unwrap();
         let kept = read.shared(&prompt);

@@ -122,7 +122,8 @@ fn a_conversation_whose_beginning_is_kept_goes_on_as_one_that_is_read_anew() {
                  one two three four five six seven eight nine ten\none two three four five six\nHello\n";
     for model in ["tuned", "base"] {
         for sampling in [&["--greedy"][..], &["--temperature", "2", "--seed", "5"]] {
-            let [kept, anew] = [&[][..], &["--no-cache"]].map(|more| talk(&folder, &[&[model], sampling, more].concat(), lines));
+            let [kept, anew] =
+                [&[][..], &["--no-cache"]].map(|more| talk(&folder, &[&[model], sampling, more].concat(), lines));
             assert_eq!(kept.0.len(), 10);
             assert_eq!(kept, anew, "{model}, {sampling:?}");
         }

@@ -207,7 +207,8 @@ fn a_metric_gets_prompt_answer_reference_and_columns_of_the_rows_that_are_asked(
 fn a_stop_string_ends_an_answer_and_is_no_part_of_what_is_compared() {
     let (model, rows, columns) = (llama(), questions(6), ["score".to_owned()]);
     let answers = |stop_strings: Vec<String>| {
-        let spec = GenerationSpec { max_new_tokens: 8, stop_strings: stop_strings.clone(), ..GenerationSpec::default() };
+        let spec =
+            GenerationSpec { max_new_tokens: 8, stop_strings: stop_strings.clone(), ..GenerationSpec::default() };
         let tokenizer: Arc<dyn Tokenizer> = Arc::new(Words);
         let writer = Arc::new(Generated { spec, batch_size: 4, tokenizer: Some(Arc::clone(&tokenizer)) });
         let asking = Asking { writer, tokenizer, rows: 6, seed: 5, stop_strings };

@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use retune_train::generation::{Finish, Generation, GenerationSpec, Generator, NewToken, ReadText, generate};
 use retune_train::model::Model;
 use serde::Deserialize;
-use support::texts::{count, every, families, fixtures, load, models, prompts, the_slow_way, what_is_stored_changes_no_logit};
+use support::texts::{
+    count, every, families, fixtures, load, models, prompts, the_slow_way, what_is_stored_changes_no_logit,
+};
 
 #[test]
 fn with_cache_without_alone_and_batched_every_family_says_the_same() {
@@ -69,8 +71,7 @@ fn a_conversation_that_is_gone_on_with_says_what_one_that_is_read_anew_says() {
                 ..GenerationSpec::default()
             };
             let (kept, anew) = (spec(true), spec(false));
-            let (kept, anew) =
-                [&kept, &anew].map(|spec| Generator::new(&model, spec, None).unwrap()).into();
+            let (kept, anew) = [&kept, &anew].map(|spec| Generator::new(&model, spec, None).unwrap()).into();
             let mut read = ReadText::default();
             let mut said: Vec<(Vec<u32>, Vec<u32>)> = Vec::new();
             for turn in 0..7 {

@@ -239,7 +239,9 @@ fn speed(tokens: u32, first: f64, all: f64) -> String {
     let waited = format!("the first after {}", duration(first));
     match tokens {
         0 | 1 => format!("{tokens} token{}, {waited}", if tokens == 1 { "" } else { "s" }),
-        _ => format!("{tokens} tokens, {waited}, then {:.1} per second", f64::from(tokens - 1) / (all - first).max(1e-9)),
+        _ => {
+            format!("{tokens} tokens, {waited}, then {:.1} per second", f64::from(tokens - 1) / (all - first).max(1e-9))
+        }
     }
 }
 

@@ -92,7 +92,11 @@ pub fn plain(text: &str) -> String {
     let mut parts = text.split('\u{1b}');
     let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        let end = part.char_indices().skip(1).find(|(_, c)| ('@'..='~').contains(c)).map_or(part.len(), |(at, c)| at + c.len_utf8());
+        let end = part
+            .char_indices()
+            .skip(1)
+            .find(|(_, c)| ('@'..='~').contains(c))
+            .map_or(part.len(), |(at, c)| at + c.len_utf8());
         out.push_str(&part[end..]);
     }
     out.replace('\r', "")

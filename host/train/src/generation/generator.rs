@@ -139,8 +139,11 @@ impl<'a> Generator<'a> {
         let begin = &mut |place| self.begin(place, prompt, read.take(self.model, prompt));
         let mut ended = None;
         self.texts(place..place + 1, begin, 1, watch, &mut |text, finish| ended = Some(text.end(finish)))?;
-        let (answer, ids, cache) =
-            ended.unwrap_or((Generation { ids: Vec::new(), finish: Finish::Stopped }, Vec::new(), KeyValueCache::default()));
+        let (answer, ids, cache) = ended.unwrap_or((
+            Generation { ids: Vec::new(), finish: Finish::Stopped },
+            Vec::new(),
+            KeyValueCache::default(),
+        ));
         read.keep(ids, cache);
         Ok(answer)
     }
