@@ -11,13 +11,24 @@ import sys
 
 import torch
 from safetensors.torch import load_file
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+)
+
+CLASSES = {
+    "ForSequenceClassification": AutoModelForSequenceClassification,
+    "ForTokenClassification": AutoModelForTokenClassification,
+    "ForMaskedLM": AutoModelForMaskedLM,
+}
 
 
 def load(directory):
     architecture = AutoConfig.from_pretrained(directory).architectures[0]
-    classifies = architecture.endswith("ForSequenceClassification")
-    auto = AutoModelForSequenceClassification if classifies else AutoModelForCausalLM
+    auto = next((auto for end, auto in CLASSES.items() if architecture.endswith(end)), AutoModelForCausalLM)
     model, info = auto.from_pretrained(directory, output_loading_info=True, dtype=torch.float32)
     problems = {k: v for k, v in info.items() if v}
     if problems:

@@ -12,22 +12,11 @@ import pathlib
 import sys
 
 import torch
+from check_export import CLASSES
 from peft import PeftModel
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoModelForMaskedLM,
-    AutoModelForSequenceClassification,
-    AutoModelForTokenClassification,
-)
-
-CLASSES = {
-    "ForSequenceClassification": AutoModelForSequenceClassification,
-    "ForTokenClassification": AutoModelForTokenClassification,
-    "ForMaskedLM": AutoModelForMaskedLM,
-}
+from transformers import AutoConfig, AutoModelForCausalLM
 
 
 def logits(model, expected):
@@ -39,14 +28,14 @@ def logits(model, expected):
     return (difference * mask[..., None] if difference.dim() == 3 else difference).max().item()
 
 
-def main():
-    adapter, expected = pathlib.Path(sys.argv[1]), load_file(sys.argv[2])
+def load(adapter, base=None):
+    """The model of peft with the adapter in that folder, which must bring what peft looks for and nothing else."""
     settings = json.loads((adapter / "adapter_config.json").read_text())
-    base = sys.argv[3] if len(sys.argv) > 3 else settings["base_model_name_or_path"]
     # It has the labels, for which the format of peft has no word.
     config = AutoConfig.from_pretrained(adapter / "model_config.json")
     auto = next((c for end, c in CLASSES.items() if config.architectures[0].endswith(end)), AutoModelForCausalLM)
-    model = PeftModel.from_pretrained(auto.from_pretrained(base, config=config, dtype=torch.float32), adapter).eval()
+    base = auto.from_pretrained(base or settings["base_model_name_or_path"], config=config, dtype=torch.float32)
+    model = PeftModel.from_pretrained(base, adapter).eval()
     saved = set(load_file(adapter / "adapter_model.safetensors"))
     held = {name for name in get_peft_model_state_dict(model, save_embedding_layers=False)}
     if saved - held:
@@ -54,6 +43,12 @@ def main():
     # A head that peft wraps whole has what the base has where the adapter says nothing.
     if lacking := sorted(name for name in held - saved if ".lora_" in name):
         sys.exit(f"peft misses {lacking}")
+    return model, saved
+
+
+def main():
+    adapter, expected = pathlib.Path(sys.argv[1]), load_file(sys.argv[2])
+    model, saved = load(adapter, sys.argv[3] if len(sys.argv) > 3 else None)
     worst = logits(model, expected)
     print(f"{adapter}: {len(saved)} tensors, largest difference of a logit {worst:.2e}", end="")
     # Of a table and a head that are one, peft merges into both what is beside one of them, and warns of it.

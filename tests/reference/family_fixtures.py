@@ -16,9 +16,10 @@ import torch
 import transformers
 from make_fixtures import FIXTURES as ROOT
 from make_fixtures import fresh, write_expected
+from safetensors import safe_open
 
 STEPS, RATE, DECAY = 20, 2e-3, 0.01
-VOCAB, PADDING = 67, 0
+VOCAB, PADDING, MASK = 67, 0, 3
 
 # Settings that nearly all configurations understand; DistilBERT and GPT-2 have other names for some.
 SIZES = dict(
@@ -112,6 +113,42 @@ FIXTURES = {
 }
 
 
+def inside(model, seed):
+    """Rows with the padding token inside and at the end; without one, with the end token and the last of the vocabulary inside."""
+    ids, mask, lengths = inputs(model, seed)
+    padding = model.config.pad_token_id
+    if padding is not None and padding >= 0:
+        ids[0, 2], ids[1, lengths[1] - 1] = padding, padding
+    else:
+        ids[0, 2], ids[1, 3] = model.config.vocab_size - 1, model.config.eos_token_id
+    return ids, mask, lengths
+
+
+def both_ropes(directory):
+    """`rope_scaling` of transformers 4 beside other `rope_parameters`."""
+    path = directory / "config.json"
+    config = json.loads(path.read_text())
+    config["rope_scaling"] = dict(config["rope_parameters"], type="linear")
+    del config["rope_scaling"]["rope_type"], config["rope_scaling"]["rope_theta"]
+    config["rope_theta"] = config["rope_parameters"]["rope_theta"]
+    config["rope_parameters"] = rope(77.0, "yarn", factor=2.0)
+    path.write_text(json.dumps(config, indent=2) + "\n")
+
+
+# What random variants found to differ: the same, with arguments of `record`.
+FOUND = {
+    "gpt2-padded": ("GPT2LMHeadModel", dict(
+        vocab_size=VOCAB, n_embd=32, n_layer=1, n_head=4, n_positions=16, n_inner=24, pad_token_id=PADDING), dict(rows=inside)),
+    "llama-padding-minus-one": ("LlamaForCausalLM", dict(GROUPED, num_hidden_layers=1, pad_token_id=-1), dict(rows=inside)),
+    "qwen2-classifier-unpadded": ("Qwen2ForSequenceClassification", dict(
+        GROUPED, num_hidden_layers=1, pad_token_id=None, num_labels=3), dict(rows=inside)),
+    "gemma3-attention-cap": ("Gemma3ForCausalLM", dict(
+        GROUPED, num_hidden_layers=1, head_dim=8, sliding_window=4, attn_logit_softcapping=0.5), dict(rows=inside)),
+    "mistral-both-ropes": ("MistralForCausalLM", dict(
+        GROUPED, num_hidden_layers=1, sliding_window=None, rope_parameters=rope(3e3, "linear", factor=4.0)), dict(change=both_ropes)),
+}
+
+
 def disturb(model, seed):
     """Gives every parameter values that matter: biases and norms are not at 0 and 1."""
     generator = torch.Generator().manual_seed(seed)
@@ -127,14 +164,14 @@ def disturb(model, seed):
                 parameter.copy_(1 + noise * 0.1)
 
 
-def inputs(model, seed):
+def inputs(model, seed, lengths=(7, 13, 1, 10)):
     """Rows of mixed lengths, as long as the model has positions, padded on the right. RoBERTa's have the padding token inside
     a row too: it has no position."""
     padding = model.config.pad_token_id or 0
     generator = torch.Generator().manual_seed(seed)
     roberta = "roberta" in model.config.model_type
     most = model.config.max_position_embeddings - (padding + 1 if roberta else 0)
-    lengths = [min(length, most) for length in (7, 13, 1, 10)]
+    lengths = [min(length, most) for length in lengths]
     ids = torch.full((len(lengths), max(lengths)), padding)
     for row, length in enumerate(lengths):
         ids[row, :length] = torch.randint(padding + 1, model.config.vocab_size, (length,), generator=generator)
@@ -152,37 +189,73 @@ def shown(gradient):
 
 
 def write(name, seed):
-    class_name, settings = FIXTURES[name]
+    class_name, settings, *more = (FIXTURES | FOUND)[name]
     directory = fresh(f"families/{name}")
-    losses = record(directory, class_name, settings, seed)
+    losses = record(directory, class_name, settings, seed, **(more[0] if more else {}))
     size = sum(path.stat().st_size for path in directory.iterdir())
     print(f"{name}: loss {losses[0]:.4f} to {losses[-1]:.4f}, {size / 1024:.0f} KiB")
 
 
-def record(directory, class_name, settings, seed):
-    """Writes a model of that class and what it computes to `directory`, and gives the losses of its steps."""
+def labels_of(model, ids, lengths, seed):
+    """Labels beside ids, -100 on padding and at a third of the tokens; for a masked model, ids with masks and what was there."""
+    generator = torch.Generator().manual_seed(seed)
+    real = torch.arange(ids.shape[1])[None] < lengths[:, None]
+    if type(model).__name__.endswith("TokenClassification"):
+        labels = torch.randint(0, model.config.num_labels, ids.shape, generator=generator)
+        kept = torch.rand(ids.shape, generator=generator) > 0.33
+        return ids, torch.where(real & kept, labels, -100)
+    chosen = real & (torch.rand(ids.shape, generator=generator) < 0.4)
+    # Padding inside a row moves RoBERTa's positions, and is never chosen.
+    chosen &= ids != (model.config.pad_token_id or 0)
+    masked = torch.where(chosen & (torch.rand(ids.shape, generator=generator) < 0.8), MASK, ids)
+    return masked, torch.where(chosen, ids, -100)
+
+
+def stored_names(directory):
+    return {name for path in directory.glob("*.safetensors") for name in safe_open(path, "pt").keys()}
+
+
+def record(directory, class_name, settings, seed, *, dtype=torch.bfloat16, shards=None, change=None, rows=inputs, segments=False):
+    """Writes a model of that class and what it computes to `directory`, and gives the losses of its steps.
+
+    `change` rewrites what was saved, before transformers reads it again; `rows` draws ids, mask and lengths for a model; with
+    `segments` each row has tokens of a second segment.
+    """
     model_class = getattr(transformers, class_name)
     config = model_class.config_class(**settings)
     model = model_class(config)
     disturb(model, seed)
-    model.to(torch.bfloat16).save_pretrained(directory)
+    model.to(dtype).save_pretrained(directory, **(dict(max_shard_size=shards) if shards else {}))
     for path in directory.glob("generation_config.json"):
         path.unlink()
+    # Of the names of a tied parameter, the one that is stored.
+    stored = stored_names(directory)
+    if change:
+        change(directory)
     # Read again: converting in place would round the rotary frequencies too.
-    model = model_class.from_pretrained(directory, dtype=torch.float32, attn_implementation="eager").eval()
+    model, info = model_class.from_pretrained(
+        directory, dtype=torch.float32, attn_implementation="eager", output_loading_info=True)
+    if any(info.values()):
+        raise ValueError(f"transformers does not find what was saved: {info}")
+    model.eval()
 
-    ids, mask, lengths = inputs(model, seed + 1)
+    ids, mask, lengths = rows(model, seed + 1)
     if class_name.endswith("SequenceClassification"):
-        given = labels = torch.arange(len(lengths)) * 2 % model.config.num_labels
+        given = torch.arange(len(lengths)) * 2 % model.config.num_labels
+    elif class_name.endswith(("TokenClassification", "MaskedLM")):
+        ids, given = labels_of(model, ids, lengths, seed + 2)
     else:
         labels = torch.where(mask == 1, ids, -100)
         given = torch.cat([labels[:, 1:], torch.full((len(lengths), 1), -100)], 1)
     # A row at a time, because some scalings of positions take the longest row of the batch.
-    rows = [dict(input_ids=ids[i : i + 1, :n], attention_mask=mask[i : i + 1, :n]) for i, n in enumerate(lengths)]
+    each = [dict(input_ids=ids[i : i + 1, :n], attention_mask=mask[i : i + 1, :n]) for i, n in enumerate(lengths)]
+    kinds = (torch.arange(ids.shape[1])[None] >= 2).expand(ids.shape).long() * mask
+    if segments:
+        each = [dict(row, token_type_ids=kinds[i : i + 1, :n]) for i, (row, n) in enumerate(zip(each, lengths))]
     counted = (given != -100).sum()
 
     def run():
-        logits = [model(**row).logits for row in rows]
+        logits = [model(**row).logits for row in each]
         scores = []
         for i, row in enumerate(logits):
             wanted = given[i, : lengths[i]] if given.dim() == 2 else given[i : i + 1]
@@ -198,7 +271,9 @@ def record(directory, class_name, settings, seed):
     else:
         padded = torch.cat(logits)
     expected = {"input_ids": ids, "lengths": lengths, "labels": given, "logits": padded, "loss": loss.reshape(1)}
-    expected |= {f"grad.{n}": shown(p.grad) for n, p in model.named_parameters() if p.grad is not None}
+    expected |= {"token_type_ids": kinds} if segments else {}
+    named = model.named_parameters(remove_duplicate=False)
+    expected |= {f"grad.{n}": shown(p.grad) for n, p in named if n in stored and p.grad is not None}
 
     matrices = [p for p in model.parameters() if p.dim() > 1 and p.requires_grad]
     vectors = [p for p in model.parameters() if p.dim() == 1]
@@ -218,8 +293,8 @@ def record(directory, class_name, settings, seed):
 
 if __name__ == "__main__":
     wanted = sys.argv[1:]
-    for seed, name in enumerate(FIXTURES):
+    for seed, name in enumerate(FIXTURES | FOUND):
         if not wanted or name in wanted:
             write(name, 100 + 10 * seed)
-    known = {path.name for path in (ROOT / "families").iterdir()}
-    print(json.dumps(sorted(known - set(FIXTURES))), "are there without an entry") if known - set(FIXTURES) else None
+    strange = {path.name for path in (ROOT / "families").iterdir()} - set(FIXTURES | FOUND)
+    print(json.dumps(sorted(strange)), "are there without an entry") if strange else None

@@ -14,18 +14,15 @@ import sys
 import warnings
 
 import torch
-import transformers
-from family_fixtures import DECAY, GROUPED, PADDING, RATE, SIZES, STEPS, VOCAB, disturb, inputs, shown
+from family_fixtures import GROUPED, SIZES, VOCAB, record
 from make_fixtures import FIXTURES as ROOT
-from make_fixtures import fresh, write_expected
-from safetensors.torch import load_file
+from make_fixtures import fresh
 from seqeval.metrics import accuracy_score, f1_score, precision_score, recall_score
 
 DISTIL = dict(vocab_size=VOCAB, dim=32, n_layers=2, n_heads=4, hidden_dim=24, max_position_embeddings=16)
 GPT2 = dict(vocab_size=VOCAB, n_embd=32, n_layer=2, n_head=4, n_positions=16, n_inner=24)
 MODERN = dict(SIZES, num_hidden_layers=2, local_attention=4)
 ROBERTA = dict(SIZES, pad_token_id=1, bos_token_id=0)
-MASK = 3
 
 FIXTURES = {
     "bert-tags": ("BertForTokenClassification", dict(SIZES, num_labels=5)),
@@ -52,70 +49,14 @@ FIXTURES = {
     "modernbert-masked-plain": ("ModernBertForMaskedLM", dict(
         MODERN, decoder_bias=False, classifier_bias=True, norm_bias=True, classifier_activation="relu",
         tie_word_embeddings=False)),
+    "roberta-masked-untied": ("RobertaForMaskedLM", dict(ROBERTA, num_hidden_layers=1, tie_word_embeddings=False)),
 }
-
-
-def labels_of(model, ids, lengths, seed):
-    """Labels beside ids, -100 on padding and at a third of the tokens; for a masked model, ids with masks and what was there."""
-    generator = torch.Generator().manual_seed(seed)
-    real = torch.arange(ids.shape[1])[None] < lengths[:, None]
-    if hasattr(model.config, "num_labels") and type(model).__name__.endswith("TokenClassification"):
-        labels = torch.randint(0, model.config.num_labels, ids.shape, generator=generator)
-        kept = torch.rand(ids.shape, generator=generator) > 0.33
-        return ids, torch.where(real & kept, labels, -100)
-    chosen = real & (torch.rand(ids.shape, generator=generator) < 0.4)
-    # Padding inside a row moves RoBERTa's positions, and is never chosen.
-    chosen &= ids != (model.config.pad_token_id or 0)
-    masked = torch.where(chosen & (torch.rand(ids.shape, generator=generator) < 0.8), MASK, ids)
-    return masked, torch.where(chosen, ids, -100)
 
 
 def write(name, seed):
     class_name, settings = FIXTURES[name]
-    model_class = getattr(transformers, class_name)
-    model = model_class(model_class.config_class(**settings))
-    disturb(model, seed)
     directory = fresh(f"token-tasks/{name}")
-    model.to(torch.bfloat16).save_pretrained(directory)
-    for path in directory.glob("generation_config.json"):
-        path.unlink()
-    model = model_class.from_pretrained(directory, dtype=torch.float32, attn_implementation="eager").eval()
-
-    ids, mask, lengths = inputs(model, seed + 1)
-    ids, labels = labels_of(model, ids, lengths, seed + 2)
-    counted = (labels != -100).sum()
-
-    def run():
-        logits = [model(input_ids=ids[i : i + 1, :n], attention_mask=mask[i : i + 1, :n]).logits[0] for i, n in enumerate(lengths)]
-        scores = [
-            torch.nn.functional.cross_entropy(row, labels[i, : lengths[i]], reduction="sum", ignore_index=-100)
-            for i, row in enumerate(logits)
-        ]
-        return logits, sum(scores) / counted
-
-    logits, loss = run()
-    loss.backward()
-    padded = torch.zeros(len(lengths), ids.shape[1], logits[0].shape[-1])
-    for i, row in enumerate(logits):
-        padded[i, : lengths[i]] = row.detach()
-    expected = {"input_ids": ids, "lengths": lengths, "labels": labels, "logits": padded, "loss": loss.reshape(1)}
-    # Of the names of a tied parameter, the one that is stored.
-    stored = set(load_file(directory / "model.safetensors"))
-    named = [(n, p) for n, p in model.named_parameters(remove_duplicate=False) if n in stored and p.grad is not None]
-    expected |= {f"grad.{n}": shown(p.grad) for n, p in named}
-    matrices = [p for p in model.parameters() if p.dim() > 1 and p.requires_grad]
-    vectors = [p for p in model.parameters() if p.dim() == 1]
-    groups = [dict(params=matrices, weight_decay=DECAY), dict(params=vectors, weight_decay=0.0)]
-    optimizer = torch.optim.AdamW(groups, lr=RATE, betas=(0.9, 0.999), eps=1e-8)
-    losses = []
-    for _ in range(STEPS):
-        optimizer.zero_grad()
-        _, loss = run()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.detach())
-    expected["losses"] = torch.stack(losses)
-    write_expected(directory, expected)
+    losses = record(directory, class_name, settings, seed)
     size = sum(path.stat().st_size for path in directory.iterdir())
     print(f"{name}: loss {losses[0]:.4f} to {losses[-1]:.4f}, {size / 1024:.0f} KiB")
 

@@ -30,8 +30,8 @@ cargo xtask COMMAND
                          the checkout); needs python3
   make-quickstart        make the embedded model, tokenizer and data again; takes some minutes
   parity [--python PY]   compare random variants of every family with transformers: logits, gradients, losses, exports;
-                         installs torch and transformers (about 1 GB) to the target directory unless PY has them;
-                         further arguments: --count N, --seed N, --family NAME, --only NUMBER
+                         installs torch, transformers and peft (about 1 GB) to the target directory unless PY has them;
+                         further arguments: --count N, --adapters N, --seed N, --family NAME, --only NUMBER, --keep DIR
   gpu-check [--dry-run]  write a folder that checks retune on a bare machine with an NVIDIA GPU: every family, LoRA, bfloat16,
                          attention, runs and times; --dry-run makes the same checks on this machine's CPU instead
 ";

@@ -10,7 +10,7 @@ use crate::command::{self, Failed};
 use crate::workspace::Workspace;
 
 /// What the fixtures were made with.
-const PACKAGES: [&str; 3] = ["torch==2.15.0", "transformers==5.24.0", "safetensors"];
+const PACKAGES: [&str; 4] = ["torch==2.15.0", "transformers==5.24.0", "peft==0.21.2", "safetensors"];
 
 /// Where wheels of torch lie that run on the CPU alone, a tenth the size of those with CUDA.
 const CPU_WHEELS: &str = "https://download.pytorch.org/whl/cpu";
@@ -40,7 +40,7 @@ fn environment(workspace: &Workspace) -> Result<PathBuf, Failed> {
     let python = folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
     let ready = |python: &PathBuf| {
         python.is_file()
-            && command::output(workspace.command(python).args(["-c", "import torch, transformers, safetensors"]))
+            && command::output(workspace.command(python).args(["-c", "import torch, transformers, peft, safetensors"]))
                 .is_ok()
     };
     if !ready(&python) {

@@ -143,6 +143,69 @@ fn system_and_tools_are_read_and_calls_are_learnt() {
     );
 }
 
+/// What is learnt of conversations with a system message, of an empty answer, of several turns, and with tools, written by hand
+/// beside what `expected.json` has; `Err` where no part of the text can be told to be the answer, or the template refuses.
+#[test]
+fn of_every_well_known_template_what_is_learnt_is_what_a_reader_would_mark() {
+    const CALL: &str = r#"{"city": "Zürich", "days": 2, "at": null, "x": 1e-05}"#;
+    let fixture: Json = serde_json::from_slice(&std::fs::read(folder().join("expected.json")).unwrap()).unwrap();
+    let nested = "other messages follow it";
+    let coming = "it is still to come";
+    let alternate = "Conversation roles must alternate";
+    let call = |text: &str| text.replace("CALL", CALL);
+    let llama = call(r#"{"name": "weather", "parameters": CALL}<|eot_id|>"#);
+    let mistral = call(r#"[TOOL_CALLS] [{"name": "weather", "arguments": CALL, "id": "abcdefghi"}]</s>"#);
+    let thought = |text: &str| format!("<think>\n\n</think>\n\n{text}<|im_end|>");
+    let (hi, nothing, four, rain) = (thought("Hi"), thought(""), thought("four"), thought("Yes, rain."));
+    let cases: &[(&str, Learn, &str, std::result::Result<&[&str], &str>)] = &[
+        ("chatml", Learn::Assistant, "system", Ok(&["Hi<|im_end|>"])),
+        ("chatml", Learn::Assistant, "empty", Ok(&["<|im_end|>"])),
+        ("chatml", Learn::Assistant, "several", Ok(&["two<|im_end|>", "four<|im_end|>"])),
+        ("chatml", Learn::Assistant, "tools", Err("cannot")),
+        ("llama3", Learn::Assistant, "system", Ok(&["Hi<|eot_id|>"])),
+        ("llama3", Learn::Assistant, "empty", Ok(&["<|eot_id|>"])),
+        ("llama3", Learn::Assistant, "several", Ok(&["two<|eot_id|>", "four<|eot_id|>"])),
+        ("llama3", Learn::Assistant, "tools", Ok(&[&llama, "Yes, rain.<|eot_id|>"])),
+        ("qwen3", Learn::Assistant, "system", Ok(&[&hi])),
+        ("qwen3", Learn::Assistant, "empty", Ok(&[&nothing])),
+        ("qwen3", Learn::Assistant, "several", Err(nested)),
+        ("qwen3", Learn::Last, "several", Ok(&[&four])),
+        ("qwen3", Learn::Assistant, "tools", Err(nested)),
+        ("qwen3", Learn::Last, "tools", Ok(&[&rain])),
+        ("gemma3", Learn::Assistant, "system", Ok(&["Hi<end_of_turn>"])),
+        ("gemma3", Learn::Assistant, "empty", Ok(&["<end_of_turn>"])),
+        ("gemma3", Learn::Assistant, "several", Ok(&["two<end_of_turn>", "four<end_of_turn>"])),
+        ("gemma3", Learn::Assistant, "tools", Err(alternate)),
+        // It writes a system message before the last user's alone, so that the prompt has it and the whole has not.
+        ("mistral", Learn::Assistant, "system", Err(coming)),
+        ("mistral", Learn::Assistant, "empty", Ok(&[" </s>"])),
+        ("mistral", Learn::Assistant, "several", Ok(&[" two</s>", " four</s>"])),
+        ("mistral", Learn::Assistant, "tools", Ok(&[&mistral, " Yes, rain.</s>"])),
+        ("zephyr", Learn::Assistant, "system", Ok(&["Hi</s>"])),
+        ("zephyr", Learn::Assistant, "empty", Ok(&["</s>"])),
+        ("zephyr", Learn::Assistant, "several", Ok(&["two</s>", "four</s>"])),
+        ("zephyr", Learn::Assistant, "tools", Err("cannot")),
+        ("phi4", Learn::Assistant, "system", Ok(&["Hi<|im_end|>"])),
+        ("phi4", Learn::Assistant, "empty", Ok(&["<|im_end|>"])),
+        ("phi4", Learn::Assistant, "several", Ok(&["two<|im_end|>", "four<|im_end|>"])),
+        ("phi4", Learn::Assistant, "tools", Err("cannot")),
+    ];
+    for (template, learn, row, wanted) in cases {
+        let given = &fixture["conversations"][row];
+        let conversation = conversation(&given["messages"], &given["tools"]).unwrap();
+        let chat = Chat::new(&ChatSpec { learn: *learn, ..spec(template) }, &tokenizer()).unwrap();
+        match (chat.encode(&conversation, "row", false), wanted) {
+            (Ok(made), Ok(wanted)) => assert_eq!(learnt(&made), *wanted, "{template}, {row}"),
+            (Err(error), Err(wanted)) => {
+                let said = error.to_string();
+                assert!(said.contains(wanted), "{template}, {row}: {said}");
+                assert!(error.help().is_some_and(|help| !help.is_empty()), "{template}, {row}: {said}");
+            }
+            (made, wanted) => panic!("{template}, {row}: {made:?}, not {wanted:?}"),
+        }
+    }
+}
+
 #[test]
 fn a_weight_of_zero_is_read_and_not_learnt_with_and_without_marks() {
     let messages = json!([

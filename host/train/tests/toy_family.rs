@@ -34,6 +34,7 @@ fn shape(keys: &Keys) -> Result<Shape, ModelError> {
             scale: None,
             positions: None,
             positions_after: None,
+            padding_learns: false,
             segments: None,
             norm: None,
             dropout: 0.0,

@@ -30,7 +30,7 @@ pub fn check_files(directory: &Path, task: TaskKind, adapter: Option<&AdapterSpe
     }
     let prefix = config.family.prefix;
     let mut inventory = Inventory::default();
-    Network::describe(&config.shape, prefix, purpose(&config, &task)?, config.pad_token_id, &mut inventory);
+    Network::describe(&config.shape, prefix, purpose(&config, &task)?, config.unlearnt_token, &mut inventory);
     if let Some(spec) = adapter {
         placements(spec, &inventory, &config, &task, Some(&files))?;
     }

@@ -22,6 +22,9 @@ pub struct ModelConfig {
     pub shape: Shape,
     /// The padding token, when there is one: of `config.json`, or see [`super::Model::settle_padding`].
     pub pad_token_id: Option<u32>,
+    /// The token whose row of the table learns nothing from where it is read, by `config.json`: `padding_idx` of torch, for which
+    /// -1 is the last row.
+    pub(super) unlearnt_token: Option<u32>,
     /// Label names by class, when the config has them and they are the classes 0, 1, … without gaps.
     pub labels: Option<Vec<String>>,
     /// Which task model the checkpoint says it is: `BertForSequenceClassification`.
@@ -66,6 +69,9 @@ impl ModelConfig {
                 "quantised checkpoints are not supported; start from the original weights",
             ));
         }
+        if raw.get("per_layer_config").is_some_and(|v| !v.is_null()) {
+            return Err(keys.wrong("per_layer_config", "blocks with keys of their own are not supported"));
+        }
         let sizes = [
             ("vocab_size", shape.vocab_size),
             ("hidden_size", shape.hidden_size),
@@ -88,12 +94,15 @@ impl ModelConfig {
             let size = shape.vocab_size;
             return Err(keys.wrong("pad_token_id", format!("{id} is outside the vocabulary of {size}")));
         }
+        let minus_one = filled.get("pad_token_id").and_then(Value::as_i64) == Some(-1);
+        let last = u32::try_from(shape.vocab_size - 1).ok().filter(|_| minus_one);
+        let unlearnt_token = pad_token_id.or(last).filter(|_| !shape.embeddings.padding_learns);
         let architectures = match raw.get("architectures") {
             Some(Value::Array(list)) => list.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect(),
             _ => Vec::new(),
         };
         let labels = labels(&raw);
-        Ok(Self { family, shape, pad_token_id, labels, architectures, raw, path })
+        Ok(Self { family, shape, pad_token_id, unlearnt_token, labels, architectures, raw, path })
     }
 
     /// The projection whose rows stand for the labels of `task`.

@@ -50,6 +50,12 @@ fn absent_keys_have_the_defaults_of_transformers() {
 fn a_padding_token_is_the_last_of_the_vocabulary_at_most_and_minus_one_is_none() {
     let padding = |id: i64| read(with(llama_json(), json!({ "pad_token_id": id }))).unwrap().pad_token_id;
     assert_eq!((padding(99), padding(-1)), (Some(99), None));
+    let unlearnt = |config: Value, id: Value| read(with(config, json!({ "pad_token_id": id }))).unwrap().unlearnt_token;
+    assert_eq!(unlearnt(llama_json(), json!(7)), Some(7));
+    assert_eq!(unlearnt(llama_json(), json!(-1)), Some(99), "torch counts from the end");
+    assert_eq!(unlearnt(llama_json(), Value::Null), None);
+    let gpt2 = json!({ "model_type": "gpt2", "vocab_size": 100, "n_embd": 8, "n_head": 2, "n_layer": 1 });
+    assert_eq!(unlearnt(gpt2, json!(7)), None, "its table has no `padding_idx`");
 }
 
 #[test]
@@ -59,6 +65,20 @@ fn both_spellings_of_the_rotary_settings_are_read() {
         read(with(llama_json(), json!({ "rope_parameters": { "rope_theta": 5e5, "rope_type": "default" } }))).unwrap();
     let theta = |config: ModelConfig| config.shape.attention.rotary[0].clone().unwrap().theta;
     assert_eq!((theta(old), theta(new)), (5e5, 5e5));
+}
+
+#[test]
+fn of_two_rotary_settings_the_older_spelling_counts_as_in_transformers() {
+    let newer = json!({ "rope_theta": 77.0, "rope_type": "yarn", "factor": 2.0 });
+    let rotary = |older: Value| {
+        let config = json!({ "rope_theta": 5e5, "rope_scaling": older, "rope_parameters": newer.clone() });
+        read(with(llama_json(), config)).unwrap().shape.attention.rotary[0].clone().unwrap()
+    };
+    let linear = rotary(json!({ "type": "linear", "factor": 4.0 }));
+    assert_eq!(linear, Rotary { theta: 5e5, scaling: RopeScaling::Linear { factor: 4.0 }, share: 1.0 });
+    for none in [Value::Null, json!({})] {
+        assert!(matches!(rotary(none), Rotary { theta: 77.0, scaling: RopeScaling::Yarn { .. }, .. }));
+    }
 }
 
 #[test]
@@ -244,6 +264,22 @@ fn what_a_family_cannot_do_is_refused_by_name() {
             "`classifier_pooling`: `max` is not supported; supported: cls, mean",
         ),
         (of("gemma", json!({})), "`gemma` is not supported; the nearest is `gemma2`"),
+        (
+            of("gemma3_text", json!({ "rope_scaling": { "type": "linear", "factor": 8.0 }, "num_key_value_heads": 2 })),
+            "`rope_scaling.type`: transformers does not read it in models of this family; name it rope_type",
+        ),
+        (
+            of(
+                "modernbert",
+                json!({ "rope_parameters": { "full_attention": { "rope_type": "yarn", "truncate": false } } }),
+            ),
+            "`rope_parameters.full_attention.truncate`: transformers does not read it in models of this family; leave it out",
+        ),
+        (of("modernbert", json!({ "partial_rotary_factor": 0.5 })), "`partial_rotary_factor`: only 1 is supported"),
+        (
+            of("llama", json!({ "per_layer_config": { "1": { "intermediate_size": 12 } } })),
+            "`per_layer_config`: blocks with keys of their own are not supported",
+        ),
     ] {
         match read(config) {
             Err(error) => assert!(error.to_string().contains(message), "{error}\n  lacks: {message}"),

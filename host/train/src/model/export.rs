@@ -153,12 +153,24 @@ impl Model {
             }
             formats.push(encode(&values, *stored).0);
         }
-        let each = exported.iter().zip(&formats);
-        let tensors = each.map(|(p, format)| (p.name.clone(), p.value.shape(), Source::Tensor(&p.value, *format)));
-        write(path, tensors.collect())?;
+        let each = || exported.iter().zip(&formats);
+        let mut tensors: Vec<_> = each().map(|(p, format)| tensor(&p.name, p, *format)).collect();
+        if let Some([unread, own]) = self.twice_stored()
+            && let Some((p, format)) = each().find(|(p, _)| p.name == own)
+        {
+            tensors.push(tensor(unread, p, *format));
+        }
+        write(path, tensors)?;
         let first = formats.first().copied().unwrap_or(StoredDtype::Float32);
         let uniform = formats.iter().all(|format| *format == first);
         Ok(if uniform { first } else { StoredDtype::Float32 })
+    }
+
+    /// The bias of a masked head that is not the token table has a second name in transformers, which looks for both and reads
+    /// one: the name that is not read, and the other.
+    fn twice_stored(&self) -> Option<[&'static str; 2]> {
+        let head = self.config.shape.masked_head.filter(|head| self.task == Task::MaskedLm && !head.tied)?;
+        head.bias.filter(|[unread, own]| unread != own)
     }
 
     fn exported_config(&self, dtype: StoredDtype, padding: Option<u32>, parts_head: bool) -> Map<String, Value> {
@@ -209,6 +221,11 @@ impl Model {
         }
         config
     }
+}
+
+/// A parameter under a name.
+fn tensor<'a>(name: &str, exported: &'a Exported, format: StoredDtype) -> (String, Vec<usize>, Source<'a>) {
+    (name.to_owned(), exported.value.shape(), Source::Tensor(&exported.value, format))
 }
 
 /// Writes a file of tensors that other programs read.

@@ -26,7 +26,7 @@ pub struct Input {
     pub(super) input_ids: Tensor<1, Int>,
     /// `[tokens]`; absent when every token is in segment 0.
     pub(super) token_type_ids: Option<Tensor<1, Int>>,
-    /// For each token whether it is the padding token; empty when none is.
+    /// For each token whether it is the one whose row learns nothing; empty when none is.
     padding: Vec<bool>,
     device: Device,
     targets: Option<Targets>,
@@ -94,7 +94,7 @@ impl Input {
             indices(segments.collect(), device)
         });
         let mut padding: Vec<bool> =
-            sequences.iter().flat_map(|s| s.ids.iter().map(|id| Some(*id) == config.pad_token_id)).collect();
+            sequences.iter().flat_map(|s| s.ids.iter().map(|id| Some(*id) == config.unlearnt_token)).collect();
         if !padding.contains(&true) {
             padding.clear();
         }

@@ -97,7 +97,7 @@ pub(super) fn describe(
     files: Option<&TensorFiles>,
 ) -> Result<(Network, Inventory, Vec<usize>), ModelError> {
     let network = |inventory: &mut Inventory| {
-        Network::describe(&config.shape, config.family.prefix, purpose, config.pad_token_id, inventory)
+        Network::describe(&config.shape, config.family.prefix, purpose, config.unlearnt_token, inventory)
     };
     let mut inventory = Inventory::default();
     let plain = network(&mut inventory);

@@ -8,7 +8,7 @@
 
 use std::f64::consts::TAU;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::ModelError;
 use super::keys::Keys;
@@ -183,12 +183,20 @@ impl Rotary {
     pub fn read_partial(keys: &Keys) -> Result<Self, ModelError> {
         let mut rotary = Self::plain(keys.positive("rope_theta")?.unwrap_or(10_000.0));
         rotary.share = share(keys)?.unwrap_or(1.0);
-        for block in ["rope_scaling", "rope_parameters"] {
-            let Some(inside) = keys.object(block, block)? else { continue };
+        // Of a file that has both, transformers takes the former.
+        let given = |block: &'static str| {
+            Ok::<_, ModelError>(keys.object(block, block)?.filter(|inside| !inside.map.is_empty()))
+        };
+        let (block, inside) = match given("rope_scaling")? {
+            Some(inside) => ("rope_scaling", Some(inside)),
+            None => ("rope_parameters", given("rope_parameters")?),
+        };
+        if let Some(inside) = inside {
             if let Some((name, _)) = inside.map.iter().find(|(_, value)| value.is_object()) {
                 return Err(keys.wrong(block, format!("settings of its own for `{name}` are not supported")));
             }
-            rotary.take(keys, &inside)?;
+            let outside = keys.optional_size("original_max_position_embeddings")?;
+            rotary.take(keys, &inside, outside)?;
         }
         Ok(rotary)
     }
@@ -209,6 +217,9 @@ impl Rotary {
             ("sliding_attention", "rope_parameters.sliding_attention"),
         ];
         let mut rotary = Self::plain(keys.positive(theta_key)?.unwrap_or(theta));
+        rotary.share = share(keys)?.unwrap_or(1.0);
+        let nothing = Map::new();
+        let mut settings = Keys { map: &nothing, path: keys.path, within: "rope_parameters" };
         if let Some(all) = keys.object("rope_parameters", "rope_parameters")? {
             if let Some(name) = all.map.keys().find(|name| KINDS.iter().all(|(kind, _)| kind != name)) {
                 let reason = "it is not a kind of blocks; expected full_attention or sliding_attention";
@@ -216,12 +227,26 @@ impl Rotary {
             }
             let within = KINDS.iter().find(|(known, _)| *known == kind).map_or(kind, |(_, within)| within);
             if let Some(inside) = all.object(kind, within)? {
-                rotary.take(keys, &inside)?;
+                settings = Keys { map: inside.map, within, ..settings };
             }
         }
+        let mut merged = settings.map.clone();
         if let Some(inside) = keys.object("rope_scaling", "rope_scaling")?.filter(|_| scaled) {
-            rotary.take(keys, &inside)?;
+            if inside.map.contains_key("type") && !inside.map.contains_key("rope_type") {
+                return Err(
+                    inside.wrong("type", "transformers does not read it in models of this family; name it rope_type")
+                );
+            }
+            merged.extend(inside.map.clone());
+            settings.within = "rope_scaling";
         }
+        let settings = Keys { map: &merged, ..settings };
+        if settings.flag("truncate")? == Some(false) {
+            return Err(
+                settings.wrong("truncate", "transformers does not read it in models of this family; leave it out")
+            );
+        }
+        rotary.take(keys, &settings, None)?;
         if rotary.share != 1.0 {
             return Err(keys.wrong("partial_rotary_factor", "only 1 is supported"));
         }
@@ -233,11 +258,10 @@ impl Rotary {
         Self { theta, scaling: RopeScaling::Default, share: 1.0 }
     }
 
-    /// Changes what one object of settings speaks of; `keys` is the `config.json` it stands in.
-    fn take(&mut self, keys: &Keys, inside: &Keys) -> Result<(), ModelError> {
+    /// Changes what one object of settings speaks of; `keys` is the `config.json` it stands in, where some name the length before
+    /// scaling: `outside`.
+    fn take(&mut self, keys: &Keys, inside: &Keys, outside: Option<usize>) -> Result<(), ModelError> {
         let positions = keys.size("max_position_embeddings")?;
-        // Here, and not inside, is where some configs name the length before scaling.
-        let outside = keys.optional_size("original_max_position_embeddings")?;
         self.share = share(inside)?.unwrap_or(self.share);
         self.theta = inside.positive("rope_theta")?.unwrap_or(self.theta);
         let trained = outside.or(inside.optional_size("original_max_position_embeddings")?).unwrap_or(positions);

@@ -130,6 +130,8 @@ pub struct EmbeddingsShape {
     /// Positions count the tokens that are not this padding token, and begin behind its id; its own is its id, and
     /// learns nothing (RoBERTa).
     pub positions_after: Option<u32>,
+    /// The padding token's row learns from where it is read, as any other does (GPT-2).
+    pub padding_learns: bool,
     /// A table of segments, and how many it has.
     pub segments: Option<(&'static str, usize)>,
     /// A norm of the sum.

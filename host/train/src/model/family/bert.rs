@@ -66,6 +66,7 @@ pub(super) fn encoder(keys: &Keys, pooler: PoolerShape) -> Result<Shape, ModelEr
             scale: None,
             positions: Some("embeddings.position_embeddings"),
             positions_after: None,
+            padding_learns: false,
             segments: Some(("embeddings.token_type_embeddings", keys.optional_size("type_vocab_size")?.unwrap_or(2))),
             norm: Some("embeddings.LayerNorm"),
             dropout,

@@ -44,6 +44,7 @@ pub(super) fn decoder(keys: &Keys, rotary: Rotary) -> Result<Shape, ModelError> 
             scale: None,
             positions: None,
             positions_after: None,
+            padding_learns: false,
             segments: None,
             norm: None,
             dropout: 0.0,

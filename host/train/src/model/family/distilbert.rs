@@ -42,6 +42,7 @@ fn shape(keys: &Keys) -> Result<Shape, ModelError> {
             // With `sinusoidal_pos_embds` they only start as sines: transformers stores and trains them all the same.
             positions: Some("embeddings.position_embeddings"),
             positions_after: None,
+            padding_learns: false,
             segments: None,
             norm: Some("embeddings.LayerNorm"),
             dropout,

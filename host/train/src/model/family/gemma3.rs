@@ -31,6 +31,8 @@ fn shape(keys: &Keys) -> Result<Shape, ModelError> {
     let global = Rotary::read_kind(keys, "full_attention", ("rope_theta", 1e6), true)?;
     let near = Rotary::read_kind(keys, "sliding_attention", ("rope_local_base_freq", 1e4), false)?;
     let mut shape = gemma(keys, global.clone())?;
+    // transformers reads `attn_logit_softcapping`, and then caps nothing.
+    shape.attention.soft_cap = None;
     let pattern = keys.size("sliding_window_pattern")?;
     let local = local(keys, |block| pattern == 0 || (block + 1) % pattern != 0)?;
     shape.attention.rotary =

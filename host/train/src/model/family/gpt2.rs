@@ -50,6 +50,7 @@ fn shape(keys: &Keys) -> Result<Shape, ModelError> {
             scale: None,
             positions: Some("wpe"),
             positions_after: None,
+            padding_learns: true,
             segments: None,
             norm: None,
             dropout: dropout("embd_pdrop")?,

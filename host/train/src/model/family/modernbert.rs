@@ -69,6 +69,7 @@ fn shape(keys: &Keys) -> Result<Shape, ModelError> {
             scale: None,
             positions: None,
             positions_after: None,
+            padding_learns: false,
             segments: None,
             norm: Some("embeddings.norm"),
             dropout: keys.probability("embedding_dropout")?.unwrap_or(0.0),

@@ -161,8 +161,8 @@ impl File<'_> {
 
     fn start(&self) -> Result<InitLoraWeights, ModelError> {
         match self.map.get("init_lora_weights") {
-            Some(Value::String(name)) if name == "gaussian" => Ok(InitLoraWeights::Gaussian),
-            Some(Value::String(name)) => match CHANGES_BASE.into_iter().find(|start| name.starts_with(start)) {
+            Some(Value::String(name)) if name.eq_ignore_ascii_case("gaussian") => Ok(InitLoraWeights::Gaussian),
+            Some(Value::String(name)) => match CHANGES_BASE.into_iter().find(|start| name.to_lowercase().starts_with(start)) {
                 Some(_) => Err(self.wrong(
                     "init_lora_weights",
                     format!(
