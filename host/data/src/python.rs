@@ -1,9 +1,10 @@
-//! Values as Python's `json.dumps` writes them, for the filter `tojson` of chat templates.
+//! Values as Python writes them: by `json.dumps`, for the filter `tojson` of chat templates, and by `str`, where a template prints
+//! a list or a dictionary.
 //!
-//! It differs from other writers of JSON in spaces (`", "` and `": "`), in how floats look and in what is escaped; a
+//! The former differs from other writers of JSON in spaces (`", "` and `": "`), in how floats look and in what is escaped; a
 //! template that lists tools would make other tokens without it.
 
-use minijinja::value::Kwargs;
+use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{Error, ErrorKind, Value};
 use serde_json::Value as Json;
 
@@ -118,6 +119,92 @@ impl Writer {
     }
 }
 
+/// `str(value)` of what Python writes otherwise than minijinja: floats, lists and dictionaries.
+pub(crate) fn shown(value: &Value) -> Option<String> {
+    match value.kind() {
+        ValueKind::Number => float(value).map(float_repr),
+        ValueKind::Seq | ValueKind::Map => {
+            let mut out = String::new();
+            repr(value, &mut out).then_some(out)
+        }
+        _ => None,
+    }
+}
+
+/// A number that Python has as a float.
+fn float(value: &Value) -> Option<f64> {
+    (value.kind() == ValueKind::Number && !value.is_integer()).then(|| f64::try_from(value.clone()).ok()).flatten()
+}
+
+/// `repr(value)`; false of one that Python has no plain word for.
+fn repr(value: &Value, out: &mut String) -> bool {
+    match value.kind() {
+        ValueKind::None => out.push_str("None"),
+        ValueKind::Bool => out.push_str(if value.is_true() { "True" } else { "False" }),
+        ValueKind::Number => out.push_str(&float(value).map_or_else(|| value.to_string(), float_repr)),
+        ValueKind::String => match value.as_str() {
+            Some(text) => text_repr(text, out),
+            None => return false,
+        },
+        ValueKind::Seq | ValueKind::Map => {
+            let Ok(items) = value.try_iter() else { return false };
+            let map = value.kind() == ValueKind::Map;
+            out.push(if map { '{' } else { '[' });
+            for (at, item) in items.enumerate() {
+                if at > 0 {
+                    out.push_str(", ");
+                }
+                if !repr(&item, out) {
+                    return false;
+                }
+                if map {
+                    out.push_str(": ");
+                    if !value.get_item(&item).is_ok_and(|value| repr(&value, out)) {
+                        return false;
+                    }
+                }
+            }
+            out.push(if map { '}' } else { ']' });
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// `repr(text)`: in single quotes unless only double ones need no escape; what cannot be printed by its number.
+fn text_repr(text: &str, out: &mut String) {
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    out.push(quote);
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c == quote => out.extend(['\\', c]),
+            '\'' | '"' => out.push(c),
+            c if is_printable(c) => out.push(c),
+            c => {
+                let number = u32::from(c);
+                out.push_str(&match number {
+                    0..=0xff => format!("\\x{number:02x}"),
+                    0x100..=0xffff => format!("\\u{number:04x}"),
+                    _ => format!("\\U{number:08x}"),
+                });
+            }
+        }
+    }
+    out.push(quote);
+}
+
+/// As `str.isprintable` of Python. Rust has the same table, behind the escapes of text for people who look for mistakes; of a
+/// character that is not the first it escapes nothing else.
+fn is_printable(c: char) -> bool {
+    let mut buffer = [b'x'; 5];
+    let length = 1 + c.encode_utf8(&mut buffer[1..]).len();
+    std::str::from_utf8(&buffer[..length]).is_ok_and(|text| text.escape_debug().eq(text.chars()))
+}
+
 /// `repr(float)`: the shortest digits that give it back, an exponent below 1e-4 and from 1e16 on.
 pub(crate) fn float_repr(value: f64) -> String {
     let short = format!("{value:e}");
@@ -134,6 +221,23 @@ pub(crate) fn float_repr(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_look_as_in_python() {
+        let known = [
+            ("it's", "\"it's\""),
+            ("\"it\"", "'\"it\"'"),
+            ("\"it's\"", "'\"it\\'s\"'"),
+            ("a\\b\n\t\r\0", "'a\\\\b\\n\\t\\r\\x00'"),
+            ("Zürich 🙂 e\u{301}", "'Zürich 🙂 e\u{301}'"),
+            ("\u{a0}\u{ad}\u{200b}\u{e000}\u{10ffff}", "'\\xa0\\xad\\u200b\\ue000\\U0010ffff'"),
+        ];
+        for (text, wanted) in known {
+            let mut out = String::new();
+            text_repr(text, &mut out);
+            assert_eq!(out, wanted);
+        }
+    }
 
     #[test]
     fn floats_look_as_in_python() {

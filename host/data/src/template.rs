@@ -59,7 +59,8 @@ pub(crate) enum Trouble {
 impl Template {
     /// Compiles `source`; `constants` are names that every conversation sees.
     pub fn new(source: &str, constants: BTreeMap<String, Value>, date: Option<Date>) -> Result<Self, Trouble> {
-        let (source, marks) = with_marks(source);
+        // As Jinja2's lexer: every kind of line end is one.
+        let (source, marks) = with_marks(&source.replace("\r\n", "\n").replace('\r', "\n"));
         let mut environment = Environment::new();
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
         environment.set_syntax(syntax.map_err(|error| Trouble::of(&error, true))?);
@@ -81,12 +82,11 @@ impl Template {
             let date = date.ok_or_else(undated)?;
             date.format(&format).map_err(|reason| Error::new(ErrorKind::InvalidOperation, reason))
         });
-        environment.set_formatter(|out, state, value| match float(value) {
-            Some(float) => Ok(out.write_str(&python::float_repr(float))?),
+        environment.set_formatter(|out, state, value| match python::shown(value) {
+            Some(text) => Ok(out.write_str(&text)?),
             None => minijinja::escape_formatter(out, state, value),
         });
-        environment
-            .add_filter("string", |value: &Value| float(value).map_or_else(|| value.to_string(), python::float_repr));
+        environment.add_filter("string", |value: &Value| python::shown(value).unwrap_or_else(|| value.to_string()));
         environment.add_template_owned(NAME, source).map_err(|error| Trouble::of(&error, true))?;
         Ok(Self { environment, constants, marks })
     }
@@ -151,11 +151,6 @@ struct Raised(String);
 #[derive(Debug, thiserror::Error)]
 #[error("no date")]
 struct Undated;
-
-/// A number that Python prints as a float.
-fn float(value: &Value) -> Option<f64> {
-    (value.kind() == ValueKind::Number && !value.is_integer()).then(|| f64::try_from(value.clone()).ok()).flatten()
-}
 
 /// A name that no template has.
 const GENERATION: &str = "__retune_generation";
