@@ -106,7 +106,7 @@ def models(given, place):
 
 def adapters(given, place):
     import check_peft
-    from parity_adapters import adapter
+    from parity_adapters import MAY_REFUSE, adapter
 
     table, drawn, impossible = Table("adapter", ADAPTER_BOUNDS, given), {}, 0
     for number in [given.only] if given.only is not None else range(given.adapters):
@@ -119,11 +119,13 @@ def adapters(given, place):
             impossible += 1
     for folder, found in found_by_retune(given.binary, drawn):
         described, refused = drawn[folder]
-        kind = "refused" if refused else "dora" if "'use_dora': True" in described else "lora"
-        if refused and refused in found.get("error", ""):
-            found = dict.fromkeys(("logits", "merged"), 0.0)
-            table.worst[kind]["count"] += 1
+        said = found.get("error", "")
+        if (refused and refused in said) or any(reason in said for reason in MAY_REFUSE):
+            table.worst["refused"]["count"] += 1
             continue
+        # What has to be refused and is not differs, whatever the numbers.
+        found = dict(error=f"`{refused}` is not refused: {found}") if refused else found
+        kind = "dora" if "'use_dora': True" in described else "lora"
         table.add(kind, folder, found, lambda export: check_peft.load(export)[0], described)
     print(f"of {given.adapters} adapters peft does not take {impossible}")
     return table

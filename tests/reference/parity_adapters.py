@@ -2,7 +2,7 @@
 
 What decides where an adapter sits and what it computes is drawn: targets as names, ends of names, regular expressions and
 `all-linear`, what is excluded, blocks, ranks and alphas by pattern, rsLoRA, DoRA, modules that are trained whole, ways to start. Some
-settings are refused by retune; `REFUSED` has what its message has to name then.
+settings are refused by retune, whose message then has to name the key (`REFUSED`) or the reason (`MAY_REFUSE`).
 """
 
 import re
@@ -22,6 +22,8 @@ REFUSED = [
     dict(init_lora_weights="olora"), dict(init_lora_weights="pissa"), dict(init_lora_weights="pissa_niter_2"),
     dict(layer_replication=[(0, 1), (0, 1)]),
 ]
+# What retune may say of any adapter: where peft computes what retune does not, or keeps apart what the base ties.
+MAY_REFUSE = ["dora is not computed on", "which this base ties (tie_word_embeddings)", "`decoder` takes no linear layer or table"]
 TASKS = {"ForSequenceClassification": "SEQ_CLS", "ForTokenClassification": "TOKEN_CLS", "ForCausalLM": "CAUSAL_LM", "LMHeadModel": "CAUSAL_LM"}
 
 
@@ -93,8 +95,6 @@ def settings_of(model, name):
         settings["modules_to_save"] = [draw.choice(tables + [n for n, m in model.named_modules() if "norm" in type(m).__name__.lower()]).rsplit(".", 1)[-1]]
         settings["ensure_weight_tying"] = yes()
     refused = draw.choice(REFUSED) if yes(0.1) else {}
-    if settings["use_dora"] and any(name.endswith(f".{target}") for name in tables for target in settings["target_modules"]):
-        return settings | dict(task_type=task_of(name)), "dora is not computed on a table of embeddings"
     return settings | refused | dict(task_type=task_of(name)), next(iter(refused), None)
 
 
