@@ -5,7 +5,8 @@
 A new one is an entry of `FIXTURES`: a name, the base model, and the settings of its `LoraConfig`. Written are what peft saves
 (adapter_config.json, adapter_model.safetensors), `base`, the path of the base model, and expected.safetensors as in
 family_fixtures.py: `input_ids`, `lengths`, `labels`, `logits`, `loss`, a `grad.<name>` for every parameter that learns, and
-`losses` of 20 AdamW steps. The adapter is not a new one: neither B is zero, nor are magnitudes the lengths of rows.
+`losses` of 20 AdamW steps. The adapter is not a new one: neither B is zero, nor are magnitudes the lengths of rows. One that starts
+as PiSSA does lies away from its start, but for NEW, and has `singular.<module>`, the values that it took off the base.
 `host/train/tests/adapters.rs` reads whatever lies there.
 """
 
@@ -18,6 +19,7 @@ from family_fixtures import DECAY, RATE, STEPS, inputs, shown
 from make_fixtures import FIXTURES as ROOT
 from make_fixtures import fresh, write_expected
 from peft import LoraConfig, get_peft_model
+from peft.tuners.lora import LoraLayer
 
 FIXTURES = {
     "llama-lora": ("families/llama-gelu", dict(r=4, lora_alpha=8, target_modules="all-linear")),
@@ -41,18 +43,43 @@ FIXTURES = {
     "roberta-classifier": ("families/roberta", dict(
         r=4, lora_alpha=8, use_dora=True, target_modules=["query", "key", "intermediate.dense"])),
     "llama-classifier": ("families/qwen2-classifier", dict(r=4, lora_alpha=8, target_modules="all-linear")),
+    "llama-pissa": ("families/llama-gelu", dict(r=4, lora_alpha=8, target_modules="all-linear", init_lora_weights="pissa")),
+    "llama-pissa-dora": ("families/llama-gelu", dict(
+        r=3, lora_alpha=8, use_dora=True, target_modules=["q_proj", "up_proj", "down_proj"], init_lora_weights="pissa")),
+    "qwen2-pissa-rs": ("families/qwen2", dict(
+        r=4, lora_alpha=4, use_rslora=True, target_modules=["q_proj", "v_proj", "gate_proj"], init_lora_weights="pissa",
+        rank_pattern={"q_proj": 2, "layers.1.mlp.gate_proj": 3}, alpha_pattern={"layers.0.self_attn.v_proj": 12})),
+    "gpt2-pissa": ("families/gpt2", dict(r=4, lora_alpha=8, target_modules="all-linear", init_lora_weights="pissa")),
+    "mistral-pissa-tables": ("families/mistral", dict(
+        r=2, lora_alpha=4, target_modules=["o_proj", "embed_tokens", "lm_head"], modules_to_save=["model.norm"],
+        init_lora_weights="pissa")),
 }
 
+# Stays as it started.
+NEW = "llama-pissa"
 
-def disturb(model, seed):
+
+def disturb(model, seed, principal):
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             noise = torch.randn(parameter.shape, generator=generator)
             if "lora_magnitude" in name:
                 parameter.mul_(1 + noise * 0.1)
+            elif "lora_" in name and principal and "embedding" not in name:
+                parameter.add_(noise * 0.05)
             elif "lora_" in name:
                 parameter.copy_(noise * 0.2)
+
+
+def singular(model, before):
+    """The largest singular values of what adapters sit beside, in double precision."""
+    found = {}
+    for name, module in model.base_model.model.named_modules():
+        if isinstance(module, LoraLayer) and "default" in module.lora_A:
+            matrix = before[f"{name}.weight"].double()
+            found[f"singular.{name}"] = torch.linalg.svdvals(matrix)[: module.r["default"]]
+    return found
 
 
 def write(name, seed):
@@ -62,8 +89,11 @@ def write(name, seed):
     classifies = model_class.__name__.endswith("SequenceClassification")
     model = model_class.from_pretrained(ROOT / base, dtype=torch.float32, attn_implementation="eager")
     settings = dict(settings, task_type="SEQ_CLS" if classifies else "CAUSAL_LM", fan_in_fan_out=base.startswith("families/gpt2"))
+    before = {n: p.detach().clone() for n, p in model.state_dict().items()}
     model = get_peft_model(model, LoraConfig(**settings)).eval()
-    disturb(model, seed)
+    principal = settings.get("init_lora_weights") == "pissa"
+    if name != NEW:
+        disturb(model, seed, principal)
     directory = fresh(f"adapters/{name}")
     model.save_pretrained(directory, save_embedding_layers=False)
     (directory / "README.md").unlink()
@@ -98,6 +128,7 @@ def write(name, seed):
     else:
         padded = torch.cat(logits)
     expected = {"input_ids": ids, "lengths": lengths, "labels": given, "logits": padded, "loss": loss.reshape(1)}
+    expected |= singular(model, before) if principal else {}
     learns = {n: p for n, p in model.named_parameters() if p.requires_grad}
     expected |= {f"grad.{on_disk(n)}": shown(p.grad) for n, p in learns.items()}
 

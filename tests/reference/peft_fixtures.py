@@ -4,11 +4,14 @@
 
 A directory each: adapter_config.json and adapter_model.safetensors as `save_pretrained` leaves them, and
 expected.safetensors with `input_ids`, `lengths` and `logits`. Matrices of adapters are random, so that none is zero. The
-base stands in adapter_config.json, relative to the adapter. `host/train/tests/peft.rs` reads whatever lies there.
+base stands in adapter_config.json, relative to the adapter. One that starts as PiSSA does is saved as peft converts it, for the base
+as it was. `host/train/tests/peft.rs` reads whatever lies there.
 """
 
+import copy
 import json
 import sys
+import tempfile
 import warnings
 
 import torch
@@ -39,6 +42,11 @@ FIXTURES = {
     "bert": ("bert-tiny", dict(CLASSES, r=4, lora_alpha=8, lora_dropout=0.1, target_modules=["query", "value"])),
     "gpt2": ("families/gpt2", dict(CHAT, r=4, lora_alpha=8, target_modules=["c_attn", "c_proj"], fan_in_fan_out=True)),
     "gpt2-dora": ("families/gpt2", dict(CHAT, r=4, use_dora=True, target_modules=["c_fc"], fan_in_fan_out=True)),
+    "pissa": (LLAMA, dict(
+        CHAT, r=4, lora_alpha=6, target_modules="all-linear", rank_pattern={"down_proj": 2}, alpha_pattern={"o_proj": 3},
+        init_lora_weights="pissa")),
+    "pissa-rslora": (LLAMA, dict(
+        CHAT, r=3, lora_alpha=8, use_rslora=True, target_modules=["q_proj", "up_proj"], init_lora_weights="pissa")),
 }
 
 
@@ -61,9 +69,18 @@ def write(name, seed):
     auto = AutoModelForCausalLM if settings["task_type"] == "CAUSAL_LM" else AutoModelForSequenceClassification
     model = auto.from_pretrained(ROOT / base, dtype=torch.float32)
     model = get_peft_model(model, LoraConfig(**settings)).eval()
-    disturb(model, seed)
-    directory = fresh(f"peft/{name}")
-    model.save_pretrained(directory)
+    with tempfile.TemporaryDirectory() as place:
+        convert = {}
+        if settings.get("init_lora_weights") == "pissa":
+            # Loaded with any other start it would be taken off the base once more.
+            model.peft_config["default"].init_lora_weights = True
+            model.save_pretrained(f"{place}/start")
+            convert = dict(path_initial_model_for_weight_conversion=f"{place}/start")
+        disturb(model, seed)
+        directory = fresh(f"peft/{name}")
+        # Saving changes what it has loaded.
+        saved = copy.deepcopy(model) if convert else model
+        saved.save_pretrained(directory, **convert)
     (directory / "README.md").unlink()
     path = directory / "adapter_config.json"
     config = json.loads(path.read_text())

@@ -80,6 +80,9 @@ fn a_dry_run_tells_the_share_that_learns() {
     assert_eq!(said.code, Some(0), "{}", said.err);
     let line = said.out.lines().find(|line| line.starts_with("adapter ")).unwrap_or_else(|| panic!("{}", said.out));
     assert!(line.contains("dora, rank 2, on 14 modules") && line.contains(" parameters learn ("), "{line}");
+    recipe(&tiny, "[adapter]\nr = 2\ninit_lora_weights = \"pissa_niter_4\"\n");
+    let said = tiny.retune(&["run", "adapted.toml", "--dry-run"]);
+    assert!(said.out.contains("lora started by pissa_niter_4, rank 2, on 14 modules"), "{}{}", said.out, said.err);
 }
 
 #[test]
@@ -97,6 +100,11 @@ fn adapters_that_cannot_be_are_refused_before_any_row_is_read() {
         ("dora_on_a_table", "[adapter]\nmethod = \"dora\"\ntarget_modules = [\"q_proj\", \"embed_tokens\"]\n"),
         ("new_weights_below_an_adapter", "[adapter]\n[strategy]\nreinitialize = [{ layers = \"layers.1.mlp\" }]\n"),
         ("a_freeze_of_all_adapters", "[adapter]\n[strategy]\nfreeze = \"layers.*\"\n"),
+        ("more_singular_vectors_than_there_are", "[adapter]\nr = 17\ninit_lora_weights = \"pissa\"\n"),
+        (
+            "a_start_that_tables_do_not_have",
+            "[adapter]\ninit_lora_weights = \"pissa\"\ntarget_modules = \"embed_tokens\"\n",
+        ),
     ] {
         recipe(&tiny, more);
         let said = tiny.retune(&["run", "adapted.toml", "-qq", "--output", "out"]);

@@ -173,6 +173,16 @@ fn so_does_one_whose_rows_are_packed_and_whose_blocks_are_recomputed() {
 
 #[test]
 fn so_does_one_with_an_adapter() {
+    killed_with("method = \"dora\"\nr = 2", 10);
+}
+
+#[test]
+fn so_does_one_whose_adapter_started_from_a_part_of_the_base() {
+    killed_with("r = 2\ninit_lora_weights = \"pissa_niter_2\"", 6);
+}
+
+/// A run with this adapter, killed at so many places.
+fn killed_with(adapter: &str, count: usize) {
     let tiny = Tiny::new();
     tiny.write("first.toml", Tiny::SOUND);
     assert_eq!(tiny.retune(&["train", "first.toml", "-qq", "--output", "first"]).code, Some(0));
@@ -180,11 +190,11 @@ fn so_does_one_with_an_adapter() {
     tiny.write(
         "recipe.toml",
         &format!(
-            "{sound}dropout = true\ncheckpoint = {{ every_steps = 3 }}\n[adapter]\nmethod = \"dora\"\nr = 2\nlora_dropout = 0.1\n\
+            "{sound}dropout = true\ncheckpoint = {{ every_steps = 3 }}\n[adapter]\n{adapter}\nlora_dropout = 0.1\n\
              [evaluation]\nevery = {{ steps = 4 }}\n"
         ),
     );
-    killed_anywhere(&tiny, 10);
+    killed_anywhere(&tiny, count);
     let size = |path: &str| fs::metadata(tiny.path().join(path)).unwrap().len();
     let newest = checkpoints(&tiny, "whole").pop().unwrap();
     let held = size(&format!("whole/checkpoints/{newest}/weights.safetensors"));

@@ -116,6 +116,34 @@ fn a_run_goes_on_from_an_adapter_where_that_was() {
 }
 
 #[test]
+fn a_run_that_starts_from_a_part_of_its_base_leaves_an_adapter_of_twice_the_rank_for_the_base_as_it_is() {
+    let tiny = Tiny::new();
+    recipe(&tiny, "plain.toml", ADAPTER);
+    recipe(&tiny, "r.toml", &format!("{ADAPTER}init_lora_weights = \"pissa\"\nlora_dropout = 0.1\n"));
+    let [plain, summary] = ["plain", "r"]
+        .map(|name| json(&tiny, &["run", &format!("{name}.toml"), "--json", "--output", &format!("{name}-out")]));
+    assert_eq!(loss(&summary["before"]), loss(&plain["before"]), "it begins where its base is");
+    assert!(loss(&summary["after"]) < loss(&summary["before"]), "{summary}");
+    let settings: Value =
+        serde_json::from_slice(&std::fs::read(tiny.path().join("r-out/model/adapter_config.json")).unwrap()).unwrap();
+    assert_eq!((&settings["r"], &settings["lora_alpha"]), (&Value::from(8), &Value::from(32)));
+    assert_eq!(settings["init_lora_weights"], Value::Bool(true));
+
+    let measured = json(&tiny, &["evaluate", "r-out", "--json"]);
+    assert!((loss(&measured) - loss(&summary["test"])).abs() < 1e-5, "{measured}\n{summary}");
+    assert_eq!(tiny.retune(&["merge", "r-out", "--out", "merged"]).code, Some(0));
+    let merged = json(&tiny, &["evaluate", "r.toml", "--model", "merged", "--json"]);
+    assert!((loss(&merged) - loss(&measured)).abs() < 1e-5, "{merged}");
+
+    // As it is written, so it goes on: all of it learns.
+    recipe(&tiny, "on.toml", "[adapter]\nfrom = \"r-out/model\"\n");
+    let on = json(&tiny, &["run", "on.toml", "--json", "--output", "on"]);
+    assert!((loss(&on["before"]) - loss(&summary["after"])).abs() < 1e-5, "{on}");
+    recipe(&tiny, "not.toml", "[adapter]\nfrom = \"r-out/model\"\ninit_lora_weights = \"pissa\"\n");
+    insta::assert_snapshot!(tiny.retune(&["run", "not.toml", "-qq", "--dry-run"]).err);
+}
+
+#[test]
 fn texts_are_continued_by_an_adapter_as_by_the_merged_model() {
     let tiny = Tiny::new();
     tiny.language_model("");

@@ -99,7 +99,16 @@ fn report(error: &ConfigError, written: &Written, problems: &mut Problems) {
             problems.add(place, format!("`{full}` is empty"), "expected some text", write());
         }
         Problem::WrongForm { given } => {
-            let label = says("x-form").unwrap_or("not of the form it must have");
+            // What stands between marks is a value that is allowed.
+            let names: Vec<&str> =
+                says("x-write").into_iter().flat_map(|texts| texts.split('`').skip(1).step_by(2)).collect();
+            let near = || given.as_str().and_then(|given| nearest(given, names.iter().copied()));
+            let label = match (says("x-form"), near()) {
+                (Some(form), _) => form.to_owned(),
+                (None, Some(near)) => format!("did you mean `{near}`?"),
+                (None, None) if !names.is_empty() => "not one of the allowed values".to_owned(),
+                (None, None) => "not of the form it must have".to_owned(),
+            };
             let allowed = says("x-write").map(|texts| format!("allowed: {texts}"));
             problems.add(place, format!("`{full}` cannot be {}", quoted(given)), label, allowed);
         }

@@ -54,6 +54,8 @@ const WRONG: &[(&str, &str)] = &[
     ("an_adapter_that_drops_all", "[adapter]\nlora_dropout = 1.0"),
     ("an_adapter_in_words_of_peft", "[adapter]\nlora_r = 8\nuse_dora = true\nlora_target = [\"q_proj\"]"),
     ("an_adapter_of_another_start", "[adapter]\ninit_lora_weights = \"olora\""),
+    ("an_adapter_of_a_start_misspelt", "[adapter]\ninit_lora_weights = \"pisa\""),
+    ("an_adapter_of_no_rounds", "[adapter]\ninit_lora_weights = \"pissa_niter_0\""),
     ("an_adapter_with_top_layers", "[adapter]\n[strategy]\ntrain_top_layers = 2"),
     ("an_adapter_with_everything_frozen", "[adapter]\n[strategy]\nfreeze = [\"**\"]"),
     ("an_adapter_with_full_training", "[adapter]\n[strategy]\nmethod = \"full\""),

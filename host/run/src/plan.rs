@@ -170,5 +170,9 @@ fn adapter(model: &Model) -> Option<String> {
     };
     let share = 100.0 * learn as f64 / all.max(1) as f64;
     let (modules, learn, all) = (adapter.placed.len(), count(learn), count(all));
-    Some(format!("{method}, rank {rank}, on {modules} modules; {learn} of {all} parameters learn ({share:.2} %)"))
+    let start = adapter.spec.init_lora_weights;
+    let start = if start.is_principal() { format!(" started by {}", String::from(start)) } else { String::new() };
+    Some(format!(
+        "{method}{start}, rank {rank}, on {modules} modules; {learn} of {all} parameters learn ({share:.2} %)"
+    ))
 }

@@ -173,6 +173,8 @@ pub fn adapter(recipe: &Recipe) -> Option<AdapterSpec> {
         init_lora_weights: match a.init_lora_weights {
             InitLoraWeights::KaimingUniform => TrainInit::KaimingUniform,
             InitLoraWeights::Gaussian => TrainInit::Gaussian,
+            InitLoraWeights::Pissa => TrainInit::Pissa,
+            InitLoraWeights::PissaNiter(rounds) => TrainInit::PissaNiter(rounds),
         },
         loraplus_lr_ratio: a.loraplus_lr_ratio,
     })

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 
@@ -40,7 +40,8 @@ pub struct Adapter {
     pub alpha_pattern: BTreeMap<String, f64>,
     /// Modules that are trained whole beside it; a classifier's head always is.
     pub modules_to_save: Globs,
-    /// How it starts; the model then still computes what the base does.
+    /// How it starts; the model then still computes what the base does. pissa learns the largest singular values of each matrix
+    /// instead of small new ones, pissa_niter_16 finds them sooner by 16 rounds of subspace iteration; the result has twice the rank.
     pub init_lora_weights: InitLoraWeights,
     /// The second matrix learns so many times as fast as the first (LoRA+).
     #[schemars(extend("exclusiveMinimum" = 0, "x-default" = "1"))]
@@ -62,12 +63,60 @@ pub enum AdapterMethod {
 }
 
 /// How an adapter starts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum InitLoraWeights {
     /// The first matrix uniform, the second zero.
     #[default]
     KaimingUniform,
     /// The first matrix normal, the second zero.
     Gaussian,
+    /// Both from the largest singular values of the matrix, which the base then lacks (Meng et al. 2024).
+    Pissa,
+    /// The same by so many rounds of subspace iteration.
+    PissaNiter(u32),
+}
+
+impl From<InitLoraWeights> for String {
+    fn from(start: InitLoraWeights) -> Self {
+        match start {
+            InitLoraWeights::KaimingUniform => "kaiming-uniform".to_owned(),
+            InitLoraWeights::Gaussian => "gaussian".to_owned(),
+            InitLoraWeights::Pissa => "pissa".to_owned(),
+            InitLoraWeights::PissaNiter(rounds) => format!("pissa_niter_{rounds}"),
+        }
+    }
+}
+
+impl TryFrom<String> for InitLoraWeights {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        match (name.as_str(), name.strip_prefix("pissa_niter_").and_then(|rounds| rounds.parse().ok())) {
+            ("kaiming-uniform", _) => Ok(Self::KaimingUniform),
+            ("gaussian", _) => Ok(Self::Gaussian),
+            ("pissa", _) => Ok(Self::Pissa),
+            (_, Some(rounds)) => Ok(Self::PissaNiter(rounds)),
+            _ => Err(format!("`{name}` is no start of an adapter")),
+        }
+    }
+}
+
+impl JsonSchema for InitLoraWeights {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "InitLoraWeights".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^(kaiming-uniform|gaussian|pissa|pissa_niter_[1-9][0-9]{0,3})$",
+            "x-kind": "kaiming-uniform | gaussian | pissa | pissa_niter_N",
+            "x-write": "`kaiming-uniform`, `gaussian`, `pissa`, `pissa_niter_16`"
+        })
+    }
 }

@@ -106,7 +106,7 @@ impl Model {
         match (form, self.adapter()) {
             (ExportForm::Adapter { base }, Some(adapted)) => {
                 let weights = staged.join(ADAPTER_WEIGHTS);
-                write(&weights, peft::tensors(self, adapted))?;
+                write(&weights, peft::tensors(self, adapted, &peft::joined(self, adapted)?))?;
                 write_json(&staged.join(ADAPTER_CONFIG), peft::config(self, adapted, base))?;
                 write_json(&staged.join(MODEL_CONFIG), self.exported_config(StoredDtype::Float32, padding, false))?;
                 as_public(&weights, &staged.join(ADAPTER_CONFIG))?;

@@ -52,7 +52,8 @@ pub(super) fn start(entry: &Entry, draw: Normal, seed: u64) -> Vec<f32> {
             }
             values
         }
-        Start::Zeros => vec![0.0; size(entry)],
+        // A principal start is put there when the base is.
+        Start::Zeros | Start::Principal => vec![0.0; size(entry)],
         Start::Ones => vec![1.0; size(entry)],
         Start::Within(bound) => uniform(entry, bound, seed),
         Start::NormalOf(deviation) => normal(entry, Normal { deviation, cutoff: None }, seed),
@@ -99,12 +100,17 @@ fn uniform(entry: &Entry, bound: f64, seed: u64) -> Vec<f32> {
     (0..size(entry)).map(|_| ((2.0 * draws.positive_unit() - 1.0) * bound) as f32).collect()
 }
 
-/// The stream of a parameter, from a digest of seed and name.
+/// The stream of a parameter.
 fn stream(seed: u64, name: &str) -> Stream {
+    Stream::new(seed_of(seed, name), 0)
+}
+
+/// Where the stream of a parameter begins: a digest of seed and name.
+pub(super) fn seed_of(seed: u64, name: &str) -> u64 {
     let digest = Sha256::new().chain_update(seed.to_le_bytes()).chain_update(name.as_bytes()).finalize();
     let mut first = [0; 8];
     first.copy_from_slice(&digest[..8]);
-    Stream::new(u64::from_le_bytes(first), 0)
+    u64::from_le_bytes(first)
 }
 
 #[cfg(test)]

@@ -35,6 +35,8 @@ pub(super) enum Start {
     Within(f64),
     /// Normal with a deviation of its own: A of an adapter, B of a table's.
     NormalOf(f64),
+    /// A part of the matrix that an adapter sits beside, once that is there: A and B of one that starts so.
+    Principal,
     /// The lengths of the rows of a matrix `[out, in]`, or `[in, out]`: magnitudes.
     RowNorms {
         /// The matrix.
@@ -95,11 +97,12 @@ impl Inventory {
         let (down, up, starts) = match kind {
             ModuleKind::Table => ("lora_embedding_A", "lora_embedding_B", [Start::Zeros, Start::NormalOf(1.0)]),
             ModuleKind::Linear | ModuleKind::OutputHead => {
-                let down = match placement.start {
-                    InitLoraWeights::KaimingUniform => Start::Within(1.0 / (input as f64).sqrt()),
-                    InitLoraWeights::Gaussian => Start::NormalOf(1.0 / r as f64),
+                let starts = match placement.start {
+                    InitLoraWeights::KaimingUniform => [Start::Within(1.0 / (input as f64).sqrt()), Start::Zeros],
+                    InitLoraWeights::Gaussian => [Start::NormalOf(1.0 / r as f64), Start::Zeros],
+                    InitLoraWeights::Pissa | InitLoraWeights::PissaNiter(_) => [Start::Principal; 2],
                 };
-                ("lora_A.weight", "lora_B.weight", [down, Start::Zeros])
+                ("lora_A.weight", "lora_B.weight", starts)
             }
         };
         let mut add = |called: &str, shape, start| {
@@ -111,12 +114,17 @@ impl Inventory {
         let magnitude = placement
             .dora
             .then(|| add("lora_magnitude_vector", vec![output], Start::RowNorms { of: weight, transposed }));
+        let start = (starts == [Start::Principal; 2]).then(|| {
+            let a = add("lora_A_start.weight", vec![r, input], Start::Principal);
+            [a, add("lora_B_start.weight", vec![output, r], Start::Principal)]
+        });
         let placed = Placed {
             module: number,
             weight,
             a,
             b,
             magnitude,
+            start,
             r,
             lora_alpha: placement.lora_alpha,
             scale: placement.scale,

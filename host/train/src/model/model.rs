@@ -6,7 +6,7 @@ use retune_roles::{Example, InitScheme, Layer, Task, TaskKind};
 use retune_tensor::device::is_host;
 use retune_tensor::{Device, from_float32};
 
-use super::adapter::{AdapterSpec, Module, Placed};
+use super::adapter::{AdapterSpec, Module, ModuleKind, Placed};
 use super::check::{placements, purpose, tied_head};
 use super::dropout::Dropout;
 use super::family::{FAMILIES, Family};
@@ -120,7 +120,7 @@ pub struct Model {
     pub(super) network: Network,
     pub(super) device: Device,
     pub(super) origin: Option<PathBuf>,
-    seed: u64,
+    pub(super) seed: u64,
     gradient_checkpointing: bool,
     modules: Vec<Module>,
     adapter: Option<Adapted>,
@@ -224,6 +224,7 @@ impl Model {
             }
             _ => model.new_values()?,
         };
+        model.start_adapter()?;
         model.hold_base();
         Ok((model, LoadReport { untied, ..report }))
     }
@@ -266,13 +267,15 @@ impl Model {
     /// With an adapter: fixes what does not learn, and sets the rates of what does.
     fn hold_base(&mut self) {
         let Some(adapter) = &self.adapter else { return };
+        let starts: Vec<usize> = adapter.placed.iter().filter_map(|placed| placed.start).flatten().collect();
         for index in 0..self.parameters.len() {
             let own = self.parameters.at(index).is_some_and(|p| p.origin == Origin::Adapter);
-            if !own && !adapter.whole.contains(&index) {
+            if !own && !adapter.whole.contains(&index) || starts.contains(&index) {
                 self.parameters.fix(index);
             }
         }
-        let linear = adapter.placed.iter().filter(|placed| self.entries[placed.b].start == Start::Zeros);
+        let table = |placed: &Placed| self.modules[placed.module].kind == ModuleKind::Table;
+        let linear = adapter.placed.iter().filter(|placed| !table(placed));
         let faster: Vec<usize> = linear.map(|placed| placed.b).collect();
         if let Some(ratio) = adapter.spec.loraplus_lr_ratio {
             faster.into_iter().for_each(|index| self.parameters.set_lr_scale(index, ratio));
@@ -444,7 +447,8 @@ impl Model {
 
     /// Gives a parameter new values. `Normal`, `KaimingUniform` and
     /// `XavierUniform` are for matrices: biases become zero and norms one, as in a
-    /// new model. `Pretrained` reads the base again. The same seed gives the same bytes. An adapter begins anew, whatever the scheme.
+    /// new model. `Pretrained` reads the base again. The same seed gives the same bytes. An adapter begins anew, whatever the scheme:
+    /// one that starts as a part of the base, where it began.
     ///
     /// # Errors
     /// When there is no such parameter, or the base cannot be read any more.
@@ -455,6 +459,9 @@ impl Model {
             .get(index)
             .ok_or_else(|| ModelError::request(format!("there is no parameter {index}; the model has {count}")))?;
         let from_base = self.parameters.at(index).is_some_and(|parameter| parameter.origin == Origin::Base);
+        if entry.start == Start::Principal {
+            return self.restart_adapter(index);
+        }
         let values = match (scheme, &self.origin) {
             _ if entry.adapter => match (entry.start, self.parameters.iter().as_slice()) {
                 (Start::RowNorms { of, transposed }, all) => lengths(&all[of], transposed)?,

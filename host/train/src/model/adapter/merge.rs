@@ -1,14 +1,16 @@
 //! An adapter's part of a matrix, and the matrix with it.
 //!
-//! `W + s B A`, and for DoRA each row of it times its magnitude over its length: what the forward pass computes, as one matrix.
-//! Sums are float32, so that merged and unmerged logits differ by rounding alone. Price: a copy of every matrix that has an
-//! adapter, all at once.
+//! `W + s B A` (less what `s B A` was at the start, where that is taken off the base), and for DoRA each row of it times its
+//! magnitude over its length: what the forward pass computes, as one matrix. Sums are float32, so that merged and unmerged
+//! logits differ by rounding alone. Price: a copy of every matrix that has an adapter, all at once.
+
+use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
 use retune_tensor::AnyTensor;
 
 use super::{ModuleKind, Placed};
-use crate::model::nn::{row_norms, wide};
+use crate::model::nn::{change, row_norms, wide};
 use crate::model::{Model, ModelError, Origin, Parameters, StoredDtype, Task};
 
 /// A tensor as it is written for those who know nothing of adapters.
@@ -70,12 +72,17 @@ pub(in crate::model) fn merged(parameters: &Parameters, placed: &Placed) -> Resu
         Ok(wide(parameter.value.typed()?))
     };
     let turned = |x: Tensor<2>| if placed.transposed { x.transpose() } else { x };
-    let (weight, a, b) = (turned(matrix(placed.weight)?), matrix(placed.a)?, matrix(placed.b)?);
-    let sum = weight.clone() + b.clone().matmul(a.clone()) * placed.scale;
+    let weight = turned(matrix(placed.weight)?);
+    let mut parts = BTreeMap::new();
+    for index in [placed.a, placed.b].into_iter().chain(placed.start.into_iter().flatten()) {
+        parts.insert(index, matrix(index)?);
+    }
+    let change = change(placed, |index| parts[&index].clone());
+    let sum = weight.clone() + change.clone();
     let merged = match placed.magnitude.and_then(|index| parameters.at(index)) {
         Some(magnitude) => {
             let magnitude: Tensor<1> = magnitude.value.typed()?;
-            let lengths = row_norms(weight, Some((a, b, placed.scale)));
+            let lengths = row_norms(weight, Some(change));
             sum * (magnitude / lengths).unsqueeze_dim::<2>(1)
         }
         None => sum,

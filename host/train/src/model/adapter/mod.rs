@@ -8,7 +8,9 @@
 pub(super) mod merge;
 pub(super) mod module;
 pub(super) mod placements;
+mod principal;
 mod spec;
+mod start;
 
 pub use module::{Module, ModuleKind, Placed};
 pub use spec::{ALL_LINEAR, AdapterMethod, AdapterSpec, InitLoraWeights};

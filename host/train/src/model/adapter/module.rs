@@ -39,6 +39,8 @@ pub struct Placed {
     pub b: usize,
     /// `lora_magnitude_vector` `[out]`: DoRA.
     pub magnitude: Option<usize>,
+    /// A and B as they began, when that is taken off the base: they never change.
+    pub start: Option<[usize; 2]>,
     /// Rank.
     pub r: usize,
     /// As the specification says for this module.

@@ -68,7 +68,19 @@ impl Placements {
         let ranks = Overrides::new("rank_pattern", &spec.rank_pattern, modules, &taken)?;
         let alphas = Overrides::new("alpha_pattern", &spec.alpha_pattern, modules, &taken)?;
         let mut places = BTreeMap::new();
-        for module in modules.iter().filter(|module| taken.contains(module.name.as_str())) {
+        let principal = spec.init_lora_weights.is_principal();
+        let taken_modules = || modules.iter().filter(|module| taken.contains(module.name.as_str()));
+        if principal && taken_modules().all(|module| module.kind == ModuleKind::Table) {
+            return Err(ModelError::adapter(
+                "init_lora_weights",
+                format!(
+                    "`{}` is how linear layers start, and target_modules takes tables of embeddings alone",
+                    String::from(spec.init_lora_weights)
+                ),
+                "add linear layers to target_modules, or leave it out",
+            ));
+        }
+        for module in taken_modules() {
             let dora = spec.method == AdapterMethod::Dora;
             if dora && module.kind != ModuleKind::Linear {
                 let what = if module.kind == ModuleKind::Table { "a table of embeddings" } else { "the output head" };
@@ -80,6 +92,18 @@ impl Placements {
             }
             let r = ranks.of(&module.name).unwrap_or(spec.r);
             let lora_alpha = alphas.of(&module.name).unwrap_or(spec.lora_alpha);
+            let most = module.input.min(module.output);
+            if principal && module.kind != ModuleKind::Table && r > most {
+                return Err(ModelError::adapter(
+                    if ranks.of(&module.name).is_some() { "rank_pattern" } else { "r" },
+                    format!(
+                        "`{}` starts a rank of {r} from as many singular vectors, and the matrix of `{}` has {most}",
+                        String::from(spec.init_lora_weights),
+                        module.name
+                    ),
+                    &format!("give it a rank of at most {most} (rank_pattern, for some modules), or another start"),
+                ));
+            }
             let placement = Placement {
                 r,
                 lora_alpha,

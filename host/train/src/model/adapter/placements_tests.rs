@@ -98,6 +98,14 @@ fn what_cannot_be_is_refused_with_the_nearest_names_and_the_way_out() {
         AdapterSpec { lora_alpha: -1.0, ..AdapterSpec::default() },
         AdapterSpec { lora_dropout: 1.0, ..AdapterSpec::default() },
         AdapterSpec { loraplus_lr_ratio: Some(0.0), ..AdapterSpec::default() },
+        AdapterSpec { init_lora_weights: InitLoraWeights::Pissa, r: 5, ..AdapterSpec::default() },
+        AdapterSpec {
+            init_lora_weights: InitLoraWeights::PissaNiter(4),
+            r: 4,
+            rank_pattern: [("up_proj".into(), 6)].into(),
+            ..AdapterSpec::default()
+        },
+        AdapterSpec { init_lora_weights: InitLoraWeights::Pissa, r: 2, ..targets(&["embed_tokens"]) },
     ];
     insta::assert_snapshot!(all.iter().map(refusal).collect::<Vec<_>>().join("\n\n"));
 }

@@ -49,15 +49,55 @@ pub enum AdapterMethod {
     Dora,
 }
 
-/// How a new adapter starts; with each of them the model at first computes what the base computes.
+/// How a new adapter starts; with each of them the model at first computes what the base computes. As text: `kaiming-uniform`,
+/// `gaussian`, `pissa`, `pissa_niter_16`. Tables of embeddings start with A zero and B normal, whatever is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(try_from = "String", into = "String")]
 pub enum InitLoraWeights {
     /// A uniform within `1 / sqrt(in)` (He et al. 2015 with a slope of sqrt 5, `true` in `peft`), B zero.
     #[default]
     KaimingUniform,
     /// A normal with a standard deviation of `1 / r`, B zero.
     Gaussian,
+    /// `s B A` is the best approximation of the matrix that has rank `r`, and beside it the base is what that leaves (PiSSA, Meng
+    /// et al. 2024).
+    Pissa,
+    /// The same, nearly: found by so many rounds of subspace iteration.
+    PissaNiter(u32),
+}
+
+impl InitLoraWeights {
+    /// Whether A and B begin as a part of the base, which is taken off it.
+    pub fn is_principal(self) -> bool {
+        matches!(self, Self::Pissa | Self::PissaNiter(_))
+    }
+}
+
+impl From<InitLoraWeights> for String {
+    fn from(start: InitLoraWeights) -> Self {
+        match start {
+            InitLoraWeights::KaimingUniform => "kaiming-uniform".to_owned(),
+            InitLoraWeights::Gaussian => "gaussian".to_owned(),
+            InitLoraWeights::Pissa => "pissa".to_owned(),
+            InitLoraWeights::PissaNiter(rounds) => format!("pissa_niter_{rounds}"),
+        }
+    }
+}
+
+impl TryFrom<String> for InitLoraWeights {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        let rounds = || name.strip_prefix("pissa_niter_")?.parse().ok().filter(|rounds| *rounds > 0);
+        match name.as_str() {
+            "kaiming-uniform" => Ok(Self::KaimingUniform),
+            "gaussian" => Ok(Self::Gaussian),
+            "pissa" => Ok(Self::Pissa),
+            _ => rounds().map(Self::PissaNiter).ok_or_else(|| {
+                format!("`{name}` is no start: expected `kaiming-uniform`, `gaussian`, `pissa` or `pissa_niter_16`")
+            }),
+        }
+    }
 }
 
 impl Default for AdapterSpec {
@@ -144,6 +184,17 @@ mod tests {
         assert_eq!((spec.lora_dropout, spec.target_modules), (0.0, vec!["all-linear".to_owned()]));
         let error = read(r#"{"lora_r": 4}"#).unwrap_err().to_string();
         assert!(error.contains("lora_r") && error.contains("lora_alpha"), "{error}");
+    }
+
+    #[test]
+    fn a_start_is_written_as_peft_spells_it() {
+        for name in ["kaiming-uniform", "gaussian", "pissa", "pissa_niter_16"] {
+            let start = InitLoraWeights::try_from(name.to_owned()).unwrap();
+            assert_eq!((String::from(start), start.is_principal()), (name.to_owned(), name.starts_with("pissa")));
+        }
+        for name in ["pisa", "pissa_niter_", "pissa_niter_0", "pissa_niter_x", "Pissa", ""] {
+            assert!(InitLoraWeights::try_from(name.to_owned()).unwrap_err().contains("`pissa_niter_16`"), "{name}");
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub(super) use embedding::Embedding;
 pub(super) use feed_forward::FeedForward;
 pub(super) use kernels::{Documents, Dropped, DroppedLines, Pattern, Spans, Stored, attention, drop_lines, lookup};
 pub(super) use linear::Linear;
-pub(super) use lora::{row_norms, wide};
+pub(super) use lora::{change, row_norms, wide};
 pub(super) use norm::Norm;
 pub(super) use rope::Rope;
 pub(super) use stream::Stream;

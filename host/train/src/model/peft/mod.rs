@@ -12,7 +12,7 @@ mod settings;
 mod write;
 
 pub use directory::PeftDirectory;
-pub(super) use write::{config, tensors};
+pub(super) use write::{config, joined, tensors};
 
 /// What the adapter is.
 pub const ADAPTER_CONFIG: &str = "adapter_config.json";

@@ -3,15 +3,20 @@
 //! Where adapters sit is said by the last segment of names where that takes no other module, else in full; globs of a recipe
 //! are thus spelled out. `peft` puts weights that are trained whole into a copy of their module, so modules stand there, not
 //! parameters.
+//!
+//! An adapter that started as a part of the base is written as a plain one of twice the rank, `[A, A₀]` and `[B, -B₀]`, as peft
+//! converts its own: it fits the base as that is stored, and what loads it needs no word for how it started.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use burn::tensor::Tensor;
+use retune_tensor::AnyTensor;
 use serde_json::{Map, Value, json};
 
 use super::{PREFIX, patterns, settings};
 use crate::files::tensor_file::Source;
 use crate::model::adapter::{AdapterMethod, InitLoraWeights, ModuleKind, Placed};
-use crate::model::{Adapted, Model, Origin, Parameter, StoredDtype};
+use crate::model::{Adapted, Model, ModelError, Origin, Parameter, StoredDtype};
 
 /// The version whose keys are written.
 const PEFT_VERSION: &str = "0.21.2";
@@ -22,14 +27,22 @@ const HEADS: [&str; 2] = ["classifier", "score"];
 /// `adapter_config.json`; `base` is how the base model is found again.
 pub(in crate::model) fn config(model: &Model, adapted: &Adapted, base: &str) -> Map<String, Value> {
     let spec = &adapted.spec;
+    let (r, lora_alpha) = match spec.init_lora_weights.is_principal() {
+        true => doubled(spec.use_rslora, spec.r, spec.lora_alpha),
+        false => (spec.r, spec.lora_alpha),
+    };
+    let written = |placed: &Placed| match placed.start {
+        Some(_) => doubled(spec.use_rslora, placed.r, placed.lora_alpha),
+        None => (placed.r, placed.lora_alpha),
+    };
     let name = |placed: &Placed| model.modules()[placed.module].name.clone();
     let taken: BTreeSet<String> = adapted.placed.iter().map(name).collect();
     let others: BTreeSet<String> =
         model.modules().iter().map(|module| module.name.clone()).filter(|name| !taken.contains(name)).collect();
     let of = |name: &str| adapted.placed.iter().find(|placed| model.modules()[placed.module].name == name);
-    let ranks = patterns::values(&taken, &BTreeSet::new(), spec.r, |name| of(name).map_or(spec.r, |placed| placed.r));
-    let alphas = patterns::values(&taken, &BTreeSet::new(), spec.lora_alpha, |name| {
-        of(name).map_or(spec.lora_alpha, |placed| placed.lora_alpha)
+    let ranks = patterns::values(&taken, &BTreeSet::new(), r, |name| of(name).map_or(r, |placed| written(placed).0));
+    let alphas = patterns::values(&taken, &BTreeSet::new(), lora_alpha, |name| {
+        of(name).map_or(lora_alpha, |placed| written(placed).1)
     });
     let alphas: Map<String, Value> = alphas.into_iter().map(|(name, alpha)| (name, number(alpha))).collect();
     let transposed = adapted
@@ -60,7 +73,7 @@ pub(in crate::model) fn config(model: &Model, adapted: &Adapted, base: &str) -> 
         "layers_pattern": null,
         "layers_to_transform": null,
         "loftq_config": {},
-        "lora_alpha": number(spec.lora_alpha),
+        "lora_alpha": number(lora_alpha),
         "lora_bias": false,
         "lora_dropout": spec.lora_dropout,
         "lora_ga_config": null,
@@ -71,7 +84,7 @@ pub(in crate::model) fn config(model: &Model, adapted: &Adapted, base: &str) -> 
         "peft_type": "LORA",
         "peft_version": PEFT_VERSION,
         "qalora_group_size": 16,
-        "r": spec.r,
+        "r": r,
         "rank_pattern": ranks,
         "revision": null,
         "target_modules": patterns::shortened(&taken, &others),
@@ -90,18 +103,44 @@ pub(in crate::model) fn config(model: &Model, adapted: &Adapted, base: &str) -> 
     }
 }
 
-/// Name, shape and values of every tensor of `adapter_model.safetensors`.
-pub(in crate::model) fn tensors<'a>(model: &'a Model, adapted: &Adapted) -> Vec<(String, Vec<usize>, Source<'a>)> {
+/// The rank and alpha of what is written as twice the rank, so that what both are multiplied by is the same.
+fn doubled(use_rslora: bool, r: usize, lora_alpha: f64) -> (usize, f64) {
+    (2 * r, lora_alpha * if use_rslora { std::f64::consts::SQRT_2 } else { 2.0 })
+}
+
+/// A and B that are written otherwise than they are: `[A, A₀]` `[2 r, in]` and `[B, -B₀]` `[out, 2 r]`, by their indices.
+///
+/// # Errors
+/// When a tensor operation fails.
+pub(in crate::model) fn joined(model: &Model, adapted: &Adapted) -> Result<BTreeMap<usize, AnyTensor>, ModelError> {
+    let matrix = |index: usize| -> Result<Tensor<2>, ModelError> {
+        let parameter = model.parameters().at(index).ok_or_else(|| ModelError::request("an adapter without values"))?;
+        Ok(parameter.value.typed()?)
+    };
+    let mut joined = BTreeMap::new();
+    for placed in &adapted.placed {
+        let Some([a, b]) = placed.start else { continue };
+        joined.insert(placed.a, Tensor::cat(vec![matrix(placed.a)?, matrix(a)?], 0).into());
+        joined.insert(placed.b, Tensor::cat(vec![matrix(placed.b)?, -matrix(b)?], 1).into());
+    }
+    Ok(joined)
+}
+
+/// Name, shape and values of every tensor of `adapter_model.safetensors`, those in `joined` as they are there.
+pub(in crate::model) fn tensors<'a>(
+    model: &'a Model,
+    adapted: &Adapted,
+    joined: &'a BTreeMap<usize, AnyTensor>,
+) -> Vec<(String, Vec<usize>, Source<'a>)> {
     let own = adapted.placed.iter().flat_map(|placed| [Some(placed.a), Some(placed.b), placed.magnitude]).flatten();
     let own: BTreeSet<usize> = own.chain(kept_whole(model, adapted)).collect();
-    let source = |name: &str, parameter: &'a Parameter| {
-        let values = Source::Tensor(&parameter.value, StoredDtype::Float32);
-        (format!("{PREFIX}{name}"), parameter.shape().to_vec(), values)
+    let source = |name: &str, value: &'a AnyTensor| {
+        (format!("{PREFIX}{name}"), value.shape(), Source::Tensor(value, StoredDtype::Float32))
     };
-    let each = own.into_iter().filter_map(|index| model.parameters().at(index));
-    let mut all: Vec<_> = each.map(|parameter| source(&parameter.name, parameter)).collect();
+    let each = own.into_iter().filter_map(|index| Some((index, model.parameters().at(index)?)));
+    let mut all: Vec<_> = each.map(|(index, p)| source(&p.name, joined.get(&index).unwrap_or(&p.value))).collect();
     if let Some((head, table)) = tied_table(model, adapted) {
-        all.push(source(&format!("{head}.weight"), table));
+        all.push(source(&format!("{head}.weight"), &table.value));
     }
     all
 }
