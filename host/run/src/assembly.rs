@@ -119,6 +119,8 @@ impl Assembly {
         let stages = self.roles.stages(&self.lent_tokenizer());
         let prepared = prepare(&self.data, &stages, &self.tokenizer, &mut |at| console.data(at));
         console.clear();
+        // The threads that prepared rows are gone, and what they freed would stay.
+        retune_train::memory::give_back();
         prepared.map_err(|e| locate::data(recipe, e))
     }
 

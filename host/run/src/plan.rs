@@ -10,7 +10,7 @@ use retune_train::model::Model;
 use retune_train::model::adapter::AdapterMethod;
 use serde::Serialize;
 
-use crate::forecast::{self, Memory};
+use crate::forecast::{self, Memory, Unit};
 use crate::manifest::RoleFacts;
 use crate::words::{amount, bytes, count};
 use retune_recipe::{Every, Recipe};
@@ -40,8 +40,10 @@ pub struct Plan {
     pub roles: Vec<RoleFacts>,
     /// Optimiser steps.
     pub steps: u64,
-    /// Rows per optimiser step.
+    /// Rows per optimiser step, or what they were made into.
     pub rows_per_step: u64,
+    /// What is counted there.
+    pub unit: Unit,
     /// When validation happens.
     pub evaluations: String,
     /// Bytes, by purpose.
@@ -49,13 +51,14 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The plan of a run that is ready to start.
+    /// The plan of a run that is ready to start; `answers` says whether a metric reads what the model writes.
     pub fn new(
         recipe: &Recipe,
         device: String,
         trainer: &Trainer<'_>,
         prepared: &Prepared,
         roles: Vec<RoleFacts>,
+        answers: bool,
     ) -> Self {
         let model = trainer.model();
         let layers = model.layers();
@@ -80,7 +83,8 @@ impl Plan {
                 Every::Steps(steps) => format!("every {steps} steps"),
                 Every::Never => "only around training".to_owned(),
             },
-            memory: forecast::memory(recipe, model, prepared),
+            memory: forecast::memory(recipe, model, prepared, answers),
+            unit: Unit::of(recipe.data.layout),
         }
     }
 
@@ -121,19 +125,20 @@ impl Plan {
             out.push('\n');
         }
         out.push_str(&format!(
-            "steps         {} of {} rows; evaluation {}\n",
+            "steps         {} of {} {}; evaluation {}\n",
             count(self.steps),
             count(self.rows_per_step),
+            self.unit.as_str(),
             self.evaluations
         ));
         let m = &self.memory;
+        let mut parts = m.at_peak.each().to_vec();
+        parts.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
+        let parts: Vec<String> = parts.iter().take(4).map(|(name, size)| format!("{name} {}", bytes(*size))).collect();
         out.push_str(&format!(
-            "memory        about {}: weights {}, moments {}, activations {}, then gradients {} (`retune plan` tells more)\n",
+            "memory        about {}: {} (`retune plan` tells more)\n",
             bytes(m.peak),
-            bytes(m.weights),
-            bytes(m.moments),
-            bytes(m.activations),
-            bytes(m.gradients)
+            parts.join(", ")
         ));
         out
     }

@@ -67,7 +67,14 @@ pub fn run(recipe: &Recipe, options: &RunOptions, console: &mut dyn Reporter) ->
         trainer.start().map_err(|e| locate::training(recipe, e))?;
     }
     if options.dry_run {
-        return Ok(RunOutcome::Planned(Plan::new(recipe, device, &trainer, &prepared, assembly.roles.facts())));
+        return Ok(RunOutcome::Planned(Plan::new(
+            recipe,
+            device,
+            &trainer,
+            &prepared,
+            assembly.roles.facts(),
+            assembly.roles.read_texts(),
+        )));
     }
 
     options.interrupt.finish_first();

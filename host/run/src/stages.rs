@@ -67,7 +67,7 @@ impl Stages<'_> {
     fn all(&mut self, trainer: Trainer<'_>, began: Instant) -> std::result::Result<Summary, Cut> {
         self.console.line(&format!("run       {}", self.run_dir.root().display()));
         self.log.write(&HostEvent::Data { report: Box::new(self.prepared.report.clone()) })?;
-        let memory = forecast::memory(self.recipe, trainer.model(), self.prepared);
+        let memory = forecast::memory(self.recipe, trainer.model(), self.prepared, self.assembly.roles.read_texts());
         self.log.write(&HostEvent::Forecast { memory })?;
         if self.options.measure && self.untrained {
             self.measure(When::Before, trainer.model())?;

@@ -22,6 +22,21 @@ pub fn keep_freed() {
     }
 }
 
+/// Gives back to the system what was freed and kept. Called between two parts of a program that allocate other sizes: what
+/// threads freed that prepared data is of no use to the thread that trains.
+pub fn give_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        unsafe extern "C" {
+            fn malloc_trim(pad: usize) -> i32;
+        }
+        // SAFETY: it frees nothing that is in use.
+        unsafe {
+            malloc_trim(0);
+        }
+    }
+}
+
 /// Makes the calling thread, the one that is going to train, one of the threads that compute.
 ///
 /// Otherwise each forward and backward pass runs on whichever thread of the pool is free, and takes its memory from that

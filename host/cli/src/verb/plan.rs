@@ -1,12 +1,13 @@
 //! `retune plan`: what a run will take, before it is begun.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use retune_recipe::diagnostic::Result;
 use retune_run::forecast::Forecast;
 use retune_run::words::parse_bytes;
-use retune_run::{Interrupt, forecast, machine};
+use retune_run::{Interrupt, forecast};
 
 use super::common::Common;
 use crate::verb::set::Set;
@@ -19,7 +20,7 @@ pub struct Args {
     recipe: PathBuf,
     #[command(flatten)]
     set: Set,
-    /// The memory that there is, such as 8GiB [default: what this machine has free]
+    /// The memory that there is, such as 8GiB [default: what this machine has free, for a run on the CPU]
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     memory: Option<u64>,
     /// Read no data: take every row to be as long as data.max_length
@@ -36,18 +37,17 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let recipe = args.common.on_device(args.set.load(&args.recipe)?);
     let mut console = args.common.console();
-    let available = args.memory.or_else(|| machine::memory().map(|(_, free)| free));
     let forecast: Forecast = match args.measure {
         Some(steps) => {
             let interrupt = Interrupt::listen(stderr::tell)?;
-            forecast::measured(&recipe, steps, available, &interrupt, &mut console)?
+            forecast::measured(&recipe, steps, args.memory, &interrupt, &mut console)?
         }
-        None => forecast::of(&recipe, args.without_data, available, &mut console)?,
+        None => forecast::of(&recipe, args.without_data, args.memory, &mut console)?,
     };
     if args.common.json {
         stdout::json(&forecast);
     } else {
-        stdout::text(forecast.page());
+        stdout::text(forecast.page(std::io::stdout().is_terminal()));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -28,6 +28,12 @@ impl From<Written> for Globs {
     }
 }
 
+impl From<Vec<String>> for Globs {
+    fn from(globs: Vec<String>) -> Self {
+        Self(globs)
+    }
+}
+
 impl Deref for Globs {
     type Target = [String];
     fn deref(&self) -> &[String] {

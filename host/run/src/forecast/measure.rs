@@ -15,19 +15,21 @@ use crate::{Reporter, locate, machine, settings};
 use retune_recipe::Recipe;
 use retune_recipe::diagnostic::{Diagnostic, Result};
 
-/// The forecast of `recipe` from its prepared rows, or with every row as long as `data.max_length`.
+/// The forecast of `recipe` from its prepared rows, or with every row as long as `data.max_length`. `memory` is what there is; where
+/// it is not given and the run is on the CPU, what this machine has free.
 ///
 /// # Errors
 /// Whatever is wrong with recipe, data or model.
-pub fn of(recipe: &Recipe, without_data: bool, available: Option<u64>, console: &mut dyn Reporter) -> Result<Forecast> {
+pub fn of(recipe: &Recipe, without_data: bool, memory: Option<u64>, console: &mut dyn Reporter) -> Result<Forecast> {
     let assembly = Assembly::new(recipe)?;
     let host = retune_tensor::device::is_host(&assembly.device);
+    let (answers, available) = (assembly.roles.read_texts(), available(memory, host));
     if without_data {
-        return Forecast::new(recipe, None, host, available);
+        return Forecast::new(recipe, None, (host, answers), available);
     }
     assembly.check_base(recipe)?;
     let prepared = assembly.prepare(recipe, console)?;
-    Forecast::new(recipe, Some(&prepared), host, available)
+    Forecast::new(recipe, Some(&prepared), (host, answers), available)
 }
 
 /// The same, and the time that `steps` steps of the run take.
@@ -37,7 +39,7 @@ pub fn of(recipe: &Recipe, without_data: bool, available: Option<u64>, console: 
 pub fn measured(
     recipe: &Recipe,
     steps: u64,
-    available: Option<u64>,
+    memory: Option<u64>,
     interrupt: &Interrupt,
     console: &mut dyn Reporter,
 ) -> Result<Forecast> {
@@ -45,7 +47,8 @@ pub fn measured(
     assembly.check_base(recipe)?;
     let prepared = assembly.prepare(recipe, console)?;
     let host = retune_tensor::device::is_host(&assembly.device);
-    let mut forecast = Forecast::new(recipe, Some(&prepared), host, available)?;
+    let (answers, available) = (assembly.roles.read_texts(), available(memory, host));
+    let mut forecast = Forecast::new(recipe, Some(&prepared), (host, answers), available)?;
     let (model, _) = assembly.base(recipe, &prepared.labels)?;
     let roles = Roles {
         loss: assembly.roles.loss(&assembly.device)?,
@@ -80,6 +83,11 @@ pub fn measured(
         peak_memory: machine::peak_memory(),
     });
     Ok(forecast)
+}
+
+/// The memory that there is: what was said, or what is free where the model will lie.
+fn available(memory: Option<u64>, host: bool) -> Option<u64> {
+    memory.or_else(|| if host { machine::memory().map(|(_, free)| free) } else { None })
 }
 
 /// Counts steps and their tokens, and stops. The first step makes what later ones use again, so its time is left out.

@@ -2,7 +2,7 @@
 //!
 //! Nothing is computed and no weight is read: names and shapes come from `config.json` and the headers, lengths from the
 //! prepared rows, and what a pass keeps from [`retune_train::model::footprint`]. Not in it: what plugins take, each up to its
-//! limit, and what the system counts twice while it moves pages.
+//! limit. BENCHMARKS.md has forecasts beside what was measured.
 
 mod advice;
 mod made;
@@ -10,9 +10,12 @@ mod measure;
 mod memory;
 mod outlook;
 mod page;
+mod process;
+mod subject;
 
 pub use advice::Advice;
 pub use made::memory;
 pub use measure::{measured, of};
-pub use memory::{Memory, Subject};
-pub use outlook::{Forecast, Lengths, MeasuredSteps};
+pub use memory::{Memory, Moment, Parts};
+pub use outlook::{Forecast, Lengths, MeasuredSteps, Unit};
+pub use subject::Subject;

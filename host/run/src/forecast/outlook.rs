@@ -1,16 +1,14 @@
 //! The forecast of a run, as a value.
 
-use retune_data::Prepared;
+use retune_data::{Layout, Prepared};
 use retune_recipe::Recipe;
 use retune_recipe::diagnostic::Result;
-use retune_train::model::Outline;
 use serde::Serialize;
 
 use super::advice::{Advice, advice};
-use super::made::Made;
-use super::memory::{Memory, Subject};
-use crate::adapter::Adapter;
-use crate::{locate, settings};
+use super::made::{Made, outline, subject};
+use super::memory::Memory;
+use crate::settings;
 
 /// The forecast of a run.
 #[derive(Clone, Debug, Serialize)]
@@ -25,8 +23,10 @@ pub struct Forecast {
     pub trainable: u64,
     /// Optimiser steps; none where the number of rows is not known.
     pub steps: Option<u64>,
-    /// Rows per optimiser step.
+    /// Rows per optimiser step, or what they were made into.
     pub rows_per_step: u64,
+    /// What is counted there.
+    pub unit: Unit,
     /// Tokens of all steps, where rows are known.
     pub tokens: Option<u64>,
     /// The most tokens of a micro-batch.
@@ -37,6 +37,8 @@ pub struct Forecast {
     pub memory: Memory,
     /// Bytes that there are, given or found.
     pub available: Option<u64>,
+    /// Whether these are enough, where they are known.
+    pub fits: Option<bool>,
     /// Changes after which it fits, where it does not.
     pub advice: Vec<Advice>,
     /// What a few steps took, when they were measured.
@@ -53,6 +55,18 @@ pub enum Lengths {
     MaxLength,
 }
 
+/// What a batch is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unit {
+    /// Rows as they are.
+    Rows,
+    /// Blocks of a stream of rows.
+    Blocks,
+    /// Sequences that rows share.
+    Sequences,
+}
+
 /// A few steps of the run.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct MeasuredSteps {
@@ -67,24 +81,25 @@ pub struct MeasuredSteps {
 }
 
 impl Forecast {
-    /// The forecast of `recipe`, whose rows are `prepared` where somebody prepared them; `available` is the memory that there is.
+    /// The forecast of `recipe`, whose rows are `prepared` where somebody prepared them; `answers` says whether a metric reads what the
+    /// model writes, and `available` is the memory that there is.
     ///
     /// # Errors
     /// The model cannot be outlined, or the strategy does not fit it.
-    pub fn new(recipe: &Recipe, prepared: Option<&Prepared>, host: bool, available: Option<u64>) -> Result<Self> {
-        let labels = labels(recipe, prepared);
-        let task = settings::task(recipe, labels);
-        let adapter = Adapter::of(recipe)?;
-        let outline = Outline::read(&settings::base(recipe), &task, adapter.as_ref().map(|adapter| &adapter.spec))
-            .map_err(|error| locate::model(recipe, &Adapter::misfit(adapter.as_ref(), error)))?;
-        let subject = Subject::of_outline(&outline, &settings::strategy(recipe), &task, host);
-        let mut subject = subject.map_err(|error| locate::training(recipe, error))?;
-        subject.recomputing = recipe.training.gradient_checkpointing;
-        let made = Made { recipe, prepared, task: &task, outline: &outline };
-        let traffic = made.traffic(&made.spec());
-        let memory = made.memory(&subject, &traffic, recipe);
+    pub fn new(
+        recipe: &Recipe,
+        prepared: Option<&Prepared>,
+        (host, answers): (bool, bool),
+        available: Option<u64>,
+    ) -> Result<Self> {
+        let task = settings::task(recipe, labels(recipe, prepared));
+        let outline = outline(recipe, &task)?;
+        let subject = subject(recipe, &outline, &task, host)?;
+        let made = Made { recipe, prepared, task: &task, outline: &outline, answers, host };
+        let traffic = made.traffic(recipe);
+        let memory = made.memory(&subject, recipe, &traffic);
         let advice = match available {
-            Some(bytes) if memory.peak > bytes => advice(&made, &subject, bytes),
+            Some(bytes) if memory.peak > bytes => advice(&made, bytes),
             _ => Vec::new(),
         };
         Ok(Self {
@@ -94,14 +109,36 @@ impl Forecast {
             trainable: subject.trainable(),
             steps: prepared.map(|_| traffic.steps).or(recipe.training.max_steps),
             rows_per_step: recipe.training.batch_size * recipe.training.gradient_accumulation_steps,
+            unit: Unit::of(recipe.data.layout),
             tokens: prepared.map(|_| traffic.tokens),
             largest_batch: traffic.largest,
             lengths: if prepared.is_some() { Lengths::Rows } else { Lengths::MaxLength },
+            fits: available.map(|bytes| memory.peak <= bytes),
             memory,
             available,
             advice,
             measured: None,
         })
+    }
+}
+
+impl Unit {
+    /// What a layout makes of rows.
+    pub fn of(layout: Layout) -> Self {
+        match layout {
+            Layout::Rows => Self::Rows,
+            Layout::Blocks => Self::Blocks,
+            Layout::Packed => Self::Sequences,
+        }
+    }
+
+    /// As it is counted: `8 rows`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rows => "rows",
+            Self::Blocks => "blocks",
+            Self::Sequences => "packed sequences",
+        }
     }
 }
 

@@ -1,87 +1,120 @@
-//! A forecast as it is printed.
+//! A forecast as it is printed: a table of parts that add up, what there is, and what would make it fit.
 
 use std::fmt::Write as _;
 
+use super::advice::Advice;
 use super::outlook::{Forecast, Lengths};
 use crate::words::{amount, bytes, count, duration};
 
+/// Columns that the longest bar takes.
+const BAR: usize = 32;
+
+/// Eighths of a column, from none to seven.
+const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+
 impl Forecast {
-    /// For a terminal.
-    pub fn page(&self) -> String {
-        let mut out = format!(
-            "{}: {}, {} parameters, {} trainable\n\n",
-            self.name,
-            self.architecture,
-            amount(self.parameters),
-            amount(self.trainable)
-        );
-        let m = &self.memory;
-        let rows = [
-            ("program and tokenizer", m.process),
-            ("prepared rows", m.rows),
-            ("weights", m.weights),
-            ("moments", m.moments),
-            ("gradients", m.gradients),
-            ("activations", m.activations),
-            ("head", m.head),
-            ("workspace", m.workspace),
-        ];
-        for (name, size) in rows {
-            let _ = writeln!(out, "  {name:<22} {:>11}", bytes(size));
-        }
-        let _ = writeln!(
-            out,
-            "  {:<22} {:>11}   gradients replace activations, so they do not add up",
-            "peak",
-            bytes(m.peak)
-        );
+    /// For people; with `bars` for a terminal.
+    pub fn page(&self, bars: bool) -> String {
+        let share = 100.0 * self.trainable as f64 / self.parameters.max(1) as f64;
+        let mut out = format!("{}: {}, {} parameters, ", self.name, self.architecture, amount(self.parameters));
+        let _ = match self.trainable == self.parameters {
+            true => writeln!(out, "all of which learn\n"),
+            false => writeln!(out, "{} of which learn ({share:.2} %)\n", amount(self.trainable)),
+        };
+        self.parts(&mut out, bars);
+        let row = |out: &mut String, name: &str, text: &str| {
+            let _ = writeln!(out, "{name:<14} {text}");
+        };
+        out.push('\n');
         let from = match self.lengths {
             Lengths::Rows => "of the prepared rows",
             Lengths::MaxLength => "if every row has data.max_length",
         };
-        let _ = writeln!(out, "\nlargest batch  {} tokens, {from}", count(self.largest_batch));
-        match (self.steps, self.tokens) {
-            (Some(steps), Some(tokens)) => {
-                let (steps, rows) = (count(steps), count(self.rows_per_step));
-                let _ = writeln!(out, "steps          {steps} of {rows} rows, {} tokens in all", count(tokens));
-            }
-            (Some(steps), None) => {
-                let _ = writeln!(out, "steps          {} of {} rows", count(steps), count(self.rows_per_step));
-            }
-            (None, _) => {}
+        row(&mut out, "largest batch", &format!("{} tokens, {from}", count(self.largest_batch)));
+        if let Some(steps) = self.steps {
+            let tokens = self.tokens.map_or(String::new(), |tokens| format!(", {} tokens in all", count(tokens)));
+            let of = format!("{} of {} {}{tokens}", count(steps), count(self.rows_per_step), self.unit.as_str());
+            row(&mut out, "steps", &of);
         }
         if let Some(measured) = &self.measured {
-            let _ = writeln!(
-                out,
-                "time           {} for all steps, without evaluations: {} tokens a second over {} steps",
-                duration(measured.seconds),
-                count(measured.tokens_per_second.round() as u64),
-                count(measured.steps)
-            );
+            let (seconds, rate) = (duration(measured.seconds), count(measured.tokens_per_second.round() as u64));
+            let steps = count(measured.steps);
+            let time = format!("{seconds} for all steps, without evaluations: {rate} tokens a second over {steps} steps");
+            row(&mut out, "time", &time);
             if let Some(peak) = measured.peak_memory {
-                let off = 100.0 * (m.peak as f64 / peak as f64 - 1.0);
-                let _ =
-                    writeln!(out, "measured       {} at most so far; the forecast is {off:+.0} % of it", bytes(peak));
+                let off = 100.0 * (self.memory.peak as f64 / peak as f64 - 1.0);
+                let so_far = format!("{} at most in these steps; the forecast is {off:+.0} % of it", bytes(peak));
+                row(&mut out, "measured", &so_far);
             }
         }
-        self.fits(&mut out);
+        self.verdict(&mut out);
         out
     }
 
-    fn fits(&self, out: &mut String) {
-        let Some(available) = self.available else { return };
-        if self.memory.peak <= available {
-            let _ = writeln!(out, "\nit fits into {}", bytes(available));
+    /// The parts when all together are most, in the order of a run, and their sum.
+    fn parts(&self, out: &mut String, bars: bool) {
+        let memory = &self.memory;
+        let (now, most) = (memory.at_peak.each(), memory.most.each());
+        let largest = now.iter().map(|(_, size)| *size).max().unwrap_or(0);
+        for ((name, size), (_, most)) in now.into_iter().zip(most) {
+            if most == 0 {
+                continue;
+            }
+            let bar = if bars { format!("  {}", bar(size, largest)) } else { String::new() };
+            let line = format!("  {name:<21} {:>10}{bar}", bytes(size));
+            // What another moment has more of is told, so that nobody misses it in the sum.
+            let more = if size < most { format!("   {} at another moment", bytes(most)) } else { String::new() };
+            let _ = writeln!(out, "{}{more}", line.trim_end());
+        }
+        let _ = writeln!(out, "  {:<21} {:>10}   {}", "peak", bytes(memory.peak), memory.moment.as_str());
+    }
+
+    fn verdict(&self, out: &mut String) {
+        let (Some(available), Some(fits)) = (self.available, self.fits) else { return };
+        let peak = self.memory.peak;
+        let left = bytes(available.abs_diff(peak));
+        if fits {
+            let _ = writeln!(out, "\nit fits into {}: {left} to spare", bytes(available));
             return;
         }
-        let _ = writeln!(out, "\nit does not fit into {}", bytes(available));
-        if self.advice.is_empty() {
-            let _ = writeln!(out, "no key of the recipe makes it fit; take a smaller model");
-            return;
+        let _ = writeln!(out, "\nit does not fit into {}: {left} more than that", bytes(available));
+        match self.advice.as_slice() {
+            [] => out.push_str("no key of the recipe makes it fit; take a smaller model\n"),
+            [one] => {
+                out.push_str("this makes it fit:\n");
+                told(out, one);
+            }
+            several => {
+                out.push_str("any one of these makes it fit:\n");
+                several.iter().for_each(|advice| told(out, advice));
+            }
         }
-        let _ = writeln!(out, "what makes it fit, any one of:");
-        for advice in &self.advice {
-            let _ = writeln!(out, "  {}   {}: {}", advice.set.join(", "), bytes(advice.peak), advice.meaning);
-        }
+    }
+}
+
+/// One change: what it comes to, what it means, and the keys below.
+fn told(out: &mut String, advice: &Advice) {
+    let _ = writeln!(out, "  {:>10}  {}", bytes(advice.peak), advice.meaning);
+    for key in &advice.set {
+        let _ = writeln!(out, "  {:>10}    {key}", "");
+    }
+}
+
+/// As long as `size` is of `largest`, in eighths of a column.
+fn bar(size: u64, largest: u64) -> String {
+    let eighths = (u128::from(size) * (8 * BAR) as u128).div_ceil(u128::from(largest.max(1))) as usize;
+    format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_part_has_the_longest_bar_and_the_smallest_is_seen() {
+        assert_eq!(bar(100, 100), "█".repeat(BAR));
+        assert_eq!(bar(1, 1_000_000_000), "▏");
+        assert_eq!(bar(0, 100), "");
+        assert_eq!(bar(3, 64), "█▌");
     }
 }

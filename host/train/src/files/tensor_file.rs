@@ -30,6 +30,9 @@ const LARGEST_HEADER: u64 = 256 << 20;
 /// Bytes of two files that are compared at a time.
 const COMPARED: usize = 1 << 20;
 
+/// Values of a tensor that are copied at a time on their way into a file.
+const PIECE: usize = 1 << 20;
+
 /// Where a tensor lies.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
@@ -211,19 +214,14 @@ impl View for Lazy<'_> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        let floats = match &self.source {
+        let encoded = match &self.source {
             Source::Bytes(bytes) => return Cow::Borrowed(bytes),
             Source::Floats(Floats::Host(values)) => return Cow::Owned(little_endian(values)),
-            Source::Floats(Floats::Device(tensor)) => tensor.to_float32(),
-            Source::Tensor(tensor, _) => tensor.to_float32(),
+            Source::Floats(Floats::Device(tensor)) => self.encoded(tensor, StoredDtype::Float32),
+            Source::Tensor(tensor, stored) => self.encoded(tensor, *stored),
         };
-        match floats {
-            Ok(values) => match self.source {
-                Source::Tensor(_, half @ (StoredDtype::Float16 | StoredDtype::Bfloat16)) => {
-                    Cow::Owned(encode(&values, half).1)
-                }
-                _ => Cow::Owned(little_endian(&values)),
-            },
+        match encoded {
+            Ok(bytes) => Cow::Owned(bytes),
             Err(error) => {
                 self.failed.borrow_mut().get_or_insert(error);
                 Cow::Owned(Vec::new())
@@ -238,6 +236,22 @@ impl View for Lazy<'_> {
             _ => 4,
         };
         self.shape.iter().product::<usize>() * width
+    }
+}
+
+impl Lazy<'_> {
+    /// The bytes of a tensor, of which a piece at a time is copied.
+    fn encoded(&self, tensor: &AnyTensor, stored: StoredDtype) -> Result<Vec<u8>, TensorError> {
+        let (flat, length) = (tensor.reshape(&[-1])?, tensor.numel() as i64);
+        let mut bytes = Vec::with_capacity(self.data_len());
+        for start in (0..length).step_by(PIECE) {
+            let values = flat.slice(0, start, (start + PIECE as i64).min(length), 1)?.to_float32()?;
+            bytes.extend(match stored {
+                StoredDtype::Float32 => little_endian(&values),
+                half => encode(&values, half).1,
+            });
+        }
+        Ok(bytes)
     }
 }
 

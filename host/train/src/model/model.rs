@@ -233,11 +233,16 @@ impl Model {
         let plan = files.plan(&self.entries, &self.config, &self.task)?;
         files.refuse_lost(&plan.unused, &self.config)?;
         let mut list = Vec::with_capacity(self.entries.len());
-        for (entry, source) in self.entries.iter().zip(&plan.sources) {
+        for (index, (entry, source)) in self.entries.iter().zip(&plan.sources).enumerate() {
             list.push(match source {
                 Some(name) => {
                     let (values, stored) = files.read(name)?;
-                    self.parameter(entry, values, stored, Origin::Base)?
+                    let mut parameter = self.parameter(entry, values, stored, Origin::Base)?;
+                    // At once, so that loading never holds a base in float32 that is then kept in half of that.
+                    if self.adapter.as_ref().is_some_and(|adapter| !adapter.whole.contains(&index)) {
+                        parameter.narrow()?;
+                    }
+                    parameter
                 }
                 None => self.new_parameter(entry, &list)?,
             });

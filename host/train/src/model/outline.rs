@@ -8,7 +8,7 @@ use std::path::Path;
 
 use retune_roles::{Layer, Task};
 
-use super::adapter::AdapterSpec;
+use super::adapter::{AdapterSpec, Module, Placed};
 use super::check::{purpose, tied_head};
 use super::family::FAMILIES;
 use super::model::describe;
@@ -49,6 +49,10 @@ pub struct Outline {
     pub parameters: Vec<OutlineParameter>,
     /// Tensors of the checkpoint that the model has no place for.
     pub unused: Vec<String>,
+    /// What an adapter can sit beside, in order.
+    pub modules: Vec<Module>,
+    /// Where adapters sit.
+    pub placed: Vec<Placed>,
 }
 
 impl Outline {
@@ -92,7 +96,8 @@ impl Outline {
                 stored,
             })
             .collect();
-        Ok(Self { config, layers: inventory.layers, parameters, unused })
+        let (layers, modules, placed) = (inventory.layers, inventory.modules, inventory.placed);
+        Ok(Self { config, layers, parameters, unused, modules, placed })
     }
 
     /// Indices of the parameters that a glob takes, by their names or their layers', as [`Model::select`](super::Model::select).

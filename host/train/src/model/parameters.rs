@@ -70,6 +70,17 @@ impl Parameter {
         self.shape.iter().map(|n| *n as u64).product()
     }
 
+    /// Keeps a matrix that was stored in bfloat16 in that, where it loses no bit.
+    pub(super) fn narrow(&mut self) -> Result<(), ModelError> {
+        if self.stored == StoredDtype::Bfloat16
+            && self.shape.len() == 2
+            && let Some(narrow) = self.value.narrowed()?
+        {
+            self.value = narrow;
+        }
+        Ok(())
+    }
+
     /// The number format in the checkpoint it was read from; float32 when new.
     pub fn stored_dtype(&self) -> StoredDtype {
         self.stored
@@ -193,16 +204,8 @@ impl Parameters {
     /// # Errors
     /// When the device fails.
     pub fn narrow_fixed(&mut self) -> Result<(), ModelError> {
-        for parameter in &mut self.list {
-            let stored = parameter.stored == StoredDtype::Bfloat16 && parameter.shape.len() == 2;
-            if stored
-                && !parameter.may_learn
-                && let Some(narrow) = parameter.value.narrowed()?
-            {
-                parameter.value = narrow;
-            }
-        }
-        Ok(())
+        let fixed = self.list.iter_mut().filter(|parameter| !parameter.may_learn);
+        fixed.into_iter().try_for_each(Parameter::narrow)
     }
 
     /// Multiplies the learning rate of a parameter. Out of range does nothing.

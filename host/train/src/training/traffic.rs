@@ -1,6 +1,6 @@
 //! What passes through a model in a run: told from the lengths of the rows, in the order in which a run takes them.
 
-use retune_roles::Rows;
+use retune_roles::{Example, Rows, Target};
 
 use super::sampler::{Position, Sampler};
 use super::trainer::sampling;
@@ -8,6 +8,9 @@ use crate::spec::TrainSpec;
 
 /// Rows that are looked at before the rest is taken to be like them.
 const LOOKED_AT: u64 = 2_000_000;
+
+/// Rows that are read, for what their lengths do not say.
+const READ: u64 = 200_000;
 
 /// Tokens of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,38 +21,127 @@ pub struct Traffic {
     pub tokens: u64,
     /// The most tokens of a micro-batch.
     pub largest: u64,
-    /// The most tokens of an evaluation's batch, which are the longest rows together.
+    /// The most tokens of a micro-batch that carry a label, where tokens do.
+    pub targets: u64,
+    /// The most tokens of a batch of validation rows, which are the longest ones together.
     pub evaluated: u64,
+    /// Those of them that carry a label.
+    pub evaluated_targets: u64,
+    /// The same of the test rows.
+    pub tested: u64,
+    /// Those of them that carry a label.
+    pub tested_targets: u64,
+    /// Tokens of the longest validation row.
+    pub longest_evaluated: u64,
+    /// Different tokens that training reads.
+    pub distinct: u64,
+}
+
+/// Rows, cut at some length.
+struct Cut<'a> {
+    rows: &'a dyn Rows,
+    longest: usize,
+    /// Whether tokens carry labels, so that rows have to be read to be counted.
+    labelled: bool,
+}
+
+impl<'a> Cut<'a> {
+    fn new(rows: &'a dyn Rows, longest: usize) -> Self {
+        let first = (!rows.is_empty()).then(|| rows.get(0));
+        let labelled = first.is_some_and(|row| matches!(row.target, Target::None | Target::Labels(_)));
+        Self { rows, longest, labelled }
+    }
+
+    fn length(&self, row: usize) -> usize {
+        self.rows.length(row).min(self.longest)
+    }
+
+    fn targets(&self, row: usize) -> u64 {
+        if self.labelled { targets(&self.rows.get(row), self.longest) } else { 0 }
+    }
+
+    /// Tokens of the `batch` longest rows, labels of these, and tokens of the longest.
+    fn longest_batch(&self, batch: usize) -> [u64; 3] {
+        let mut order: Vec<usize> = (0..self.rows.len()).collect();
+        order.sort_by_cached_key(|&row| std::cmp::Reverse(self.length(row)));
+        order.truncate(batch);
+        let tokens = order.iter().map(|&row| self.length(row) as u64);
+        let labels = order.iter().map(|&row| self.targets(row)).sum();
+        [tokens.clone().sum(), labels, tokens.max().unwrap_or(0)]
+    }
+}
+
+/// Tokens of a row's first `longest` that carry a label.
+fn targets(row: &Example, longest: usize) -> u64 {
+    match &row.target {
+        Target::Labels(labels) => labels.iter().take(longest).filter(|label| **label >= 0).count() as u64,
+        _ => {
+            let ranges = row.sequences.iter().flat_map(|sequence| &sequence.learnt);
+            let learnt = ranges.map(|range| (range.end as usize).min(longest).saturating_sub((range.start as usize).max(1)));
+            learnt.sum::<usize>() as u64
+        }
+    }
+}
+
+/// Adds a number to a set of them.
+fn see(seen: &mut Vec<u64>, number: usize) {
+    let (word, bit) = (number / 64, number % 64);
+    if seen.len() <= word {
+        seen.resize(word + 1, 0);
+    }
+    seen[word] |= 1 << bit;
 }
 
 impl Traffic {
-    /// Of a run over `train`, evaluated on `validation`. Of very many rows the first two million are looked at.
-    pub fn of(spec: &TrainSpec, train: &dyn Rows, validation: &dyn Rows) -> Self {
+    /// Of a run over `train`, evaluated on `validation` and then on `test`, all rows cut at `longest`. Of very many rows the first two
+    /// million are looked at, and the first 200,000 read.
+    pub fn of(spec: &TrainSpec, train: &dyn Rows, validation: &dyn Rows, test: &dyn Rows, longest: usize) -> Self {
         let (mut sampler, steps) = sampling(spec, train, 1);
         let mut traffic = Self { steps, ..Self::default() };
         if !train.is_empty() {
-            traffic.training(spec, train, &mut sampler);
+            traffic.training(spec, &Cut::new(train, longest), &mut sampler);
         }
-        let mut lengths: Vec<usize> = (0..validation.len()).map(|row| validation.length(row)).collect();
-        lengths.sort_unstable();
         let batch = spec.evaluation.batch_size.unwrap_or(spec.batch_size);
-        traffic.evaluated = lengths.iter().rev().take(batch).sum::<usize>() as u64;
+        [traffic.evaluated, traffic.evaluated_targets, traffic.longest_evaluated] =
+            Cut::new(validation, longest).longest_batch(batch);
+        [traffic.tested, traffic.tested_targets, _] = Cut::new(test, longest).longest_batch(batch);
         traffic
     }
 
-    fn training(&mut self, spec: &TrainSpec, train: &dyn Rows, sampler: &mut Sampler) {
-        let (mut at, mut rows, mut taken) = (Position::default(), 0, 0);
+    /// Of batches of so many tokens, in training and evaluation, all of which carry labels, made of rows of `longest`.
+    pub fn of_longest(longest: u64, largest: u64, evaluated: u64) -> Self {
+        Self {
+            largest,
+            targets: largest,
+            evaluated,
+            evaluated_targets: evaluated,
+            longest_evaluated: longest,
+            distinct: u64::MAX,
+            ..Self::default()
+        }
+    }
+
+    fn training(&mut self, spec: &TrainSpec, train: &Cut<'_>, sampler: &mut Sampler) {
+        let (mut at, mut rows, mut taken, mut seen) = (Position::default(), 0, 0, Vec::new());
         while taken < self.steps && rows < LOOKED_AT {
             let window = sampler.take(at, 0, 1).rows;
             for micro in window.chunks(spec.batch_size) {
                 let tokens = micro.iter().map(|&row| train.length(row)).sum::<usize>() as u64;
                 self.largest = self.largest.max(tokens);
                 self.tokens += tokens;
+                if rows < READ {
+                    let read: Vec<_> = micro.iter().map(|&row| train.rows.in_epoch(row, at.epoch)).collect();
+                    let labels = if train.labelled { read.iter().map(|row| targets(row, train.longest)).sum() } else { 0 };
+                    self.targets = self.targets.max(labels);
+                    let ids = read.iter().flat_map(|row| row.sequences.iter().flat_map(|sequence| &sequence.ids));
+                    ids.for_each(|id| see(&mut seen, *id as usize));
+                }
             }
             rows += window.len() as u64;
             taken += 1;
             at = sampler.after(at);
         }
+        self.distinct = seen.iter().map(|word: &u64| u64::from(word.count_ones())).sum();
         if taken > 0 {
             self.tokens = (u128::from(self.tokens) * u128::from(self.steps) / u128::from(taken)) as u64;
         }
@@ -78,9 +170,30 @@ mod tests {
             evaluation: EvaluationSpec { batch_size: Some(2), ..EvaluationSpec::default() },
             ..TrainSpec::default()
         };
-        let traffic = Traffic::of(&spec, &train, &validation);
-        assert_eq!(traffic, Traffic { steps: 12, tokens: 440, largest: 100, evaluated: 17 });
-        let all = Traffic::of(&TrainSpec { batch_size: 5, ..spec }, &train, &Vec::<Example>::new());
+        let test = rows(&[50]);
+        let traffic = Traffic::of(&spec, &train, &validation, &test, usize::MAX);
+        let counted = Traffic { steps: 12, tokens: 440, largest: 100, distinct: 1, ..Traffic::default() };
+        assert_eq!(traffic, Traffic { evaluated: 17, longest_evaluated: 9, tested: 50, ..counted });
+        let nothing = Vec::<Example>::new();
+        let all = Traffic::of(&TrainSpec { batch_size: 5, ..spec.clone() }, &train, &nothing, &nothing, usize::MAX);
         assert_eq!((all.largest, all.evaluated), (110, 0));
+        let cut = Traffic::of(&spec, &train, &validation, &test, 8);
+        assert_eq!((cut.largest, cut.tokens, cut.evaluated, cut.tested), (8, 72, 16, 8));
+    }
+
+    #[test]
+    #[allow(clippy::single_range_in_vec_init, reason = "a list of one range is meant")]
+    fn labels_of_tokens_are_counted_where_they_are_drawn_and_where_they_are_learnt() {
+        let mut chat = Example::new("chat", Sequence::of(vec![5; 9]), Target::None);
+        chat.sequences[0].learnt = vec![0..3, 7..9];
+        let hidden = Example::new("hidden", Sequence::of(vec![5; 4]), Target::Labels(vec![-100, 7, -100, 3]));
+        let spec = TrainSpec { epochs: 1, batch_size: 1, ..TrainSpec::default() };
+        let counted = |row: &Example, longest| {
+            let traffic = Traffic::of(&spec, &vec![row.clone()], &vec![row.clone()], &vec![row.clone()], longest);
+            assert_eq!([traffic.targets; 2], [traffic.evaluated_targets, traffic.tested_targets]);
+            traffic.targets
+        };
+        assert_eq!([counted(&chat, 99), counted(&chat, 8), counted(&chat, 5)], [4, 3, 2]);
+        assert_eq!([counted(&hidden, 99), counted(&hidden, 3)], [2, 1]);
     }
 }
