@@ -86,7 +86,8 @@ fn large_base(tiny: &Tiny) {
     file.write_all(&(header.len() as u64).to_le_bytes()).unwrap();
     file.write_all(header.as_bytes()).unwrap();
     file.set_len((8 + header.len() + end) as u64).unwrap();
-    let rows = (0..60).map(|row| json!({"prompt": "red cat", "completion": "good ".repeat(8 + row)}).to_string() + "\n");
+    let rows =
+        (0..60).map(|row| json!({"prompt": "red cat", "completion": "good ".repeat(8 + row)}).to_string() + "\n");
     tiny.write("asked.jsonl", &rows.collect::<String>());
     tiny.write(
         "large.toml",
@@ -109,28 +110,25 @@ fn follow(tiny: &Tiny, percent: u64, more: &[&str]) -> Vec<String> {
     assert_eq!(tight["fits"], Value::Bool(false));
     let mut named = Vec::new();
     for advice in tight["advice"].as_array().unwrap() {
-        let keys = advice["set"].as_array().unwrap().iter().map(|key| key.as_str().unwrap().replace(' ', ""));
-        let keys: Vec<String> = keys.collect();
-        let with = |keys: &[&String]| {
-            let set = keys.iter().flat_map(|key| ["--set", key.as_str()]);
+        // The keys of each change.
+        let keys = |change: &Value| -> Vec<String> {
+            change["set"].as_array().unwrap().iter().map(|key| key.as_str().unwrap().replace(' ', "")).collect()
+        };
+        let changes: Vec<Vec<String>> = advice["changes"].as_array().unwrap().iter().map(keys).collect();
+        let with = |changes: &[Vec<String>]| {
+            let set = changes.iter().flatten().flat_map(|key| ["--set", key.as_str()]);
             planned(memory, &more.iter().copied().chain(set).collect::<Vec<_>>())
         };
-        let followed = with(&keys.iter().collect::<Vec<_>>());
+        let followed = with(&changes);
         assert_eq!(followed["fits"], Value::Bool(true), "{percent} %: {advice}");
         let (found, told) = (followed["memory"]["peak"].as_u64().unwrap(), advice["peak"].as_u64().unwrap());
         assert!(found.abs_diff(told) * 100 <= told, "{percent} %: {found} after {advice}");
-        // Without any one of them, in pairs where two keys are one change, it does not fit.
-        let section = |key: &str| key.split('=').next().unwrap().rsplit('.').nth(1).unwrap_or_default().to_owned();
-        for key in &keys {
-            let pair = |other: &&String| {
-                let both = [key, *other];
-                let batch = both.iter().all(|key| key.contains("training.batch_size") || key.contains("accumulation"));
-                batch || both.iter().all(|key| section(key) == "adapter")
-            };
-            let rest: Vec<&String> = keys.iter().filter(|other| !pair(other) && *other != key).collect();
-            assert_eq!(with(&rest)["fits"], Value::Bool(false), "{percent} %: {key} is not needed in {advice}");
+        for left_out in 0..changes.len() {
+            let mut rest = changes.clone();
+            let change = rest.remove(left_out);
+            assert_eq!(with(&rest)["fits"], Value::Bool(false), "{percent} %: {change:?} is not needed in {advice}");
         }
-        named.extend(keys.into_iter().map(|key| key.split('=').next().unwrap().to_owned()));
+        named.extend(changes.concat().into_iter().map(|key| key.split('=').next().unwrap().to_owned()));
     }
     named
 }
@@ -140,12 +138,7 @@ fn every_advice_makes_the_run_fit_and_none_is_given_that_does_not_help() {
     let tiny = Tiny::new();
     large_base(&tiny);
     let named = [98, 90, 70, 50, 30].map(|percent| follow(&tiny, percent, &[])).concat();
-    let all = [
-        "training.batch_size",
-        "training.gradient_checkpointing",
-        "adapter.r",
-        "strategy.train_top_layers",
-    ];
+    let all = ["training.batch_size", "training.gradient_checkpointing", "adapter.r", "strategy.train_top_layers"];
     all.iter().for_each(|key| assert!(named.iter().any(|named| named == key), "{key} is not among {named:?}"));
 
     // What a recipe has is not advised, nor what contradicts it.

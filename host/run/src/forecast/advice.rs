@@ -9,15 +9,22 @@ use serde::Serialize;
 
 use super::made::Made;
 
-/// A change to a recipe, and what it comes to.
+/// Changes to a recipe that together are enough, and what it comes to with them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Advice {
+    /// One, or several where no single one is enough.
+    pub changes: Vec<Told>,
+    /// The most memory after them, in bytes.
+    pub peak: u64,
+}
+
+/// A change to a recipe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Told {
     /// Keys as they are written in a recipe.
     pub set: Vec<String>,
     /// What the change means.
     pub meaning: String,
-    /// The most memory after it, in bytes.
-    pub peak: u64,
 }
 
 /// Rows are not cut shorter than this.
@@ -145,12 +152,8 @@ fn peak(made: &Made<'_>, changes: &[Change]) -> Option<u64> {
 
 /// `changes` in words.
 fn told(recipe: &Recipe, changes: &[Change], peak: u64) -> Advice {
-    let meanings: Vec<String> = changes.iter().map(|change| change.meaning(recipe)).collect();
-    Advice {
-        set: changes.iter().flat_map(|change| change.keys(recipe)).collect(),
-        meaning: meanings.join("; "),
-        peak,
-    }
+    let told = |change: &Change| Told { set: change.keys(recipe), meaning: change.meaning(recipe) };
+    Advice { changes: changes.iter().map(told).collect(), peak }
 }
 
 impl Change {
@@ -181,10 +184,7 @@ impl Change {
             Self::Batch(rows) => {
                 let t = &recipe.training;
                 let parts = t.batch_size * t.gradient_accumulation_steps / rows;
-                vec![
-                    format!("training.batch_size = {rows}"),
-                    format!("training.gradient_accumulation_steps = {parts}"),
-                ]
+                vec![format!("training.batch_size = {rows}"), format!("training.gradient_accumulation_steps = {parts}")]
             }
             Self::Recomputed => vec!["training.gradient_checkpointing = true".to_owned()],
             Self::Adapter => vec!["adapter.r = 16".to_owned(), "adapter.lora_alpha = 32".to_owned()],
@@ -200,9 +200,12 @@ impl Change {
             Self::Answers(_) => "writes fewer answers at a time; the same answers".to_owned(),
             Self::Batch(_) => "the same steps, computed in more parts".to_owned(),
             Self::Recomputed => "the same numbers, with each block computed twice".to_owned(),
-            Self::Adapter => "LoRA: low-rank matrices learn beside a base that stays as it is; raise the learning rate, \
+            Self::Adapter => {
+                "LoRA: low-rank matrices learn beside a base that stays as it is; raise the learning rate, \
                               2e-4 is usual"
-                .to_owned(),
+                    .to_owned()
+            }
+            Self::TopBlocks(1) => "only the top block and the head learn".to_owned(),
             Self::TopBlocks(top) => format!("only the top {top} blocks and the head learn"),
             Self::Cut(_) if !layout.cuts_rows() => "shorter blocks, and more of them".to_owned(),
             Self::Cut(_) => "longer rows lose their end, and are counted".to_owned(),

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use retune_data::Prepared;
-use retune_recipe::{Every, Recipe};
 use retune_recipe::diagnostic::Result;
+use retune_recipe::{Every, Recipe};
 use retune_roles::{Example, Rows as _};
 use retune_train::TrainSpec;
 use retune_train::model::{Model, Outline, Task};
@@ -52,7 +52,7 @@ fn around(recipe: &Recipe, prepared: Option<&Prepared>, traffic: &Traffic, answe
         evaluated: recipe.evaluation.batch_size,
         accumulates: recipe.training.gradient_accumulation_steps > 1,
         restores: evaluated > 0 && prepared.is_some() && recipe.evaluation.every != Every::Never,
-        answers: (answers && written > 0).then(|| [written, traffic.longest_evaluated + generate.max_new_tokens]),
+        answers: (answers && written > 0).then(|| [written, traffic.longest_question, generate.max_new_tokens]),
     }
 }
 
@@ -111,7 +111,8 @@ impl Made<'_> {
                 of_rows(&spec, prepared, cut)
             }
             _ => {
-                let (largest, evaluated) = (longest * recipe.training.batch_size, longest * recipe.evaluation.batch_size);
+                let (largest, evaluated) =
+                    (longest * recipe.training.batch_size, longest * recipe.evaluation.batch_size);
                 Traffic::of_longest(longest, largest, evaluated)
             }
         }

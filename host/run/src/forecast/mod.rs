@@ -13,7 +13,7 @@ mod page;
 mod process;
 mod subject;
 
-pub use advice::Advice;
+pub use advice::{Advice, Told};
 pub use made::memory;
 pub use measure::{measured, of};
 pub use memory::{Memory, Moment, Parts};

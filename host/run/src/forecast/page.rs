@@ -39,7 +39,8 @@ impl Forecast {
         if let Some(measured) = &self.measured {
             let (seconds, rate) = (duration(measured.seconds), count(measured.tokens_per_second.round() as u64));
             let steps = count(measured.steps);
-            let time = format!("{seconds} for all steps, without evaluations: {rate} tokens a second over {steps} steps");
+            let time =
+                format!("{seconds} for all steps, without evaluations: {rate} tokens a second over {steps} steps");
             row(&mut out, "time", &time);
             if let Some(peak) = measured.peak_memory {
                 let off = 100.0 * (self.memory.peak as f64 / peak as f64 - 1.0);
@@ -51,22 +52,19 @@ impl Forecast {
         out
     }
 
-    /// The parts when all together are most, in the order of a run, and their sum.
+    /// The parts when all together are most, in the order of a run, and the most of each at whatever moment.
     fn parts(&self, out: &mut String, bars: bool) {
         let memory = &self.memory;
         let (now, most) = (memory.at_peak.each(), memory.most.each());
         let largest = now.iter().map(|(_, size)| *size).max().unwrap_or(0);
-        for ((name, size), (_, most)) in now.into_iter().zip(most) {
-            if most == 0 {
-                continue;
-            }
-            let bar = if bars { format!("  {}", bar(size, largest)) } else { String::new() };
-            let line = format!("  {name:<21} {:>10}{bar}", bytes(size));
-            // What another moment has more of is told, so that nobody misses it in the sum.
-            let more = if size < most { format!("   {} at another moment", bytes(most)) } else { String::new() };
-            let _ = writeln!(out, "{}{more}", line.trim_end());
+        let size = |size: u64| if size == 0 { "-".to_owned() } else { bytes(size) };
+        let _ = writeln!(out, "  {:<21} {:>11} {:>11}", "", "at the peak", "at most");
+        for ((name, at_peak), (_, most)) in now.into_iter().zip(most).filter(|(_, (_, most))| *most > 0) {
+            let bar = if bars { format!("  {}", bar(at_peak, largest)) } else { String::new() };
+            let line = format!("  {name:<21} {:>11} {:>11}{bar}", size(at_peak), size(most));
+            let _ = writeln!(out, "{}", line.trim_end());
         }
-        let _ = writeln!(out, "  {:<21} {:>10}   {}", "peak", bytes(memory.peak), memory.moment.as_str());
+        let _ = writeln!(out, "  {:<21} {:>11}   {}", "together", bytes(memory.peak), memory.moment.as_str());
     }
 
     fn verdict(&self, out: &mut String) {
@@ -92,11 +90,13 @@ impl Forecast {
     }
 }
 
-/// One change: what it comes to, what it means, and the keys below.
+/// What a recipe comes to with some changes, and below each of these what it means.
 fn told(out: &mut String, advice: &Advice) {
-    let _ = writeln!(out, "  {:>10}  {}", bytes(advice.peak), advice.meaning);
-    for key in &advice.set {
-        let _ = writeln!(out, "  {:>10}    {key}", "");
+    let mut peak = bytes(advice.peak);
+    for change in &advice.changes {
+        let _ = writeln!(out, "  {peak:>10}  {}", change.set.join(", "));
+        let _ = writeln!(out, "  {:>10}      {}", "", change.meaning);
+        peak = String::new();
     }
 }
 

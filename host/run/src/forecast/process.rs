@@ -1,10 +1,10 @@
 //! What the program itself takes, whatever it trains: measured, on Linux with glibc, in the development profile.
 
 use retune_recipe::Recipe;
-use retune_recipe::sections::RoleRef;
+use retune_recipe::sections::{RoleRef, RoleSource};
 
 /// The program, its threads, and what the system maps for it: measured with a model of a few kilobytes.
-const PROCESS: u64 = 52 << 20;
+const PROCESS: u64 = 48 << 20;
 
 /// What a tokenizer takes in memory for each byte of its file: vocabulary and merges, in tables for both directions.
 const PER_TOKENIZER_BYTE: u64 = 12;
@@ -25,5 +25,5 @@ pub(super) fn process(recipe: &Recipe) -> u64 {
 }
 
 fn is_plugin(role: &RoleRef) -> bool {
-    matches!(role.source, retune_recipe::sections::RoleSource::Plugin(_))
+    matches!(role.source, RoleSource::Plugin(_))
 }

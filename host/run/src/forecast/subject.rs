@@ -49,8 +49,8 @@ pub(super) struct Around {
     pub accumulates: bool,
     /// Whether the best weights are read back at the end.
     pub restores: bool,
-    /// Answers that are written together, and the most tokens of one with its question; nothing where none are.
-    pub answers: Option<[u64; 2]>,
+    /// Answers that are written together, the most tokens of a question, and of an answer; nothing where none are.
+    pub answers: Option<[u64; 3]>,
 }
 
 impl Subject {
@@ -155,9 +155,10 @@ impl Subject {
         moments.add(Moment::Evaluation, validation, lasting_mapped);
         // After training, when nothing but the weights is left of it.
         moments.add(Moment::Evaluation, evaluated(traffic.tested, traffic.tested_targets, base), kept);
-        if let Some([answers, longest]) = around.answers {
-            let tokens = answers * longest;
-            let parts = Parts { cache: self.cache(tokens), ..evaluated(tokens, answers, lasting) };
+        if let Some([answers, asked, written]) = around.answers {
+            // Questions are read together, and then a token of each answer at a time.
+            let cache = self.cache(answers * (asked + written));
+            let parts = Parts { cache, ..evaluated(answers * asked, answers, lasting) };
             moments.add(Moment::Answers, parts, lasting_mapped);
         }
         moments.memory(self.host && cfg!(all(target_os = "linux", target_env = "gnu")))
@@ -188,9 +189,9 @@ impl Subject {
             gradients = [gradients[0] + all, gradients[1] + mapped];
             gradients
         };
-        let mut at = |moment, [gradients, gradients_mapped]: [u64; 2], activations, head| {
-            let parts = Parts { gradients, activations, head, workspace: pass.workspace, ..lasting };
-            let passing = if activations_are_mapped { activations + pass.workspace } else { 0 };
+        let mut at = |moment, [gradients, gradients_mapped]: [u64; 2], activations, [head, workspace]: [u64; 2]| {
+            let parts = Parts { gradients, activations, head, workspace, ..lasting };
+            let passing = if activations_are_mapped { activations + workspace } else { 0 };
             moments.add(moment, parts, mapped + gradients_mapped + passing);
         };
         // The head's, which is there as soon as anything is; and the table's, where it is the head.
@@ -200,17 +201,17 @@ impl Subject {
         for depth in blocks as u32 + 1..=deepest {
             now = add(of_depth(depth));
         }
-        at(Moment::BackwardBegins, now, pass.kept(), pass.head);
+        at(Moment::BackwardBegins, now, pass.kept(), [pass.head, 0]);
         for block in (0..blocks).rev() {
             now = add(of_depth(block as u32 + 1));
             let left = pass.below + pass.blocks[..=block].iter().sum::<u64>() + pass.again;
-            at(Moment::Backward, now, left, 0);
+            at(Moment::Backward, now, left, [0, pass.workspace]);
         }
         // A table that is read from both ends has its two gradients and their sum for a moment.
         now = add(of_depth(0));
         let unread = if around.accumulates { 0 } else { self.unread(traffic.largest.min(traffic.distinct)) };
         now = now.map(|bytes| bytes - unread);
-        at(Moment::BackwardEnds, [now[0] + tied, now[1] + large(tied, 1)], pass.below, 0);
+        at(Moment::BackwardEnds, [now[0] + tied, now[1] + large(tied, 1)], pass.below, [0, pass.workspace]);
     }
 
     /// Bytes of the gradient that the head has of the token table.

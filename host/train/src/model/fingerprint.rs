@@ -1,10 +1,32 @@
 //! A digest of a tensor's bytes.
 
+use retune_tensor::{AnyTensor, TensorError};
 use sha2::{Digest, Sha256};
+
+/// Values that are copied at a time.
+const PIECE: usize = 1 << 20;
 
 /// SHA-256 over little-endian float32.
 pub(super) fn of(values: &[f32]) -> [u8; 32] {
     let mut hash = Sha256::new();
+    add(&mut hash, values);
+    hash.finalize().into()
+}
+
+/// The same of a tensor, of which a piece at a time is copied to the host.
+///
+/// # Errors
+/// When it cannot be read back.
+pub(super) fn of_tensor(value: &AnyTensor) -> Result<[u8; 32], TensorError> {
+    let (flat, length, mut hash) = (value.reshape(&[-1])?, value.numel() as i64, Sha256::new());
+    for start in (0..length).step_by(PIECE) {
+        let end = (start + PIECE as i64).min(length);
+        add(&mut hash, &flat.slice(0, start, end, 1)?.to_float32()?);
+    }
+    Ok(hash.finalize().into())
+}
+
+fn add(hash: &mut Sha256, values: &[f32]) {
     let mut buffer = [0; 4 * 1024];
     for chunk in values.chunks(1024) {
         for (bytes, value) in buffer.chunks_exact_mut(4).zip(chunk) {
@@ -12,7 +34,6 @@ pub(super) fn of(values: &[f32]) -> [u8; 32] {
         }
         hash.update(&buffer[..4 * chunk.len()]);
     }
-    hash.finalize().into()
 }
 
 #[cfg(test)]

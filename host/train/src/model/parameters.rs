@@ -216,7 +216,7 @@ impl Parameters {
     }
 
     /// SHA-256 over the value as little-endian float32, in row-major order: equal
-    /// digests, equal bytes. Copies the value to the host.
+    /// digests, equal bytes. Copies the value to the host, a piece at a time.
     ///
     /// # Errors
     /// When there is no such parameter or it cannot be read back.
@@ -224,7 +224,7 @@ impl Parameters {
         let parameter = self.list.get(index).ok_or_else(|| {
             ModelError::request(format!("there is no parameter {index}; the model has {}", self.list.len()))
         })?;
-        Ok(fingerprint::of(&parameter.value.to_float32()?))
+        Ok(fingerprint::of_tensor(&parameter.value)?)
     }
 
     /// [`Parameters::fingerprint`], on the CPU without a copy. No other handle of the value may be

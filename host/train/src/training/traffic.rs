@@ -31,8 +31,8 @@ pub struct Traffic {
     pub tested: u64,
     /// Those of them that carry a label.
     pub tested_targets: u64,
-    /// Tokens of the longest validation row.
-    pub longest_evaluated: u64,
+    /// Tokens that stand before the last learnt stretch of a validation row, at most: the longest question.
+    pub longest_question: u64,
     /// Different tokens that training reads.
     pub distinct: u64,
 }
@@ -60,14 +60,23 @@ impl<'a> Cut<'a> {
         if self.labelled { targets(&self.rows.get(row), self.longest) } else { 0 }
     }
 
-    /// Tokens of the `batch` longest rows, labels of these, and tokens of the longest.
-    fn longest_batch(&self, batch: usize) -> [u64; 3] {
+    /// Tokens of the `batch` longest rows, and labels of these.
+    fn longest_batch(&self, batch: usize) -> [u64; 2] {
         let mut order: Vec<usize> = (0..self.rows.len()).collect();
         order.sort_by_cached_key(|&row| std::cmp::Reverse(self.length(row)));
         order.truncate(batch);
-        let tokens = order.iter().map(|&row| self.length(row) as u64);
+        let tokens = order.iter().map(|&row| self.length(row) as u64).sum();
         let labels = order.iter().map(|&row| self.targets(row)).sum();
-        [tokens.clone().sum(), labels, tokens.max().unwrap_or(0)]
+        [tokens, labels]
+    }
+
+    fn longest_question(&self) -> u64 {
+        let rows = if self.labelled { self.rows.len().min(READ as usize) } else { 0 };
+        let question = |row| {
+            let row = self.rows.get(row);
+            row.sequences.iter().filter_map(|sequence| sequence.learnt.last()).map(|range| range.start).max()
+        };
+        (0..rows).filter_map(question).max().map_or(0, |longest| u64::from(longest).min(self.longest as u64))
     }
 }
 
@@ -77,7 +86,8 @@ fn targets(row: &Example, longest: usize) -> u64 {
         Target::Labels(labels) => labels.iter().take(longest).filter(|label| **label >= 0).count() as u64,
         _ => {
             let ranges = row.sequences.iter().flat_map(|sequence| &sequence.learnt);
-            let learnt = ranges.map(|range| (range.end as usize).min(longest).saturating_sub((range.start as usize).max(1)));
+            let learnt =
+                ranges.map(|range| (range.end as usize).min(longest).saturating_sub((range.start as usize).max(1)));
             learnt.sum::<usize>() as u64
         }
     }
@@ -102,9 +112,10 @@ impl Traffic {
             traffic.training(spec, &Cut::new(train, longest), &mut sampler);
         }
         let batch = spec.evaluation.batch_size.unwrap_or(spec.batch_size);
-        [traffic.evaluated, traffic.evaluated_targets, traffic.longest_evaluated] =
-            Cut::new(validation, longest).longest_batch(batch);
-        [traffic.tested, traffic.tested_targets, _] = Cut::new(test, longest).longest_batch(batch);
+        let validation = Cut::new(validation, longest);
+        [traffic.evaluated, traffic.evaluated_targets] = validation.longest_batch(batch);
+        traffic.longest_question = validation.longest_question();
+        [traffic.tested, traffic.tested_targets] = Cut::new(test, longest).longest_batch(batch);
         traffic
     }
 
@@ -115,7 +126,7 @@ impl Traffic {
             targets: largest,
             evaluated,
             evaluated_targets: evaluated,
-            longest_evaluated: longest,
+            longest_question: longest,
             distinct: u64::MAX,
             ..Self::default()
         }
@@ -131,7 +142,8 @@ impl Traffic {
                 self.tokens += tokens;
                 if rows < READ {
                     let read: Vec<_> = micro.iter().map(|&row| train.rows.in_epoch(row, at.epoch)).collect();
-                    let labels = if train.labelled { read.iter().map(|row| targets(row, train.longest)).sum() } else { 0 };
+                    let labels =
+                        if train.labelled { read.iter().map(|row| targets(row, train.longest)).sum() } else { 0 };
                     self.targets = self.targets.max(labels);
                     let ids = read.iter().flat_map(|row| row.sequences.iter().flat_map(|sequence| &sequence.ids));
                     ids.for_each(|id| see(&mut seen, *id as usize));
@@ -173,7 +185,7 @@ mod tests {
         let test = rows(&[50]);
         let traffic = Traffic::of(&spec, &train, &validation, &test, usize::MAX);
         let counted = Traffic { steps: 12, tokens: 440, largest: 100, distinct: 1, ..Traffic::default() };
-        assert_eq!(traffic, Traffic { evaluated: 17, longest_evaluated: 9, tested: 50, ..counted });
+        assert_eq!(traffic, Traffic { evaluated: 17, tested: 50, ..counted });
         let nothing = Vec::<Example>::new();
         let all = Traffic::of(&TrainSpec { batch_size: 5, ..spec.clone() }, &train, &nothing, &nothing, usize::MAX);
         assert_eq!((all.largest, all.evaluated), (110, 0));
@@ -191,6 +203,7 @@ mod tests {
         let counted = |row: &Example, longest| {
             let traffic = Traffic::of(&spec, &vec![row.clone()], &vec![row.clone()], &vec![row.clone()], longest);
             assert_eq!([traffic.targets; 2], [traffic.evaluated_targets, traffic.tested_targets]);
+            assert_eq!(traffic.longest_question, if row.key == "chat" { 7.min(longest as u64) } else { 0 });
             traffic.targets
         };
         assert_eq!([counted(&chat, 99), counted(&chat, 8), counted(&chat, 5)], [4, 3, 2]);

@@ -20,6 +20,8 @@ pub struct Learning {
     pub(super) head: bool,
     /// Rank of an adapter beside the output head.
     pub(super) head_rank: usize,
+    /// Numbers that adapters beside other projections of the head keep, of each token or row.
+    pub(super) head_beside: usize,
     /// Scalars of the largest matrix that DoRA makes `W + s B A` of.
     pub(super) dora: usize,
 }
@@ -35,13 +37,18 @@ pub(super) struct Half {
     pub returns: bool,
     /// Numbers that adapters keep beside that, of each token.
     pub beside: usize,
+    /// An adapter sits before the non-linearity, which then is an operation of its own.
+    pub parted: bool,
 }
+
+/// Seed and position of a line that drops units, as numbers.
+pub(super) const DROPPED: usize = 4;
 
 impl Learning {
     /// As the `trainable` of each layer says, of a model without an adapter.
     pub fn of(layers: &[Layer], shape: &Shape) -> Self {
         let mut learning = Self { blocks: vec![[Half::default(); 2]; shape.num_hidden_layers], ..Self::default() };
-        let whole = Half { learns: true, reads: true, returns: true, beside: 0 };
+        let whole = Half { learns: true, reads: true, returns: true, ..Half::default() };
         for layer in layers.iter().filter(|layer| layer.trainable) {
             let block = (layer.depth as usize).checked_sub(1).and_then(|index| learning.blocks.get_mut(index));
             match (layer.kind, block) {
@@ -62,25 +69,24 @@ impl Learning {
         }
         for placed in placed {
             let Some(module) = modules.get(placed.module) else { continue };
+            let drops = placed.dropout > 0.0;
+            let mut beside = placed.r + if drops { module.input + DROPPED } else { 0 };
+            if placed.magnitude.is_some() {
+                beside += if drops { 2 } else { 1 } * module.output;
+                self.dora = self.dora.max(module.input * module.output);
+            }
             match (module.kind, placed_in(&module.name, shape)) {
                 (ModuleKind::Linear, Some((block, half, returns))) => {
                     let Some(half) = self.blocks.get_mut(block).map(|block| &mut block[half]) else { continue };
                     half.learns = true;
-                    half.beside += placed.r;
-                    let drops = placed.dropout > 0.0;
-                    match (drops, returns) {
-                        (true, _) => half.beside += module.input,
-                        (false, true) => half.returns = true,
-                        (false, false) => half.reads = true,
-                    }
-                    if placed.magnitude.is_some() {
-                        half.beside += if drops { 2 } else { 1 } * module.output;
-                        self.dora = self.dora.max(module.input * module.output);
-                    }
+                    half.beside += beside;
+                    half.returns |= returns && !drops;
+                    half.reads |= !returns && !drops;
+                    half.parted |= !returns;
                 }
+                (ModuleKind::Linear, None) => self.head_beside += beside,
                 (ModuleKind::OutputHead, _) => self.head_rank = placed.r,
                 (ModuleKind::Table, _) => self.embeddings = true,
-                (ModuleKind::Linear, None) => {}
             }
         }
         self

@@ -21,7 +21,7 @@ use retune_tensor::fused;
 pub use learning::Learning;
 
 use super::shape::{Activation, Gate, NormPlacement, Pooling, Projections, Shape};
-use learning::Half;
+use learning::{DROPPED, Half};
 
 /// What of a batch passes through a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,13 +82,16 @@ pub struct Footprint {
 /// Numbers per token.
 type PerToken = usize;
 
+/// Ids, positions and labels of a token, as numbers.
+const INPUT: PerToken = 8;
+
 impl Footprint {
     /// Of one micro-batch.
     pub fn of(shape: &Shape, learning: &Learning, load: Load, pass: Pass) -> Self {
         let (tokens, hidden) = (load.tokens, shape.hidden_size);
         let numbers = |per_token: PerToken| 4 * tokens * per_token as u64;
         let mut tracked = learning.embeddings;
-        let mut below = if tracked && shape.embeddings.norm.is_some() { hidden } else { 0 };
+        let mut below = INPUT + if tracked && shape.embeddings.norm.is_some() { hidden } else { 0 };
         // Cosines and sines, of each kind of rotation.
         let mut kinds: Vec<_> = shape.attention.rotary.iter().flatten().collect();
         kinds.dedup();
@@ -100,13 +103,19 @@ impl Footprint {
             blocks.push(numbers(if pass.recomputing { block.min(hidden) } else { block }));
         }
         tracked |= learning.last_norm;
-        let above = if tracked && shape.last_norm.is_some() { hidden } else { 0 };
+        // The norm keeps what the last block gave, which is the start of a graph of its own where blocks are computed again.
+        let above = if tracked && (shape.last_norm.is_some() || pass.recomputing) { hidden } else { 0 };
         let passes = tracked || learning.head || learning.head_rank > 0;
         let [head_keeps, head] = match pass.head {
             HeadKind::Language | HeadKind::Masked => vocabulary(shape, learning, load, pass),
             HeadKind::Rows(classes) => rows(shape, load, tracked, classes as u64),
             HeadKind::Tokens(classes) => tags(shape, load, classes as u64),
         };
+        let beside = learning.head_beside as u64
+            * match pass.head {
+                HeadKind::Rows(_) => load.documents,
+                _ => load.tokens,
+            };
         // While a block goes back there are at most the gradients of its inner tensors and of the stream; of an adapter with DoRA, the
         // matrix whose rows are measured, and its square.
         let backward = numbers(inner(shape) + 2 * hidden) + 4 * pass.widened * products(shape);
@@ -115,7 +124,7 @@ impl Footprint {
             below: numbers(below),
             blocks,
             again: if pass.recomputing { numbers(again) } else { 0 },
-            above: numbers(above) + if passes { head_keeps } else { 0 },
+            above: numbers(above) + if passes { head_keeps + 4 * beside } else { 0 },
             workspace: if passes { backward.max(forward) } else { 0 },
             head: if passes { head } else { 0 },
         }
@@ -197,7 +206,7 @@ fn block(shape: &Shape, [attends, feeds]: [Half; 2], tracked: &mut bool, dropout
     kept += when(reads && before, hidden) + when(feeds.reads, hidden);
     if reads {
         let inner = shape.feed_forward.intermediate_size;
-        kept += inner * activation(shape.feed_forward.gate, shape.feed_forward.activation);
+        kept += inner * activation(shape.feed_forward.gate, shape.feed_forward.activation, feeds.parted);
         kept += when(feeds.returns, inner);
     }
     *tracked = reads;
@@ -206,12 +215,12 @@ fn block(shape: &Shape, [attends, feeds]: [Half; 2], tracked: &mut bool, dropout
     kept + when(*tracked && dropout, DROPPED * sites.iter().filter(|probability| **probability > 0.0).count())
 }
 
-/// Seed and position of a line that drops units, as numbers.
-const DROPPED: PerToken = 4;
-
 /// How many tensors of the inner width the non-linearity and the gate keep.
-fn activation(gate: Gate, activation: Activation) -> usize {
+fn activation(gate: Gate, activation: Activation, parted: bool) -> usize {
     match (gate, activation) {
+        // Of a projection with an adapter, what is activated is an operation of burn's; a kernel of ours keeps what it read.
+        (Gate::None, Activation::GeluTanh) if parted => GELU_TANH,
+        (Gate::None, Activation::Silu) if parted => 2,
         (Gate::None, _) => 1,
         (_, Activation::Silu) => 2,
         // What was activated, and the product's two factors.
@@ -245,7 +254,8 @@ fn vocabulary(shape: &Shape, learning: &Learning, load: Load, pass: Pass) -> [u6
     keeps += load.targets * width;
     let read = 2 * load.targets * width + load.tokens * width + widened;
     if pass.host {
-        return [4 * keeps, TILE + 4 * read];
+        let tile = load.targets.min(TILE[0]) * vocabulary.min(TILE[1]);
+        return [4 * keeps, 4 * (tile + read)];
     }
     let learns = if tied { learning.embeddings } else { learning.head };
     let height = (fused::HEAD_CHUNK as u64 / vocabulary.max(1)).max(1);
@@ -254,8 +264,8 @@ fn vocabulary(shape: &Shape, learning: &Learning, load: Load, pass: Pass) -> [u6
     [4 * keeps, 4 * ((2 + capped) * height.min(load.targets) * vocabulary + added_up + read)]
 }
 
-/// Bytes of a tile of logits.
-const TILE: u64 = 2 << 20;
+/// Rows and columns of a tile of logits.
+const TILE: [u64; 2] = [256, 2048];
 
 /// The same of a head over a row: what is classified, a pooler's result, logits; and the matrix that takes means.
 fn rows(shape: &Shape, load: Load, tracked: bool, classes: u64) -> [u64; 2] {
