@@ -103,8 +103,10 @@ impl Footprint {
             blocks.push(numbers(if pass.recomputing { block.min(hidden) } else { block }));
         }
         tracked |= learning.last_norm;
-        // The norm keeps what the last block gave, which is the start of a graph of its own where blocks are computed again.
-        let above = if tracked && (shape.last_norm.is_some() || pass.recomputing) { hidden } else { 0 };
+        // A norm keeps what the last block gave. Without one that stays where blocks are computed again, as the start of a graph of its
+        // own; a head over tokens reads it, and is counted with it.
+        let starts = pass.recomputing && matches!(pass.head, HeadKind::Rows(_));
+        let above = if tracked && (shape.last_norm.is_some() || starts) { hidden } else { 0 };
         let passes = tracked || learning.head || learning.head_rank > 0;
         let [head_keeps, head] = match pass.head {
             HeadKind::Language | HeadKind::Masked => vocabulary(shape, learning, load, pass),
@@ -166,11 +168,12 @@ fn attention_widths(shape: &Shape) -> (usize, usize) {
     (attention.num_attention_heads * attention.head_dim, attention.num_key_value_heads * attention.head_dim)
 }
 
-/// Numbers of the inner width that a feed-forward half holds while it goes back.
+/// Numbers of the inner width that a feed-forward half holds while it goes back, beside what it kept: the gradient of the product, and
+/// those of its factors.
 fn inner(shape: &Shape) -> PerToken {
     let tensors = match shape.feed_forward.gate {
         Gate::None => 2,
-        Gate::Apart(_) | Gate::Fused => 4,
+        Gate::Apart(_) | Gate::Fused => 3,
     };
     tensors * shape.feed_forward.intermediate_size
 }
