@@ -151,14 +151,8 @@ fn every_advice_makes_the_run_fit_and_none_is_given_that_does_not_help() {
     let named = follow(&tiny, 70, &rows);
     assert!(named.iter().any(|key| key == "training.batch_size"), "{named:?}");
     // One row at a time is as few as there are, and answers take most: fewer of them at a time help, and batches do not.
-    let one = [
-        "--set",
-        "training.batch_size=1",
-        "--set",
-        "adapter.r=8",
-        "--set",
-        "evaluation.generate.max_new_tokens=2048",
-    ];
+    let one =
+        ["--set", "training.batch_size=1", "--set", "adapter.r=8", "--set", "evaluation.generate.max_new_tokens=2048"];
     let named = follow(&tiny, 60, &one);
     assert!(named.iter().any(|key| key == "evaluation.generate.batch_size"), "{named:?}");
     assert!(!named.iter().any(|key| key == "training.batch_size"), "{named:?}");

@@ -79,9 +79,13 @@ fn adapted(small: &SmallModel, spec: &AdapterSpec, device: &Device) -> std::resu
 fn narrow(small: &SmallModel, name: &str, device: &Device) -> std::result::Result<Vec<Finding>, TrainError> {
     let [(_, spec), ..] = adapters();
     let _portable = as_a_gpu(device);
-    let wide = adapted(small, &spec, device)?;
-    let mut narrow = wide.clone();
-    narrow.parameters_mut().narrow_fixed()?;
+    let narrow = adapted(small, &spec, device)?;
+    let mut wide = narrow.clone();
+    for index in 0..narrow.parameters().len() {
+        if let Some(parameter) = narrow.parameters().at(index) {
+            wide.parameters_mut().set_value(index, parameter.value.widened().map_err(ModelError::from)?)?;
+        }
+    }
     let bytes = |model: &Model| -> u64 { model.parameters().iter().map(|parameter| parameter.value.byte_len()).sum() };
     let shape = &wide.config().shape;
     let rows = rows::random(wide.task(), shape.vocab_size, 4, 16);
