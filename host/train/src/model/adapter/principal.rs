@@ -4,8 +4,8 @@
 //! eigenvectors of `W Wᵀ` or `Wᵀ W`, whichever is smaller, in double precision; or from subspace iteration (Halko et al. 2011,
 //! algorithm 4.4, eight vectors more than asked for). The vectors of a pair are turned so that the largest number of the one
 //! on the smaller side is positive. A matrix is one thread's work, so that the bits do not depend on how many there are. Price:
-//! two copies in double precision, and with all eigenvectors some `9 n³` operations for a smaller side of `n`: a fifth of a
-//! second at 576, minutes at 4096; a round of subspace iteration is `4 r` operations for each number of the matrix.
+//! two copies in double precision, and with all eigenvectors some `9 n³` operations for a smaller side of `n`, a fifth of a
+//! second at 576; a round of subspace iteration is `4 r` operations for each number of the matrix.
 
 use nalgebra::{DMatrix, SymmetricEigen};
 use retune_tensor::random::standard_normal;
@@ -89,7 +89,7 @@ mod tests {
     /// `U S Vᵀ` `[8, 4]` of known parts: columns of Hadamard matrices over the roots of their sizes, and values.
     fn known() -> (Vec<f32>, [f64; 4]) {
         let singular = [8.0, 4.0, 2.0, 0.5];
-        let sign = |row: usize, column: usize| if (row & column).count_ones() % 2 == 0 { 1.0 } else { -1.0 };
+        let sign = |row: usize, column: usize| if (row & column).count_ones().is_multiple_of(2) { 1.0 } else { -1.0 };
         let value = |row: usize, column: usize| -> f64 {
             (0..4).map(|k| singular[k] * sign(row, k) * sign(column, k) / (8f64.sqrt() * 2.0)).sum()
         };
