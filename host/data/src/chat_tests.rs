@@ -157,7 +157,8 @@ fn of_every_well_known_template_what_is_learnt_is_what_a_reader_would_mark() {
     let mistral = call(r#"[TOOL_CALLS] [{"name": "weather", "arguments": ARGUMENTS, "id": "abcdefghi"}]</s>"#);
     let thought = |text: &str| format!("<think>\n\n</think>\n\n{text}<|im_end|>");
     let (hi, nothing, four, rain) = (thought("Hi"), thought(""), thought("four"), thought("Yes, rain."));
-    let cases: &[(&str, Learn, &str, std::result::Result<&[&str], &str>)] = &[
+    type Wanted<'a> = std::result::Result<&'a [&'a str], &'a str>;
+    let cases: &[(&str, Learn, &str, Wanted)] = &[
         ("chatml", Learn::Assistant, "system", Ok(&["Hi<|im_end|>"])),
         ("chatml", Learn::Assistant, "empty", Ok(&["<|im_end|>"])),
         ("chatml", Learn::Assistant, "several", Ok(&["two<|im_end|>", "four<|im_end|>"])),

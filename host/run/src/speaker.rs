@@ -32,6 +32,9 @@ pub struct Answer {
     pub generation: Generation,
 }
 
+/// What sees answers grow: each token, the text that it adds to its answer and, with the last one, the answer.
+pub type Watch<'a> = dyn FnMut(&NewToken, &str, Option<Answer>) -> ControlFlow<()> + 'a;
+
 /// A loaded language model.
 pub struct Speaker {
     model: Model,
@@ -121,8 +124,7 @@ impl Speaker {
         Ok(Prompt { shown: text.to_owned(), ids })
     }
 
-    /// Answers `prompts`, so many at a time. `watch` is given each token, the text it adds to its answer and, with the last one,
-    /// the answer.
+    /// Answers `prompts`, so many at a time.
     ///
     /// # Errors
     /// A setting cannot be, or a prompt does not fit the model.
@@ -131,7 +133,7 @@ impl Speaker {
         prompts: &[Prompt],
         spec: &GenerationSpec,
         batch_size: usize,
-        watch: &mut dyn FnMut(&NewToken, &str, Option<Answer>) -> ControlFlow<()>,
+        watch: &mut Watch<'_>,
     ) -> Result<()> {
         let generator = Generator::new(&self.model, spec, Some(&self.tokenizer)).map_err(of_training)?;
         let ids: Vec<Vec<u32>> = prompts.iter().map(|prompt| prompt.ids.clone()).collect();

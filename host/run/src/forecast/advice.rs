@@ -62,9 +62,7 @@ pub(super) fn advice(made: &Made<'_>, bytes: u64) -> Vec<Advice> {
         return alone;
     }
     // Nothing alone is enough: first what costs no result, then an adapter or fewer blocks, then shorter rows.
-    let last = |wanted: fn(&Change) -> bool| {
-        ladders.iter().filter_map(|ladder| ladder.last().copied()).filter(move |change| wanted(change))
-    };
+    let last = |wanted: fn(&Change) -> bool| ladders.iter().filter_map(|ladder| ladder.last().copied()).filter(wanted);
     let free = |change: &Change| {
         matches!(change, Change::Evaluated(_) | Change::Answers(_) | Change::Batch(_) | Change::Recomputed)
     };

@@ -52,7 +52,7 @@ fn around(recipe: &Recipe, prepared: Option<&Prepared>, traffic: &Traffic, answe
         evaluated: recipe.evaluation.batch_size,
         accumulates: recipe.training.gradient_accumulation_steps > 1,
         restores: evaluated > 0 && prepared.is_some() && recipe.evaluation.every != Every::Never,
-        answers: (answers && written > 0).then(|| [written, traffic.longest_question, generate.max_new_tokens]),
+        answers: (answers && written > 0).then_some([written, traffic.longest_question, generate.max_new_tokens]),
     }
 }
 
