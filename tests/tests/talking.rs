@@ -65,7 +65,7 @@ fn smollm2_is_asked_stopped_and_understood_as_by_transformers() {
             heard += 1;
             ControlFlow::Continue(())
         });
-        let (answer, anew) = (go_on.unwrap(), generate(&model, &[prompt.clone()], &spec, None, 1).unwrap());
+        let (answer, anew) = (go_on.unwrap(), generate(&model, std::slice::from_ref(&prompt), &spec, None, 1).unwrap());
         assert_eq!((&answer, heard), (&anew[0], answer.ids.len()), "{question}");
         // Of a second turn the question is new, the beginning of the answer, and at most its last token.
         assert!(turn == 0 || prompt.len() - kept < 30, "{kept} of {}", prompt.len());

@@ -26,7 +26,7 @@ impl Terminal {
         let mut size = libc::winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         let null = std::ptr::null_mut();
         // SAFETY: the two numbers and the size live until the call has ended.
-        assert_eq!(unsafe { libc::openpty(&mut ours, &mut theirs, null, std::ptr::null_mut(), &mut size) }, 0);
+        assert_eq!(unsafe { libc::openpty(&mut ours, &mut theirs, null, std::ptr::null_mut(), &raw mut size) }, 0);
         command.env("TERM", "xterm-256color");
         // SAFETY: both calls may be made between fork and exec, and the descriptors are open there.
         unsafe {
@@ -68,7 +68,7 @@ impl Terminal {
         loop {
             if let Some(at) = self.shown.windows(text.len()).position(|part| part == text.as_bytes()) {
                 let before: Vec<u8> = self.shown.drain(..at + text.len()).collect();
-                return plain(&String::from_utf8(before[..at].to_vec()).unwrap());
+                return plain(std::str::from_utf8(&before[..at]).unwrap());
             }
             match self.screen.recv_timeout(PATIENCE) {
                 Ok(bytes) => self.shown.extend(bytes),
