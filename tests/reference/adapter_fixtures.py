@@ -1,4 +1,4 @@
-"""Writes tests/fixtures/adapters: an adapter of peft's beside a model of tests/fixtures, and what it makes of it.
+"""Writes tests/fixtures/adapters and adapters-pissa: an adapter of peft's beside a model of tests/fixtures, and what it makes of it.
 
     python tests/reference/adapter_fixtures.py [NAME...]
 
@@ -6,7 +6,8 @@ A new one is an entry of `FIXTURES`: a name, the base model, and the settings of
 (adapter_config.json, adapter_model.safetensors), `base`, the path of the base model, and expected.safetensors as in
 family_fixtures.py: `input_ids`, `lengths`, `labels`, `logits`, `loss`, a `grad.<name>` for every parameter that learns, and
 `losses` of 20 AdamW steps. The adapter is not a new one: neither B is zero, nor are magnitudes the lengths of rows. One that starts
-as PiSSA does lies away from its start, but for NEW, and has `singular.<module>`, the values that it took off the base.
+as PiSSA does stands in a folder apart, because peft changes the base for it, so that it cannot be loaded beside the one that is stored;
+it lies away from its start, but for NEW, and has `singular.<module>`, the values that it took off the base.
 `host/train/tests/adapters.rs` reads whatever lies there.
 """
 
@@ -94,7 +95,7 @@ def write(name, seed):
     principal = settings.get("init_lora_weights") == "pissa"
     if name != NEW:
         disturb(model, seed, principal)
-    directory = fresh(f"adapters/{name}")
+    directory = fresh(f"adapters-pissa/{name}" if principal else f"adapters/{name}")
     model.save_pretrained(directory, save_embedding_layers=False)
     (directory / "README.md").unlink()
     (directory / "base").write_text(base + "\n")

@@ -89,9 +89,14 @@ fn distance(found: &[f32], expected: &[f64]) -> f64 {
     largest(found.iter().zip(expected).map(|(a, b)| f64::from(*a) - b))
 }
 
+/// Every adapter that peft wrote beside a model of the fixtures.
+fn all() -> Vec<Fixture> {
+    fixtures("adapters").into_iter().chain(principal()).collect()
+}
+
 #[test]
 fn logits_are_within_1e_4_of_peft() {
-    for fixture in fixtures("adapters") {
+    for fixture in all() {
         let off = distance(&logits(&adapted(&fixture), &fixture), fixture.values("logits"));
         println!("{}: {off:.1e}", fixture.name);
         assert!(off <= 1e-4, "{}: {off} away", fixture.name);
@@ -100,7 +105,7 @@ fn logits_are_within_1e_4_of_peft() {
 
 #[test]
 fn gradients_are_within_1e_4_of_peft_and_nothing_else_has_one() {
-    for fixture in fixtures("adapters") {
+    for fixture in all() {
         let model = adapted(&fixture);
         let (input, weights) = (fixture.input(&model), model.weights(true));
         let loss = mean_loss(&model.forward(&weights, &input, None).unwrap(), &input);
@@ -121,7 +126,7 @@ fn gradients_are_within_1e_4_of_peft_and_nothing_else_has_one() {
 
 #[test]
 fn losses_of_20_steps_of_adamw_are_within_1e_3_of_peft_and_the_base_keeps_its_bytes() {
-    for fixture in fixtures("adapters") {
+    for fixture in all() {
         let mut model = adapted(&fixture);
         let frozen = |model: &Model| -> Vec<[u8; 32]> {
             let all = model.parameters().iter().enumerate().filter(|(_, p)| !p.trainable);
@@ -150,7 +155,7 @@ fn losses_of_20_steps_of_adamw_are_within_1e_3_of_peft_and_the_base_keeps_its_by
 
 #[test]
 fn a_new_adapter_gives_the_logits_of_its_base_bit_for_bit() {
-    for fixture in fixtures("adapters") {
+    for fixture in all() {
         let base = base(&fixture);
         let task = task_of_checkpoint(&base).unwrap();
         let (plain, _) = Model::load(&Base::Directory(base), &task, 1, &Device::flex()).unwrap();
@@ -168,7 +173,7 @@ fn a_new_adapter_gives_the_logits_of_its_base_bit_for_bit() {
 
 #[test]
 fn a_merged_export_computes_what_the_adapter_does() {
-    for fixture in fixtures("adapters") {
+    for fixture in all() {
         let model = adapted(&fixture);
         let place = tempfile::tempdir().unwrap();
         let directory = place.path().join("model");
@@ -182,7 +187,7 @@ fn a_merged_export_computes_what_the_adapter_does() {
 
 #[test]
 fn a_base_that_is_kept_in_bfloat16_gives_the_same_bits() {
-    for fixture in fixtures("adapters") {
+    for fixture in all() {
         let mut model = adapted(&fixture);
         let before = logits(&model, &fixture);
         model.parameters_mut().narrow_fixed().unwrap();
@@ -208,7 +213,7 @@ fn gradients_of_a_b_and_magnitudes_are_those_of_finite_differences() {
         ("mistral-pissa-tables", "lm_head.lora_A.weight"),
         ("llama-pissa-dora", "up_proj.lora_magnitude_vector"),
     ] {
-        let fixture = fixtures("adapters").into_iter().find(|fixture| fixture.name == name).unwrap();
+        let fixture = all().into_iter().find(|fixture| fixture.name == name).unwrap();
         let mut model = adapted(&fixture);
         let input = fixture.input(&model);
         let index = model.parameters().iter().position(|p| p.name.ends_with(ending)).unwrap();
@@ -239,7 +244,7 @@ fn dropout_of_an_adapter_is_that_of_the_row_whatever_else_is_in_the_batch() {
         ("llama-pissa", AdapterMethod::Lora),
         ("llama-pissa-dora", AdapterMethod::Dora),
     ] {
-        let fixture = fixtures("adapters").into_iter().find(|fixture| fixture.name == name).unwrap();
+        let fixture = all().into_iter().find(|fixture| fixture.name == name).unwrap();
         let spec = AdapterSpec { lora_dropout: 0.3, method, ..spec(&fixture) };
         let mut model = new_adapter(&fixture, &spec);
         for index in 0..model.parameters().len() {
@@ -274,7 +279,7 @@ fn dropout_of_an_adapter_is_that_of_the_row_whatever_else_is_in_the_batch() {
 
 #[test]
 fn only_b_learns_faster_with_a_ratio() {
-    let fixture = fixtures("adapters").into_iter().find(|fixture| fixture.name == "gpt2-tables").unwrap();
+    let fixture = all().into_iter().find(|fixture| fixture.name == "gpt2-tables").unwrap();
     let model = new_adapter(&fixture, &AdapterSpec { loraplus_lr_ratio: Some(16.0), ..spec(&fixture) });
     for parameter in model.parameters() {
         let expected = if parameter.name.ends_with("lora_B.weight") { 16.0 } else { 1.0 };
@@ -284,10 +289,7 @@ fn only_b_learns_faster_with_a_ratio() {
 
 /// Those whose adapters start as a part of the base.
 fn principal() -> Vec<Fixture> {
-    let all: Vec<Fixture> =
-        fixtures("adapters").into_iter().filter(|f| spec(f).init_lora_weights.is_principal()).collect();
-    assert!(all.len() >= 5, "{} fixtures", all.len());
-    all
+    fixtures("adapters-pissa")
 }
 
 /// `s B A` of the module called `name`, `[out, in]`, and the singular values: lengths of A's rows times B's columns, and `s`.
