@@ -270,13 +270,14 @@ fn vocabulary(shape: &Shape, learning: &Learning, load: Load, pass: Pass) -> [u6
 /// Rows and columns of a tile of logits.
 const TILE: [u64; 2] = [256, 2048];
 
-/// The same of a head over a row: what is classified, a pooler's result, logits; and the matrix that takes means.
+/// The same of a head over a row: what is classified, what a pooler makes of it, logits; and the matrix that takes means.
 fn rows(shape: &Shape, load: Load, tracked: bool, classes: u64) -> [u64; 2] {
     let shares = match shape.classifier.pooling {
         Pooling::Mean if tracked => load.documents * load.tokens,
         _ => 0,
     };
-    let (hidden, logits) = (4 * load.documents * shape.hidden_size as u64, load.documents * classes);
+    let tensors = if shape.classifier.pooler.is_some() { 4 } else { 2 };
+    let (hidden, logits) = (tensors * load.documents * shape.hidden_size as u64, load.documents * classes);
     [4 * (shares + hidden + logits), 4 * (hidden + 3 * logits + load.tokens * shape.hidden_size as u64)]
 }
 
