@@ -192,11 +192,15 @@ pub fn warnings(report: &DataReport, spec: &DataSpec, repeats: &Repeats, seams: 
         if split.truncated > 0 {
             let share = split.truncated as f64 * 100.0 / split.rows as f64;
             said.push(format!(
-                "{} ({share:.1} %) {} cut at {} tokens{}",
+                "{} ({share:.1} %) {} cut at {} tokens (data.max_length){}",
                 of_rows(split.truncated, split.split),
                 were(split.truncated),
                 spec.max_length,
-                if spec.task == TaskKind::CausalLm && has_eos { ", and do not learn where they end" } else { "" },
+                match (spec.task, split.truncated) {
+                    (TaskKind::CausalLm, 1) if has_eos => ", and does not learn where it ends",
+                    (TaskKind::CausalLm, _) if has_eos => ", and do not learn where they end",
+                    _ => "",
+                },
             ));
         }
         if split.doubled_bos > 0 {
@@ -371,7 +375,7 @@ mod tests {
         10 rows of train were left out: nothing of them is learnt (first: train.jsonl:7)
         2 rows of test stand in train too (first: test.jsonl:3 repeats train.jsonl:9): a score over them says nothing about new text
         2 texts of train carry more than one label (first: train.jsonl:2 and train.jsonl:8)
-        8 rows of train (16.0 %) were cut at 128 tokens, and do not learn where they end
+        8 rows of train (16.0 %) were cut at 128 tokens (data.max_length), and do not learn where they end
         1 row of train begins with the start token twice: the text brings one and the tokenizer adds one
         1 row of train has no token besides the special ones
         1 block of train was left out: no token of them is learnt

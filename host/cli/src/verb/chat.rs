@@ -31,10 +31,10 @@ const HELP: &str = "\
 /system TEXT  begin anew, with TEXT as what the model is told first; without TEXT: with nothing
 /reset        begin anew
 /help         this
-/quit         end, as Ctrl-C twice does
+/quit         end, as /exit and Ctrl-C twice do
 Ctrl-C stops an answer. A line that begins with // is said with one of them.";
 
-const COMMANDS: [&str; 4] = ["/system", "/reset", "/help", "/quit"];
+const COMMANDS: [&str; 5] = ["/system", "/reset", "/help", "/quit", "/exit"];
 
 /// Arguments of `retune chat`.
 #[derive(Debug, clap::Args)]
@@ -280,7 +280,7 @@ impl Command {
             "/system" => Ok(Self::System((!text.is_empty()).then(|| text.to_owned()))),
             "/reset" if text.is_empty() => Ok(Self::Reset),
             "/help" if text.is_empty() => Ok(Self::Help),
-            "/quit" if text.is_empty() => Ok(Self::Quit),
+            "/quit" | "/exit" if text.is_empty() => Ok(Self::Quit),
             _ if COMMANDS.contains(&word) => {
                 Err(Diagnostic::new(format!("`{word}` stands alone, and `{text}` follows it")).help(HELP))
             }
@@ -309,8 +309,8 @@ mod tests {
         assert_eq!(read("/system  Be brief. "), Command::System(Some("Be brief.".to_owned())));
         assert_eq!(read("/system"), Command::System(None));
         assert_eq!(
-            [read("/reset"), read("/help"), read("/quit"), read("  ")],
-            [Command::Reset, Command::Help, Command::Quit, Command::Nothing]
+            [read("/reset"), read("/help"), read("/quit"), read("/exit"), read("  ")],
+            [Command::Reset, Command::Help, Command::Quit, Command::Quit, Command::Nothing]
         );
         let error = Command::read("/rest").unwrap_err().render(false, None);
         assert!(error.contains("there is no command `/rest`") && error.contains("did you mean `/reset`?"), "{error}");

@@ -53,7 +53,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let data = match args.data.or_else(|| own_data(&recipe)) {
         Some(data) => data,
         None => {
+            let split = recipe.place("data.validation.split").is_some();
             return Err(Diagnostic::new("the recipe names no test file and no validation file")
+                .help_some(
+                    split.then(|| "rows that are split off the training file were measured in the run".to_owned()),
+                )
                 .help("say which rows: --data FILE"));
         }
     };

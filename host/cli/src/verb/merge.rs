@@ -62,5 +62,10 @@ fn free(out: &Path, inputs: &[&Path]) -> Result<()> {
         return Err(Diagnostic::new(format!("--out: `{}` is what is merged", input.display()))
             .help("choose a folder that does not exist yet"));
     }
-    may_replace(out).map_err(|e| Diagnostic::new(format!("--out: {e}")))
+    // Who merges once has no earlier result there, as a run has.
+    match std::fs::read_dir(out).ok().and_then(|mut entries| entries.next()) {
+        Some(_) => Err(Diagnostic::new(format!("--out: `{}` is there already, and is not empty", out.display()))
+            .help("choose a folder that does not exist yet")),
+        None => may_replace(out).map_err(|e| Diagnostic::new(format!("--out: {e}"))),
+    }
 }

@@ -57,8 +57,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Task::TokenClassification { .. } => reader.reads_words(),
         Task::CausalLm | Task::MaskedLm => {
             let does = task.info().description;
+            let asked = matches!(task, Task::CausalLm)
+                .then_some("`retune generate` asks a language model, and `retune chat` talks to it");
             return Err(Diagnostic::new(format!("this model predicts {does}; it knows no labels"))
-                .help("use a model trained to classify, such as with task = \"sequence-classification\""));
+                .help("use a model trained to classify, such as with task = \"sequence-classification\"")
+                .help_some(asked.map(str::to_owned)));
         }
     }
     let threshold = threshold(args, &task)?;
