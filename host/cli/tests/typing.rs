@@ -18,7 +18,7 @@ fn chat(folder: &TempDir, columns: u16, tokens: &str, arguments: &[&str]) -> Ter
     let mut command = command(folder);
     command.args(["chat", "tuned", "--max-new-tokens", tokens]).args(arguments).env_remove("NO_COLOR");
     let mut terminal = Terminal::run(command, columns);
-    terminal.until("you: ");
+    terminal.until_asked();
     terminal
 }
 
@@ -49,16 +49,16 @@ fn ctrl_c_stops_an_answer_and_twice_without_one_the_program() {
     terminal.until("\nmodel: ");
     terminal.keys(CTRL_C);
     terminal.until("          stopped");
-    terminal.until("you: ");
+    terminal.until_asked();
     terminal.keys(CTRL_C);
     terminal.until("once more, or /quit, ends the conversation");
-    terminal.until("you: ");
+    terminal.until_asked();
     terminal.keys(&format!("/help{ENTER}"));
     terminal.until("/system TEXT");
-    terminal.until("you: ");
+    terminal.until_asked();
     terminal.keys(CTRL_C);
     terminal.until("once more, or /quit, ends the conversation");
-    terminal.until("you: ");
+    terminal.until_asked();
     terminal.keys(CTRL_C);
     assert_eq!(terminal.end().1, 0);
 }
@@ -71,7 +71,7 @@ fn two_models_answer_in_a_narrow_window_and_a_slip_is_told_without_colour_where_
     for (name, model) in [("base", "base"), ("tuned", "tuned")] {
         assert_eq!(shown(&mut terminal, name), answer(&folder, model, "What is up with all of this?"));
     }
-    terminal.until("you: ");
+    terminal.until_asked();
     terminal.keys(&format!("/quit{ENTER}"));
     assert_eq!(terminal.end().1, 0);
 
@@ -79,7 +79,7 @@ fn two_models_answer_in_a_narrow_window_and_a_slip_is_told_without_colour_where_
         let mut command = command(&folder);
         command.args(["chat", "tuned"]).env("NO_COLOR", color);
         let mut terminal = Terminal::run(command, 80);
-        terminal.until("you: ");
+        terminal.until_asked();
         terminal.keys(&format!("/rest{ENTER}/quit{ENTER}"));
         let (shown, code) = terminal.end();
         assert!(shown.contains("did you mean `/reset`?"), "{shown}");

@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::FromRawFd;
+use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long the program may say nothing: only a test that fails waits for it.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -74,6 +74,27 @@ impl Terminal {
                 Ok(bytes) => self.shown.extend(bytes),
                 Err(_) => panic!("{text:?} is not shown, but {:?}", String::from_utf8_lossy(&self.shown)),
             }
+        }
+    }
+
+    /// What is shown up to the question for a line, once keys are read one by one: before that Ctrl-C is a signal, not a key.
+    pub fn until_asked(&mut self) -> String {
+        let before = self.until("you: ");
+        let began = Instant::now();
+        while self.reads_lines() {
+            assert!(began.elapsed() < PATIENCE, "keys are not read");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        before
+    }
+
+    /// Whether the terminal gathers keys to lines, and makes signals of some.
+    fn reads_lines(&self) -> bool {
+        // SAFETY: a `termios` is plain numbers, and the call fills it.
+        unsafe {
+            let mut settings: libc::termios = std::mem::zeroed();
+            assert_eq!(libc::tcgetattr(self.keyboard.as_raw_fd(), &raw mut settings), 0);
+            settings.c_lflag & libc::ICANON != 0
         }
     }
 
