@@ -33,7 +33,7 @@ fn words_get_classes_of_all_tags_and_what_is_lost_or_odd_is_told() {
     assert_eq!(counts, [1, 0, 2, 6]);
     insta::assert_snapshot!(data.report.warnings.join("\n"), @r#"
     1 row of train was left out: the tokenizer makes no token of it (first: train.jsonl:3)
-    1 row of train (50.0 %) was cut at 8 tokens
+    1 row of train (50.0 %) was cut at 8 tokens (data.max_length)
     1 word of train lies behind 8 tokens (data.max_length), or makes no token: its tag is not learnt
     1 tag of train goes on with an entity that no word before begins (I- without B-): each counts as a beginning
     train has no word of the label `B-Y`
