@@ -76,7 +76,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let name = if args.compare { "tuned" } else { "model" };
     partners.push(Partner::open(name, &opened, args, &console)?);
 
-    let mut lines = Lines::open();
+    let mut lines = Lines::open()?;
     let stop = Arc::new(AtomicBool::new(false));
     if lines.are_typed() {
         // The first Ctrl-C stops an answer, a second one meanwhile the program; without a person both end it, as ever.

@@ -1,14 +1,23 @@
 //! Lines that a person types, with editing keys and earlier lines on a terminal; elsewhere the lines of standard input.
+//!
+//! The terminal itself is opened for the keys and the prompt, so that neither stands among answers that go into a file. What is
+//! pasted is one line, breaks and all, until Enter is pressed.
 
-use std::io::{BufRead, ErrorKind, IsTerminal};
+use std::io::{BufRead, IsTerminal};
 
-use dialoguer::{BasicHistory, Input};
 use retune_recipe::diagnostic::{Diagnostic, Result};
+use rustyline::config::Behavior;
+use rustyline::error::ReadlineError;
+use rustyline::history::MemHistory;
+use rustyline::{Config, Editor};
+
+/// How many earlier lines the arrow keys go through.
+const EARLIER: usize = 100;
 
 /// Where lines come from.
 pub enum Lines {
-    /// A person types them; what was typed before.
-    Terminal(BasicHistory),
+    /// A person types them.
+    Terminal(Box<Editor<(), MemHistory>>),
     /// A pipe or a file.
     Input,
 }
@@ -20,15 +29,25 @@ pub enum Line {
     Text(String),
     /// Ctrl-C while nothing is computed.
     Interrupted,
-    /// There are no more.
+    /// There are no more: the end of the input, or Ctrl-D on an empty line.
     End,
 }
 
 impl Lines {
     /// Of standard input.
-    pub fn open() -> Self {
-        let typed = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-        if typed { Self::Terminal(BasicHistory::new().max_entries(100).no_duplicates(true)) } else { Self::Input }
+    ///
+    /// # Errors
+    /// The terminal cannot be used.
+    pub fn open() -> Result<Self> {
+        if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+            return Ok(Self::Input);
+        }
+        let editor = Config::builder()
+            .max_history_size(EARLIER)
+            .and_then(|config| config.history_ignore_dups(true))
+            .map(|config| config.auto_add_history(true).behavior(Behavior::PreferTerm).build())
+            .and_then(|config| Editor::with_history(config, MemHistory::with_config(&config)));
+        Ok(Self::Terminal(Box::new(editor.map_err(cannot)?)))
     }
 
     /// Whether a person types.
@@ -42,17 +61,12 @@ impl Lines {
     /// Standard input cannot be read, or is not UTF-8.
     pub fn next(&mut self, prompt: &str) -> Result<Line> {
         match self {
-            Self::Terminal(history) => {
-                let input = Input::<String>::new().with_prompt(prompt).allow_empty(true).history_with(history);
-                match input.interact_text() {
-                    Ok(line) => Ok(Line::Text(line)),
-                    Err(dialoguer::Error::IO(e)) => match e.kind() {
-                        ErrorKind::Interrupted => Ok(Line::Interrupted),
-                        ErrorKind::UnexpectedEof => Ok(Line::End),
-                        _ => Err(cannot(e)),
-                    },
-                }
-            }
+            Self::Terminal(editor) => match editor.readline(&format!("{prompt}: ")) {
+                Ok(line) => Ok(Line::Text(line)),
+                Err(ReadlineError::Interrupted) => Ok(Line::Interrupted),
+                Err(ReadlineError::Eof) => Ok(Line::End),
+                Err(e) => Err(cannot(e)),
+            },
             Self::Input => {
                 let mut line = String::new();
                 match std::io::stdin().lock().read_line(&mut line) {
@@ -65,6 +79,6 @@ impl Lines {
     }
 }
 
-fn cannot(e: std::io::Error) -> Diagnostic {
+fn cannot(e: impl std::error::Error) -> Diagnostic {
     Diagnostic::new("cannot read what is typed").because(e)
 }
