@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
-use wasmtime::{Cache, CacheConfig, Config, Engine, WasmBacktraceDetails};
+use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
 use crate::error::LoadError;
 
@@ -45,14 +45,14 @@ pub(crate) fn engine(cache_dir: Option<&Path>) -> Result<Engine, LoadError> {
     config.max_wasm_stack(GUEST_STACK);
     // 7. A second start compiles nothing.
     if let Some(directory) = cache_dir {
-        config.cache(Some(cache(directory)?));
+        cache(directory)?;
     }
     let engine = Engine::new(&config).map_err(|e| LoadError::Engine { reason: format!("{e:#}") })?;
     tick(&engine)?;
     Ok(engine)
 }
 
-fn cache(directory: &Path) -> Result<Cache, LoadError> {
+fn cache(directory: &Path) -> Result<(), LoadError> {
     // The engine's cache clears away whatever it does not know: it gets a directory of its own, so
     // that nothing else kept in `directory` is lost.
     let directory = &directory.join("compiled");
@@ -69,9 +69,7 @@ fn cache(directory: &Path) -> Result<Cache, LoadError> {
                     if you trust what is in it, make it yours alone with `chown` and `chmod go-w`";
         return Err(LoadError::Cache { directory: directory.clone(), reason, help: help.into() });
     }
-    let mut config = CacheConfig::new();
-    config.with_directory(absolute);
-    Cache::new(config).map_err(|e| failed(format!("{e:#}")))
+    Ok(())
 }
 
 /// Why somebody else could have put code into `directory`, if one could.
