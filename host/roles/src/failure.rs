@@ -4,10 +4,23 @@
 //! `error` record). A [`Failure`] is what the host reports: who failed, in which
 //! role and call, at which sample or step, why, and what to do next. A trap in a
 //! plugin is a failure with no refusal inside.
+//!
+//! Whatever words a failure is made of, it holds them as lines fit for a message, each of bounded length: what a plugin
+//! says, calls its functions or names its values comes out here, whoever put it into words.
 
 use std::fmt;
 
 use crate::kind::RoleKind;
+use crate::text::line;
+
+/// Most characters of who, of a place, and of a frame of the guest.
+const NAME: usize = 1_000;
+
+/// Most characters of a reason, and of what to do next.
+const SENTENCE: usize = 4_000;
+
+/// Most frames of the guest.
+const FRAMES: usize = 32;
 
 /// Why a role refused, as it says itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,11 +92,11 @@ impl Failure {
     /// A failure of `who` in `role`'s `call`.
     pub fn new(who: impl Into<String>, role: RoleKind, call: impl Into<String>, reason: impl Into<String>) -> Self {
         Self(Box::new(Details {
-            who: who.into(),
+            who: line(&who.into(), NAME),
             role,
-            call: call.into(),
+            call: line(&call.into(), NAME),
             place: None,
-            reason: reason.into(),
+            reason: line(&reason.into(), SENTENCE),
             backtrace: Vec::new(),
             help: None,
         }))
@@ -92,21 +105,21 @@ impl Failure {
     /// Adds the sample or step, unless one is known already.
     #[must_use]
     pub fn at(mut self, place: impl Into<String>) -> Self {
-        self.0.place.get_or_insert_with(|| place.into());
+        self.0.place.get_or_insert_with(|| line(&place.into(), NAME));
         self
     }
 
     /// Adds what to do next.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.0.help = Some(help.into());
+        self.0.help = Some(line(&help.into(), SENTENCE));
         self
     }
 
     /// Adds the guest's frames, innermost first.
     #[must_use]
     pub fn backtrace(mut self, frames: Vec<String>) -> Self {
-        self.0.backtrace = frames;
+        self.0.backtrace = frames.iter().take(FRAMES).map(|frame| line(frame, NAME)).collect();
         self
     }
 
@@ -128,3 +141,20 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_a_failure_is_made_of_it_is_told_on_lines_of_bounded_length() {
+        let forged = format!("no\nerror: forged\u{202e}{}", "x".repeat(1 << 20));
+        let failure = Failure::new(&*forged, RoleKind::Loss, &*forged, &*forged);
+        let failure = failure.at(&*forged).help(&*forged).backtrace(vec![forged; 100]);
+        let text = failure.to_string();
+        assert!(text.starts_with("loss no error: forged\u{fffd}xx") && text.chars().count() < 4 * SENTENCE, "{text}");
+        assert!(crate::text::is_line(&text));
+        assert_eq!(failure.details().backtrace.len(), FRAMES);
+        assert!(failure.details().backtrace.iter().all(|frame| frame.chars().count() <= NAME + 1));
+    }
+}

@@ -13,6 +13,7 @@
 
 pub mod batch;
 pub mod builtin;
+pub mod caught;
 pub mod digest;
 pub mod example;
 pub mod failure;
@@ -38,7 +39,9 @@ pub use kind::RoleKind;
 pub use loss::{Loss, LossOutput, Reported};
 pub use metric::{Metric, Reads, ValueSpec};
 pub use policy::{Action, Change, Event, InitScheme, Layer, LayerKind, LayerStats, Policy, PolicyContract, Trigger};
-pub use preprocessor::{BatchResult, Output, Preprocessor, PreprocessorContract, Rejection, Sample, Stage, Value};
+pub use preprocessor::{
+    BatchResult, LONGEST_TEXT, Output, Preprocessor, PreprocessorContract, Rejection, Sample, Stage, Value,
+};
 pub use progress::Progress;
 pub use role::Role;
 pub use rows::Rows;

@@ -1,8 +1,10 @@
 //! Which layers learn, and how fast.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{Progress, Result};
+use crate::Progress;
 
 /// What a layer is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,6 +128,27 @@ pub enum Action {
     Reinit(InitScheme),
 }
 
+impl Action {
+    /// Whether its number is one that training can use. Beyond these bounds a rate or a deviation overflows the weights in
+    /// a step; what is tried in earnest lies far within them.
+    ///
+    /// # Errors
+    /// What the number is, and what it may be.
+    pub fn check(self) -> Result<(), String> {
+        let (what, value, most) = match self {
+            Self::LrScale(scale) => ("learning-rate scale", scale, 10_000.0),
+            Self::WeightDecay(decay) => ("weight decay", decay, 1_000.0),
+            Self::Reinit(InitScheme::Normal(std)) => ("standard deviation", std, 100.0),
+            Self::Freeze | Self::Unfreeze | Self::Reinit(_) => return Ok(()),
+        };
+        match (0.0..=most).contains(&value) {
+            true => Ok(()),
+            // In exponents: a float may have three hundred digits.
+            false => Err(format!("a {what} of {value:?}, expected a number from 0 to {most}")),
+        }
+    }
+}
+
 /// One decision.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
@@ -157,15 +180,38 @@ pub trait Policy {
     /// When to ask.
     fn describe(&self) -> PolicyContract;
     /// The layers of the model in depth order, once, before the first event.
-    fn attach(&mut self, layers: &[Layer]) -> Result<()>;
+    fn attach(&mut self, layers: &[Layer]) -> crate::Result<()>;
     /// What is to change before the next step; usually nothing.
-    fn decide(&mut self, event: &Event) -> Result<Vec<Change>>;
+    fn decide(&mut self, event: &Event) -> crate::Result<Vec<Change>>;
     /// State for the checkpoint; `None` when there is none.
-    fn save(&mut self) -> Result<Option<Vec<u8>>> {
+    fn save(&mut self) -> crate::Result<Option<Vec<u8>>> {
         Ok(None)
     }
+    /// How long deciding and finding the layers of the answer may take together; `None` for a policy that is part of the host.
+    fn deadline(&self) -> Option<Duration> {
+        None
+    }
     /// Restores what [`Policy::save`] gave.
-    fn load(&mut self, _state: &[u8]) -> Result<()> {
+    fn load(&mut self, _state: &[u8]) -> crate::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_no_optimiser_can_use_are_refused() {
+        let told = |action: Action| action.check().err().unwrap_or_default();
+        for action in [Action::LrScale(0.0), Action::LrScale(100.0), Action::WeightDecay(0.3), Action::Freeze] {
+            assert_eq!(told(action), "");
+        }
+        assert_eq!(told(Action::LrScale(1e308)), "a learning-rate scale of 1e308, expected a number from 0 to 10000");
+        assert_eq!(told(Action::LrScale(f64::NAN)), "a learning-rate scale of NaN, expected a number from 0 to 10000");
+        assert_eq!(told(Action::LrScale(-1.0)), "a learning-rate scale of -1.0, expected a number from 0 to 10000");
+        assert_eq!(told(Action::WeightDecay(1e300)), "a weight decay of 1e300, expected a number from 0 to 1000");
+        let normal = Action::Reinit(InitScheme::Normal(1e300));
+        assert_eq!(told(normal), "a standard deviation of 1e300, expected a number from 0 to 100");
     }
 }

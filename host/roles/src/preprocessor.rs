@@ -25,7 +25,22 @@ pub enum Value {
     Json(String),
 }
 
+/// The most bytes of text of one row: of one value that a plugin gives, and of all that is tokenised of a row. A tokenizer
+/// takes hundreds of bytes of memory for each byte of text. The longest novels have half of it.
+pub const LONGEST_TEXT: usize = 8 << 20;
+
 impl Value {
+    /// Bytes of what is inside.
+    pub fn byte_len(&self) -> usize {
+        match self {
+            Self::Null | Self::Boolean(_) | Self::Integer(_) | Self::Number(_) => 0,
+            Self::Text(text) | Self::Json(text) => text.len(),
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Ids(ids) => size_of_val(&ids[..]),
+            Self::Numbers(numbers) => size_of_val(&numbers[..]),
+        }
+    }
+
     /// The text inside, when this is text.
     pub fn as_text(&self) -> Option<&str> {
         match self {

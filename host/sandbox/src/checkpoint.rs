@@ -3,6 +3,7 @@
 use retune_roles::Result;
 
 use crate::bindings::guest::checkpoint::Guest;
+use crate::given::{self, accepted};
 use crate::instance::Instance;
 use crate::plugin::Plugin;
 
@@ -21,10 +22,7 @@ impl Checkpoint {
     pub(crate) fn save(&self, instance: &mut Instance) -> Result<Option<Vec<u8>>> {
         let Some(functions) = &self.0 else { return Ok(None) };
         let state = instance.call("save", || None, |store| functions.call_save(store))?;
-        if state.len() > LARGEST {
-            return Err(instance.misbehaved("save", format!("its state is larger than {} MiB", LARGEST >> 20)));
-        }
-        Ok(Some(state))
+        accepted(instance, "save", || None, || given::kept(state, LARGEST, "state")).map(Some)
     }
 
     pub(crate) fn load(&self, instance: &mut Instance, state: &[u8]) -> Result<()> {

@@ -9,10 +9,12 @@
 use std::path::Path;
 
 use retune_roles::RoleKind;
+use retune_roles::text::line;
 use wasmtime::component::types::Component as ComponentType;
 use wasmtime::{Engine, Result as Outcome};
 
 use crate::error::LoadError;
+use crate::given::{NAME, SENTENCE};
 
 /// The contract's package and version.
 pub(crate) const PACKAGE: &str = "retune:plugin";
@@ -32,8 +34,8 @@ pub(crate) struct Shape {
 
 impl Shape {
     pub(crate) fn of(component: &ComponentType, engine: &Engine) -> Self {
-        let imports = component.imports(engine).map(|(name, _)| name.to_owned()).collect();
-        let exports = component.exports(engine).map(|(name, _)| name.to_owned()).collect();
+        let imports = component.imports(engine).map(|(name, _)| line(name, NAME)).collect();
+        let exports = component.exports(engine).map(|(name, _)| line(name, NAME)).collect();
         Self { imports, exports }
     }
 
@@ -59,7 +61,7 @@ impl Shape {
             (false, true) => Ok(roles),
             (false, false) => Err(no_role(format!("it exports `{}` but not `{PACKAGE}/plugin`", roles[0]))),
             (true, _) if self.exports.is_empty() => Err(no_role("it exports nothing".into())),
-            (true, _) => Err(no_role(format!("it exports {}", self.exports.join(", ")))),
+            (true, _) => Err(no_role(line(&format!("it exports {}", self.exports.join(", ")), SENTENCE))),
         }
     }
 
@@ -113,7 +115,7 @@ fn compatible(version: &str) -> bool {
 
 /// One sentence from wasmtime's error about types that do not fit.
 pub(crate) fn mismatch(error: &wasmtime::Error) -> String {
-    format!("{error:#}").replace('\n', " ")
+    line(&format!("{error:#}"), SENTENCE)
 }
 
 /// The type's answer as a contract error of `path`.

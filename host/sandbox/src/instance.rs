@@ -12,8 +12,8 @@ use wasmtime::component::Instance as Component;
 
 use crate::bindings::guest;
 use crate::bindings::host::types;
-use crate::convert;
 use crate::engine::TICK;
+use crate::given;
 use crate::limits::{Limits, bytes};
 use crate::plugin::{Plugin, Setup};
 use crate::state::State;
@@ -135,7 +135,7 @@ impl Instance {
     }
 
     fn refused(&self, call: &str, place: Option<String>, error: types::Error) -> Failure {
-        let refusal = convert::refusal(error);
+        let refusal = given::refusal(error);
         let failure = Failure::new(&self.who, self.role, call, refusal.to_string());
         let help = match refusal.kind {
             ErrorKind::Config => Some("change the plugin's `config` in the recipe"),

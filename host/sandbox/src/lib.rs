@@ -37,6 +37,7 @@ mod checkpoint;
 mod convert;
 mod engine;
 mod error;
+mod given;
 mod handles;
 mod imports;
 mod instance;

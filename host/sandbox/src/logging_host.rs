@@ -1,18 +1,12 @@
 //! The contract's `logging` interface: a guest's lines become events of the host's log.
 
-use retune_roles::text::shortened;
 use tracing::Level as Shown;
 use tracing::level_filters::LevelFilter;
 use wasmtime::Result;
 
 use crate::bindings::host::logging::{self, Level};
+use crate::given;
 use crate::state::{LOG_LINES, State};
-
-/// Longest message, in characters.
-const MESSAGE: usize = 2_000;
-
-/// Most fields of a line.
-const FIELDS: usize = 16;
 
 impl logging::Host for State {
     fn log(&mut self, level: Level, message: String, fields: Vec<(String, String)>) -> Result<()> {
@@ -24,10 +18,7 @@ impl logging::Host for State {
         if self.log_lines >= LOG_LINES {
             return Ok(());
         }
-        let mut text = shortened(&message, MESSAGE);
-        for (name, value) in fields.iter().take(FIELDS) {
-            text.push_str(&format!(" {}={}", shortened(name, 64), shortened(value, 256)));
-        }
+        let text = given::log_line(&message, &fields);
         match level {
             Level::Trace => tracing::event!(target: "plugin", Shown::TRACE, plugin, "{text}"),
             Level::Debug => tracing::event!(target: "plugin", Shown::DEBUG, plugin, "{text}"),

@@ -1,12 +1,13 @@
-//! A component as a [`Loss`]. What it returns is checked in [`Plugged::scalar`].
+//! A component as a [`Loss`]. What it returns is converted in [`crate::given`]; its tensors are checked in [`scalar`].
 
 use retune_roles::loss::{LossOutput, Reported};
-use retune_roles::{Batch, Failure, InputSpec, Loss, Progress, Result, RoleKind};
+use retune_roles::{Batch, InputSpec, Loss, Progress, Result, RoleKind};
 use retune_tensor::{AnyTensor, Device, Dtype};
 
 use crate::bindings::guest::loss::{Guest, Output};
 use crate::checkpoint::Checkpoint;
-use crate::convert::{self, check_names};
+use crate::convert;
+use crate::given::{self, Refused, accepted, check_names};
 use crate::instance::Instance;
 use crate::play::PluginRole;
 use crate::plugin::{Plugin, Setup};
@@ -43,58 +44,58 @@ impl Plugged {
         let functions = instance.load(|store, component| found.load(store, component))?;
         let checkpoint = Checkpoint::find(plugin, &mut instance)?;
         let wants = instance.call("wants", || None, |store| functions.call_wants(store).map(Ok))?;
-        let wants = convert::inputs(wants).map_err(|reason| instance.misbehaved("wants", reason))?;
+        let wants = accepted(&instance, "wants", || None, || given::inputs(wants))?;
         Ok(Self { instance, functions, checkpoint, wants })
     }
+}
 
-    /// A tensor of shape `[]` and of a float type. Counts may come as integers.
-    fn scalar(&self, tensor: AnyTensor, what: &str) -> Result<AnyTensor> {
-        let shape = tensor.shape();
-        if !shape.is_empty() {
-            let help =
-                "reduce it with `sum([], false)`: the host adds such sums up over micro-batches and divides once";
-            return Err(self.wrong(format!("{what} has shape {shape:?}, expected [] (a sum over the batch)"), help));
-        }
-        match tensor.dtype() {
-            dtype if dtype.is_float() => Ok(tensor),
-            Dtype::Boolean => {
-                Err(self.wrong(format!("{what} is boolean, expected a float"), "cast it to float32 before the sum"))
-            }
-            _ => tensor
-                .cast(Dtype::Float32)
-                .map_err(|error| self.wrong(format!("{what}: {error}"), "cast it to float32")),
-        }
-    }
-
-    /// As [`Plugged::scalar`], and carrying no gradient.
-    fn constant(&self, tensor: AnyTensor, what: &str) -> Result<AnyTensor> {
-        Ok(self.scalar(tensor, what)?.untracked())
-    }
-
-    fn wrong(&self, reason: String, help: &str) -> Failure {
-        // `misbehaved` has its own help; this one says more.
-        Failure::new(self.instance.who(), RoleKind::Loss, "compute", reason).help(help)
-    }
-
-    fn checked(&self, raw: Raw, tracked: bool) -> Result<LossOutput> {
-        let numerator = self.scalar(raw.numerator, "the numerator")?;
+impl Raw {
+    fn checked(self, tracked: bool) -> std::result::Result<LossOutput, Refused> {
+        let numerator = scalar(self.numerator, "the numerator")?;
         if tracked && !numerator.is_tracked() {
-            return Err(self.wrong(
+            return Err(wrong(
                 "the numerator does not depend on the model: no gradient reaches its outputs".into(),
                 "compute it from `logits` (or `hidden`, `pooled`) without `detach`, casts to integers or comparisons",
             ));
         }
-        let denominator = self.constant(raw.denominator, "the denominator")?;
-        check_names(raw.reported.iter().map(|(name, ..)| name.as_str()), "a reported scalar", REPORTED)
-            .map_err(|reason| self.wrong(reason, "give each reported scalar a short name of its own"))?;
-        let reported = raw.reported.into_iter().map(|(name, sum, count)| {
-            let sum = self.constant(sum, &format!("the sum of `{name}`"))?;
-            let count = self.constant(count, &format!("the count of `{name}`"))?;
+        let denominator = constant(self.denominator, "the denominator")?;
+        check_names(self.reported.iter().map(|(name, ..)| name.as_str()), "a reported scalar", REPORTED)
+            .map_err(|refused| wrong(refused.reason, "give each reported scalar a short name of its own"))?;
+        let reported = self.reported.into_iter().map(|(name, sum, count)| {
+            let sum = constant(sum, &format!("the sum of `{name}`"))?;
+            let count = constant(count, &format!("the count of `{name}`"))?;
             Ok(Reported { name, sum, count })
         });
-        let reported = reported.collect::<Result<_>>()?;
+        let reported = reported.collect::<std::result::Result<_, Refused>>()?;
         Ok(LossOutput { numerator, denominator, reported })
     }
+}
+
+/// A tensor of shape `[]` and of a float type. Counts may come as integers.
+fn scalar(tensor: AnyTensor, what: &str) -> std::result::Result<AnyTensor, Refused> {
+    let shape = tensor.shape();
+    if !shape.is_empty() {
+        let help = "reduce it with `sum([], false)`: the host adds such sums up over micro-batches and divides once";
+        return Err(wrong(format!("{what} has shape {shape:?}, expected [] (a sum over the batch)"), help));
+    }
+    match tensor.dtype() {
+        dtype if dtype.is_float() => Ok(tensor),
+        Dtype::Boolean => {
+            Err(wrong(format!("{what} is boolean, expected a float"), "cast it to float32 before the sum"))
+        }
+        _ => {
+            tensor.cast(Dtype::Float32).map_err(|error| wrong(format!("{what}: {error}"), "cast it to float32"))
+        }
+    }
+}
+
+/// As [`scalar`], and carrying no gradient.
+fn constant(tensor: AnyTensor, what: &str) -> std::result::Result<AnyTensor, Refused> {
+    Ok(scalar(tensor, what)?.untracked())
+}
+
+fn wrong(reason: String, help: &'static str) -> Refused {
+    Refused { reason, place: None, help: Some(help) }
 }
 
 impl Loss for Plugged {
@@ -117,7 +118,7 @@ impl Loss for Plugged {
                 Err(error) => Ok(Err(error)),
             }
         })?;
-        self.checked(raw, tracked).map_err(|failure| place().into_iter().fold(failure, Failure::at))
+        accepted(&self.instance, "compute", place, || raw.checked(tracked))
     }
 
     fn save(&mut self) -> Result<Option<Vec<u8>>> {

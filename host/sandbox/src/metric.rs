@@ -1,17 +1,14 @@
-//! A component as a [`Metric`].
+//! A component as a [`Metric`]. What it returns is converted in [`crate::given`].
 
-use retune_roles::text::shortened;
 use retune_roles::{Batch, Failure, InputSpec, Metric, Reads, Result, RoleKind, TextExample, ValueSpec};
 use retune_tensor::Device;
 
 use crate::bindings::guest::{metric, tensor_metric, text_metric};
-use crate::convert::{self, check_names};
+use crate::convert;
+use crate::given::{self, accepted};
 use crate::instance::Instance;
 use crate::play::PluginRole;
 use crate::plugin::{Plugin, Setup};
-
-/// Most values, one per class included.
-const VALUES: usize = 10_000;
 
 /// Largest snapshot, in bytes; workers exchange them.
 const SNAPSHOT: usize = 64 << 20;
@@ -55,45 +52,14 @@ impl Plugged {
         let texts = texts.transpose()?;
 
         let specs = instance.call("describe", || None, |store| metric.call_describe(store).map(Ok))?;
-        let describes = values(specs).map_err(|reason| instance.misbehaved("describe", reason))?;
+        let describes = accepted(&instance, "describe", || None, || given::described(specs))?;
         let wants = match &tensors {
             Some(tensors) => instance.call("wants", || None, |store| tensors.call_wants(store).map(Ok))?,
             None => Vec::new(),
         };
-        let wants = convert::inputs(wants).map_err(|reason| instance.misbehaved("wants", reason))?;
+        let wants = accepted(&instance, "wants", || None, || given::inputs(wants))?;
         Ok(Self { instance, metric, tensors, texts, describes, wants })
     }
-
-    /// The described values first and in their order, further ones after them.
-    fn checked(&self, values: Vec<(String, f64)>) -> Result<Vec<(String, f64)>> {
-        let wrong = |reason: String| self.instance.misbehaved("compute", reason);
-        check_names(values.iter().map(|(name, _)| name.as_str()), "a value", VALUES).map_err(wrong)?;
-        for (index, spec) in self.describes.iter().enumerate() {
-            match values.get(index) {
-                Some((name, _)) if *name == spec.name => {}
-                Some((name, _)) => {
-                    return Err(wrong(format!("value {} is `{name}`, `describe` promised `{}`", index + 1, spec.name)));
-                }
-                None => return Err(wrong(format!("the value `{}` that `describe` promised is missing", spec.name))),
-            }
-        }
-        Ok(values)
-    }
-}
-
-fn values(specs: Vec<metric::ValueSpec>) -> std::result::Result<Vec<ValueSpec>, String> {
-    if specs.is_empty() {
-        return Err("it describes no value".into());
-    }
-    check_names(specs.iter().map(|s| s.name.as_str()), "a value", VALUES)?;
-    Ok(specs
-        .into_iter()
-        .map(|s| ValueSpec {
-            name: s.name,
-            unit: s.unit.map(|unit| shortened(&unit, 32)),
-            higher_is_better: s.higher_is_better,
-        })
-        .collect())
 }
 
 impl Metric for Plugged {
@@ -148,11 +114,7 @@ impl Metric for Plugged {
     fn snapshot(&mut self) -> Result<Vec<u8>> {
         let functions = &self.metric;
         let bytes = self.instance.call("snapshot", || None, |store| functions.call_snapshot(store))?;
-        if bytes.len() > SNAPSHOT {
-            let reason = format!("its snapshot is larger than {} MiB", SNAPSHOT >> 20);
-            return Err(self.instance.misbehaved("snapshot", reason));
-        }
-        Ok(bytes)
+        accepted(&self.instance, "snapshot", || None, || given::kept(bytes, SNAPSHOT, "snapshot"))
     }
 
     fn merge(&mut self, snapshot: &[u8]) -> Result<()> {
@@ -163,7 +125,7 @@ impl Metric for Plugged {
     fn compute(&mut self) -> Result<Vec<(String, f64)>> {
         let functions = &self.metric;
         let values = self.instance.call("compute", || None, |store| functions.call_compute(store))?;
-        self.checked(values)
+        accepted(&self.instance, "compute", || None, || given::measured(values, &self.describes))
     }
 
     fn reset(&mut self) -> Result<()> {

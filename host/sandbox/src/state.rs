@@ -11,10 +11,10 @@
 //! ([`Keeps`]). Dropping a handle to one of them gives nothing back before the call
 //! returns, and the quota says so.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use retune_roles::caught::caught;
 use retune_roles::{Batch, Tokenizer};
 use retune_tensor::{AnyTensor, Device, TensorError, with_largest};
 use wasmtime::Trap;
@@ -329,10 +329,7 @@ impl State {
 /// Runs a host's operation. A panic in it ends the call; it would otherwise unwind
 /// through the guest and leave an instance that can be entered again half-way.
 pub(crate) fn guarded<T>(what: &str, operation: impl FnOnce() -> T) -> Result<T, Violation> {
-    catch_unwind(AssertUnwindSafe(operation)).map_err(|cause| {
-        let text = cause.downcast_ref::<String>().map(String::as_str).or(cause.downcast_ref::<&str>().copied());
-        Violation::new(format!("the host's {what} failed: {}", text.unwrap_or("no reason given")))
-    })
+    caught(operation).map_err(|said| Violation::new(format!("the host's {what} failed: {said}")))
 }
 
 impl WasiView for State {

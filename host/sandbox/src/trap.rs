@@ -1,10 +1,10 @@
 //! A trap in words: what happened, where in the guest, what to do.
 
-use retune_roles::text::shortened;
+use retune_roles::text;
 use wasmtime::{FrameInfo, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
-use crate::convert::SENTENCE;
+use crate::given::sentence;
 use crate::limits::{Limits, Refused};
 use crate::state::State;
 use crate::violation::Violation;
@@ -75,6 +75,9 @@ fn words(
         let Violation { reason, help } = Violation::handles(limits.handles);
         return (reason, help);
     }
+    if let Some((reason, help)) = wrong_handle(&root) {
+        return (reason, Some(help.into()));
+    }
     if text.contains("instance count too high") || text.contains("table count too high") {
         return (
             format!("is made of more than {} core instances or tables", limits.instances),
@@ -85,6 +88,30 @@ fn words(
         return (format!("panicked: {said}"), None);
     }
     (trap.map_or(root, |trap| fault(*trap).to_owned()), None)
+}
+
+/// What the guest did to a handle, told from the engine's words: its author knows tensors and batches, not an index.
+fn wrong_handle(root: &str) -> Option<(String, &'static str)> {
+    let number = root.split(|c: char| !c.is_ascii_digit()).find(|digits| !digits.is_empty());
+    let number = number.map(|number| format!(" (number {number})")).unwrap_or_default();
+    let once = "a tensor or batch may be dropped, or given to the host, once; after that its handle is nobody's";
+    let kinds = "a tensor is no batch, and what is lent to an operation stays the plugin's";
+    let (said, help) = if root.contains("unknown handle index") || root.contains("resource not present") {
+        ("used a handle that it does not hold: dropped before, given away, or never its own", once)
+    } else if root.contains("used with the wrong type") || root.contains("resource is of another type") {
+        ("used a handle as something that it is not", kinds)
+    } else if root.contains("is not a resource") || root.contains("is not an own resource") {
+        ("used something that is no handle of its own as one", kinds)
+    } else if root.contains("cannot lift own resource from a borrow") {
+        ("gave away a handle that it was only lent", kinds)
+    } else if root.contains("cannot remove owned resource while borrowed") {
+        ("dropped or gave away a handle that it had lent at the same time", once)
+    } else if root.contains("borrow handles still remain") {
+        ("kept a handle that it was lent for one call", kinds)
+    } else {
+        return None;
+    };
+    Some((format!("{said}{number}"), help))
 }
 
 fn fault(trap: Trap) -> &'static str {
@@ -116,7 +143,7 @@ fn panic_message(printed: &str, trap: Option<&Trap>) -> Option<String> {
         None if trap == Some(&Trap::UnreachableCodeReached) => printed.lines().last()?.trim(),
         None => return None,
     };
-    (!message.is_empty()).then(|| shortened(message, SENTENCE))
+    (!message.is_empty()).then(|| sentence(message))
 }
 
 /// The guest's stack, innermost first: its author's functions, or all of it when
@@ -134,6 +161,9 @@ fn frames(error: &wasmtime::Error) -> Vec<String> {
 
 /// Most frames that are shown.
 const SHOWN: usize = 16;
+
+/// Most characters of a function's name, and of its file's.
+const FRAME: usize = 300;
 
 /// The function that fills the stack, when one does.
 fn recursive(error: &wasmtime::Error) -> Option<String> {
@@ -170,7 +200,7 @@ fn described(frame: &FrameInfo) -> Vec<Frame> {
         let file = symbol.file().unwrap_or_default();
         let machinery = library_name(&name) || library_file(file);
         let shown = match symbol.line() {
-            Some(line) if !file.is_empty() => format!("{name} ({}:{line})", short(file)),
+            Some(line) if !file.is_empty() => format!("{name} ({}:{line})", text::line(short(file), FRAME)),
             _ => name,
         };
         Frame { shown, machinery }
@@ -211,7 +241,7 @@ fn short(file: &str) -> &str {
 
 /// A Rust symbol without its hash; other names as they are.
 fn demangled(name: &str) -> String {
-    format!("{:#}", rustc_demangle::demangle(name))
+    text::line(&format!("{:#}", rustc_demangle::demangle(name)), FRAME)
 }
 
 #[cfg(test)]
@@ -226,6 +256,20 @@ mod tests {
         assert_eq!(panic_message(printed, gave_up).as_deref(), Some("no such class"));
         assert_eq!(panic_message("Traceback\nValueError: bad\n", gave_up).as_deref(), Some("ValueError: bad"));
         assert_eq!(panic_message("  \n", gave_up), None);
+    }
+
+    #[test]
+    fn a_handle_that_is_not_the_plugins_is_told_as_what_it_did() {
+        let told = |said: &'static str| words(&wasmtime::format_err!(said), None, &Limits::default(), "").0;
+        assert_eq!(
+            told("unknown handle index 4"),
+            "used a handle that it does not hold: dropped before, given away, or never its own (number 4)"
+        );
+        assert_eq!(
+            told("handle index 12 used with the wrong type, expected guest-defined resource"),
+            "used a handle as something that it is not (number 12)"
+        );
+        assert_eq!(told("cannot lift own resource from a borrow"), "gave away a handle that it was only lent");
     }
 
     #[test]
