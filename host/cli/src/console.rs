@@ -9,11 +9,15 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use retune_data::DataProgress;
+use retune_roles::text::line;
 use retune_train::TrainEvent;
 
 use retune_run::Reporter;
 use retune_run::report::svg::short;
 use retune_run::words::{amount, count, duration, plain};
+
+/// Most characters of a line.
+const LONGEST: usize = 8_000;
 
 /// How long a plain line waits for the next.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
@@ -79,9 +83,9 @@ impl Console {
         }
     }
 
-    /// Prints a line. Control characters, which could rewrite the screen, are shown as marks.
+    /// Prints a line, whatever is in it.
     fn print(&self, text: &str) {
-        let text: &str = &text.replace(char::is_control, "\u{fffd}");
+        let text: &str = &line(text, LONGEST);
         match &self.bar {
             Some(bar) => bar.println(text),
             // A closed pipe (`2>&1 | head`) must not end a run.

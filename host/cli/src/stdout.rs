@@ -5,6 +5,8 @@
 
 use std::io::{ErrorKind, IsTerminal, Write};
 
+use retune_roles::text::visible;
+
 /// Writes `text` as it is.
 pub fn text(text: impl AsRef<str>) {
     let mut out = std::io::stdout().lock();
@@ -21,8 +23,7 @@ pub fn text(text: impl AsRef<str>) {
 /// Writes what a model says. On a terminal, control characters, which could rewrite the screen, are shown as marks.
 pub fn said(text: &str) {
     if std::io::stdout().is_terminal() {
-        let control = |c: char| c.is_control() && c != '\n' && c != '\t';
-        self::text(text.replace(control, "\u{fffd}"));
+        self::text(visible(text));
     } else {
         self::text(text);
     }

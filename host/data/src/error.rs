@@ -102,6 +102,14 @@ pub enum DataError {
         /// What the system says.
         reason: String,
     },
+    /// A pipe, a device or a socket.
+    #[error("{} is {what}, not a file", path.display())]
+    NoFile {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
     /// The ending says nothing about the format.
     #[error("{} does not say its format by its name; expected .csv, .tsv, .jsonl, .txt or .conll", path.display())]
     FormatUnknown {
@@ -364,6 +372,18 @@ pub enum DataError {
         max_length: usize,
         /// Special tokens of one example.
         special: usize,
+    },
+    /// More text than is tokenised of one row.
+    #[error("{place} has {length} bytes of text, most of them in column `{column}`; at most {most} are tokenised of a row")]
+    TextTooLong {
+        /// The row.
+        place: String,
+        /// The longest of its columns.
+        column: String,
+        /// Bytes of all columns that are tokenised.
+        length: usize,
+        /// How many there may be.
+        most: usize,
     },
     /// The tokenizer refused a text.
     #[error("{place} cannot be tokenised: {reason}")]

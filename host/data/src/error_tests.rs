@@ -114,6 +114,8 @@ fn all() -> Vec<DataError> {
         },
         DataError::TokenizerDoesNotFit { token: "[MASK]".into(), id: 30522, vocab_size: 30522 },
         DataError::NoRoom { max_length: 2, special: 2 },
+        DataError::NoFile { path: "train.csv".into(), what: "a named pipe" },
+        DataError::TextTooLong { place: "train.csv:17".into(), column: "text".into(), length: 31457280, most: 8388608 },
         DataError::Tokenize { place: at, reason: "no unknown token".into() },
     ]
 }
@@ -218,6 +220,10 @@ fn every_error_says_what_where_and_what_next() {
         take the tokenizer and the model from the same checkpoint, or add embeddings to the model
     `data.max_length` is 2, and the tokenizer's special tokens alone take 2
         set data.max_length to 3 or more
+    train.csv is a named pipe, not a file
+        a data file is read more than once: write what comes out of it to a file first
+    train.csv:17 has 31457280 bytes of text, most of them in column `text`; at most 8388608 are tokenised of a row
+        split the text into several rows, or leave the row out; a preprocessor can do either
     train.csv:17 cannot be tokenised: no unknown token
     "#);
 }

@@ -109,6 +109,10 @@ impl DataError {
                 "take the tokenizer and the model from the same checkpoint, or add embeddings to the model".to_owned()
             }
             Self::NoRoom { special, .. } => format!("set data.max_length to {} or more", special + 1),
+            Self::NoFile { .. } => "a data file is read more than once: write what comes out of it to a file first".to_owned(),
+            Self::TextTooLong { .. } => {
+                "split the text into several rows, or leave the row out; a preprocessor can do either".to_owned()
+            }
             Self::Spec { .. }
             | Self::FileUnreadable { .. }
             | Self::ValueKind { .. }

@@ -69,6 +69,7 @@ pub mod prompt;
 mod python;
 pub mod record;
 pub mod report;
+mod room;
 mod row;
 mod rows_file;
 mod selection;

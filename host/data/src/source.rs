@@ -6,9 +6,10 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use retune_roles::Value;
+use retune_roles::file::no_file;
 use sha2::{Digest, Sha256};
 
 use crate::delimited::{Delimiter, Fields};
@@ -45,11 +46,7 @@ impl Rows {
     pub fn open(source: &Source) -> Result<Self> {
         let format = source.resolved_format()?;
         let path = &source.path;
-        let handle = File::open(path).map_err(|e| DataError::io(path, &e))?;
-        let meta = handle.metadata().map_err(|e| DataError::io(path, &e))?;
-        if meta.is_dir() {
-            return Err(DataError::FileUnreadable { path: path.clone(), reason: "it is a directory".to_owned() });
-        }
+        let handle = open(path)?;
         let file = source.name();
         let mut reader = BufReader::with_capacity(1 << 16, Utf8::new(BufReader::with_capacity(1 << 16, handle)));
         if reader.fill_buf().map_err(|e| DataError::io(path, &e))?.is_empty() {
@@ -108,10 +105,19 @@ impl Iterator for Rows {
     }
 }
 
+/// Opens a file, and nothing else: a pipe would wait for its writer, and be empty the second time.
+fn open(path: &Path) -> Result<File> {
+    match no_file(path) {
+        Some("a folder") => Err(DataError::FileUnreadable { path: path.to_owned(), reason: "it is a directory".to_owned() }),
+        Some(what) => Err(DataError::NoFile { path: path.to_owned(), what }),
+        None => File::open(path).map_err(|e| DataError::io(path, &e)),
+    }
+}
+
 /// SHA-256 of a file, and its length; one pass, constant memory.
 pub fn digest(source: &Source) -> Result<(String, u64)> {
     let path = &source.path;
-    let mut handle = File::open(path).map_err(|e| DataError::io(path, &e))?;
+    let mut handle = open(path)?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0u8; 1 << 16];
     let mut length = 0;
@@ -127,7 +133,7 @@ pub fn digest(source: &Source) -> Result<(String, u64)> {
 
 impl Kind {
     /// Reads the header of a delimited file.
-    fn delimited(delimiter: Delimiter, lines: &mut Lines, file: &str, path: &std::path::Path) -> Result<Self> {
+    fn delimited(delimiter: Delimiter, lines: &mut Lines, file: &str, path: &Path) -> Result<Self> {
         let first = delimiter.read_row(lines)?;
         let Fields { line, fields } = first.ok_or_else(|| DataError::EmptyFile { path: path.to_owned() })?;
         let mut names = Vec::with_capacity(fields.len());

@@ -15,6 +15,7 @@ use crate::chat::Chat;
 use crate::chat_check;
 use crate::conversation::{Conversation, Message};
 use crate::record::Record;
+use crate::room::{self, Room};
 use crate::row::{Row, text_digest};
 use crate::spec::DataSpec;
 use crate::{DataError, Result, Tokenization};
@@ -44,6 +45,9 @@ pub struct Encoder<'a> {
     spaced: bool,
     bos: Option<u32>,
     eos: Option<u32>,
+    /// Columns whose text is tokenised, and the room there is for it.
+    texts: Vec<String>,
+    room: Room,
 }
 
 /// What is read of a row besides its text.
@@ -71,7 +75,8 @@ impl<'a> Encoder<'a> {
             _ => HashSet::new(),
         };
         let spaced = tokenization.words_bring_spaces();
-        Ok(Self { spec, reads, tokenizer, chat, cuts_left, special, spaced, bos, eos })
+        let (texts, room) = (room::texts(&spec.columns), Room::default());
+        Ok(Self { spec, reads, tokenizer, chat, cuts_left, special, spaced, bos, eos, texts, room })
     }
 
     /// The columns that a row must have after preprocessing, each with the recipe's key for it.
@@ -130,8 +135,9 @@ impl<'a> Encoder<'a> {
     /// Tokenises one record.
     ///
     /// # Errors
-    /// A column is missing or of the wrong kind.
+    /// A column is missing or of the wrong kind, or there is too much text.
     pub fn row(&self, record: &Record) -> Result<Row> {
+        let _room = self.room.take(record, &self.texts)?;
         let mut row = match self.spec.task {
             TaskKind::SequenceClassification | TaskKind::MultiLabelClassification | TaskKind::Regression => {
                 self.texts(record)?

@@ -2,7 +2,8 @@
 //!
 //! A [`Diagnostic`] is one sentence, where known the place in a file, and the
 //! next step. Everything that can fail in this crate ends as one; the printer in
-//! [`Diagnostic::render`] is the only one.
+//! [`Diagnostic::render`] is the only one. Whatever words it is made of, it holds them without control characters
+//! and of bounded length.
 
 use std::fmt;
 use std::ops::Range;
@@ -11,6 +12,11 @@ use std::sync::Arc;
 
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 use retune_roles::Failure;
+use retune_roles::file::no_file;
+use retune_roles::text::{line, shortened};
+
+/// Most characters of a sentence.
+const LONGEST: usize = 8_000;
 
 /// The result of everything here that can fail.
 pub type Result<T> = std::result::Result<T, Diagnostic>;
@@ -42,7 +48,7 @@ struct Inner {
 impl Diagnostic {
     /// One sentence without a full stop.
     pub fn new(message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { message: message.into(), ..Inner::default() }))
+        Self(Box::new(Inner { message: shortened(&message.into(), LONGEST), ..Inner::default() }))
     }
 
     /// Points at `span` of `text`.
@@ -53,7 +59,7 @@ impl Diagnostic {
         let end = text.text.len();
         let start = span.start.min(end);
         let length = span.end.min(end).saturating_sub(start).max(usize::from(start < end));
-        self.0.labels.push(LabeledSpan::new(Some(label.into()), start, length));
+        self.0.labels.push(LabeledSpan::new(Some(line(&label.into(), LONGEST)), start, length));
         self
     }
 
@@ -69,7 +75,7 @@ impl Diagnostic {
     /// Adds a next step; several become several lines.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.0.help.push(help.into());
+        self.0.help.push(shortened(&help.into(), LONGEST));
         self
     }
 
@@ -85,7 +91,7 @@ impl Diagnostic {
     /// Adds the reason underneath.
     #[must_use]
     pub fn because(mut self, cause: impl fmt::Display) -> Self {
-        self.0.causes.push(cause.to_string());
+        self.0.causes.push(shortened(&cause.to_string(), LONGEST));
         self
     }
 
@@ -190,8 +196,8 @@ pub fn unreadable(path: &Path, error: &std::io::Error) -> Diagnostic {
     if error.kind() == std::io::ErrorKind::NotFound {
         return Diagnostic::new(format!("`{}` does not exist", path.display())).help_some(nearest_path(path));
     }
-    if path.is_dir() {
-        return Diagnostic::new(format!("`{}` is a folder, not a file", path.display()));
+    if let Some(what) = no_file(path) {
+        return Diagnostic::new(format!("`{}` is {what}, not a file", path.display()));
     }
     Diagnostic::new(format!("cannot read `{}`", path.display())).because(error)
 }

@@ -17,6 +17,7 @@ pub mod caught;
 pub mod digest;
 pub mod example;
 pub mod failure;
+pub mod file;
 pub mod kind;
 pub mod loss;
 pub mod metric;

@@ -38,17 +38,25 @@ pub fn is_line(text: &str) -> bool {
 
 /// At most `limit` characters of `text`, which may have several lines; control characters made visible.
 pub fn shortened(text: &str, limit: usize) -> String {
-    let visible = |c: char| match c {
-        '\n' | '\t' => c,
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => MARK,
-        c if c.is_control() => MARK,
-        c => c,
-    };
-    let mut shown: String = text.chars().take(limit).map(visible).collect();
+    let mut shown: String = text.chars().take(limit).map(visible_character).collect();
     if text.chars().nth(limit).is_some() {
         shown.push('…');
     }
     shown
+}
+
+/// `text` of any length and any number of lines, control characters made visible.
+pub fn visible(text: &str) -> String {
+    text.chars().map(visible_character).collect()
+}
+
+fn visible_character(c: char) -> char {
+    match c {
+        '\n' | '\t' => c,
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => MARK,
+        c if c.is_control() => MARK,
+        c => c,
+    }
 }
 
 fn ends_line(c: char) -> bool {

@@ -21,6 +21,7 @@ use crate::machine;
 use crate::roles::RunRoles;
 use crate::{locate, settings};
 use retune_recipe::diagnostic::{Diagnostic, Result, nearest_path};
+use retune_roles::file::no_file;
 use retune_recipe::sections::Chat;
 use retune_recipe::{BaseRef, Recipe};
 
@@ -240,11 +241,12 @@ enum Wants {
 }
 
 impl Wants {
-    fn problem(self, path: &Path) -> Option<&'static str> {
-        match self {
-            _ if !path.exists() => Some("does not exist"),
-            Self::File if !path.is_file() => Some("is a folder, not a file"),
-            Self::Folder if !path.is_dir() => Some("is a file, not a folder"),
+    fn problem(self, path: &Path) -> Option<String> {
+        match (self, no_file(path)) {
+            _ if !path.exists() => Some("does not exist".to_owned()),
+            (Self::File, Some(what)) => Some(format!("is {what}, not a file")),
+            (Self::Folder, None) => Some("is a file, not a folder".to_owned()),
+            (Self::Folder, Some(what)) if !path.is_dir() => Some(format!("is {what}, not a folder")),
             _ => None,
         }
     }

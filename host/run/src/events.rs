@@ -15,6 +15,7 @@ use retune_train::{Answer, Confusion};
 use serde::Serialize;
 
 use crate::forecast::Memory;
+use crate::words::visible_json;
 use retune_recipe::diagnostic::{Diagnostic, Result};
 
 /// What the host adds to the trainer's events.
@@ -133,9 +134,10 @@ impl EventLog {
         let failed = |e: String| {
             Diagnostic::new(format!("cannot write `{}`", self.path.display())).because(e).help("the disk may be full")
         };
-        let mut line = serde_json::to_vec(&Line { time: now(), event }).map_err(|e| failed(e.to_string()))?;
-        line.push(b'\n');
-        self.file.write_all(&line).map_err(|e| failed(e.to_string()))
+        let line = serde_json::to_string(&Line { time: now(), event }).map_err(|e| failed(e.to_string()))?;
+        let mut line = visible_json(line);
+        line.push('\n');
+        self.file.write_all(line.as_bytes()).map_err(|e| failed(e.to_string()))
     }
 }
 

@@ -15,6 +15,7 @@ use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
 use crate::Reporter;
+use crate::words::visible_json;
 use crate::run_dir::RunDir;
 use retune_recipe::diagnostic::{Diagnostic, Result, unreadable};
 
@@ -111,7 +112,7 @@ impl Manifest {
     /// Writes it to `path`.
     pub fn write(&self, path: &Path) -> Result<()> {
         let cannot = |e: String| Diagnostic::new(format!("cannot write `{}`", path.display())).because(e);
-        let mut text = serde_json::to_string_pretty(self).map_err(|e| cannot(e.to_string()))?;
+        let mut text = visible_json(serde_json::to_string_pretty(self).map_err(|e| cannot(e.to_string()))?);
         text.push('\n');
         std::fs::write(path, text).map_err(|e| cannot(e.to_string()))
     }

@@ -12,6 +12,25 @@ pub fn path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error
     serializer.collect_str(&path.display())
 }
 
+/// JSON that shows what it holds: characters that turn the direction of text, or are not seen, are written by their numbers. All
+/// of them stand in texts, where that means the same.
+pub fn visible_json(json: String) -> String {
+    if json.is_ascii() {
+        return json;
+    }
+    let mut shown = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c.is_ascii() || retune_roles::text::is_line(c.encode_utf8(&mut [0; 4])) {
+            shown.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                shown.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    shown
+}
+
 /// A role's name without the file it came from: `focal`, not `focal (plugins/focal.wasm)`.
 pub fn plain(who: &str) -> &str {
     who.split(" (").next().unwrap_or(who)
@@ -111,6 +130,14 @@ pub fn date(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_that_is_made_visible_says_the_same() {
+        let value = serde_json::json!({"a": "größer\u{202e}\u{e0041}\n\u{9b}", "\u{2066}": "✓"});
+        let shown = visible_json(format!("{value:#}"));
+        assert!(shown.contains("größer\\u202e\\udb40\\udc41\\n\\u009b") && shown.contains('✓'), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
+    }
 
     #[test]
     fn thousands_are_set_apart() {

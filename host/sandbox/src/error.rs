@@ -88,7 +88,7 @@ impl LoadError {
         match self {
             Self::Engine { .. } => None,
             Self::Cache { help, .. } => Some(help.clone()),
-            Self::Read { path, .. } => Some(match neighbour(path) {
+            Self::Read { path, .. } => Some(match neighbour(path).filter(|_| !path.exists()) {
                 Some(near) => format!("did you mean {}?", near.display()),
                 None => "give the path of a .wasm component".into(),
             }),

@@ -16,7 +16,7 @@ use crate::engine::TICK;
 use crate::given;
 use crate::limits::{Limits, bytes};
 use crate::plugin::{Plugin, Setup};
-use crate::state::State;
+use crate::state::{State, guarded};
 use crate::trap;
 
 /// A plugin playing one role.
@@ -115,7 +115,8 @@ impl Instance {
         };
         live.store.set_epoch_deadline(ticks(&self.limits));
         live.store.data_mut().begin();
-        match body(&mut live.store) {
+        // A panic of the host's ends the call, not the process; the instance goes with it.
+        match guarded("part of the call", || body(&mut live.store)).map_err(wasmtime::Error::from).flatten() {
             Ok(answer) => answer.map_err(|error| self.refused(call, place(), error)),
             Err(error) => match self.live.take() {
                 Some(mut live) => Err(self.trapped(call, place(), &error, live.store.data_mut())),

@@ -1,16 +1,14 @@
 //! A plugin put to use: its settings, and its roles.
 
-use retune_roles::text::shortened;
+use retune_roles::caught::caught;
 use retune_roles::{Loss, Metric, Policy, Preprocessor, Result, Stage};
 use retune_schema::{Columns, ConfigError};
 use retune_tensor::Device;
 use serde_json::Value;
 
+use crate::given::{self, accepted};
 use crate::instance::Instance;
 use crate::plugin::{Plugin, Setup};
-
-/// Longest schema, in bytes.
-const SCHEMA: usize = 256 << 10;
 
 /// Its settings.
 impl Plugin {
@@ -28,13 +26,7 @@ impl Plugin {
         let mut instance = Instance::bare(self, &setup, self.roles()[0], &Device::flex())?;
         let functions = instance.load(|store, component| self.indices().plugin.load(store, component))?;
         let text = instance.call("config-schema", || None, |store| functions.call_config_schema(store).map(Ok))?;
-        let wrong = |reason: String| instance.misbehaved("config-schema", format!("gave no JSON Schema: {reason}"));
-        if text.len() > SCHEMA {
-            return Err(wrong(format!("it is longer than {} KiB", SCHEMA >> 10)));
-        }
-        let schema = serde_json::from_str(&text).map_err(|e| wrong(shortened(&e.to_string(), 300)))?;
-        retune_schema::compile(&schema).map_err(wrong)?;
-        Ok(schema)
+        accepted(&instance, "config-schema", || None, || given::schema(&text))
     }
 
     /// `given` checked against the plugin's schema, with defaults filled in.
@@ -56,7 +48,11 @@ impl Plugin {
         let schema = self
             .schema()
             .map_err(|failure| vec![ConfigError::whole(failure.to_string(), failure.details().help.clone())])?;
-        retune_schema::resolve(&schema, &columns.fill(&schema, given))
+        caught(|| retune_schema::resolve(&schema, &columns.fill(&schema, given))).unwrap_or_else(|said| {
+            let help = "this is a fault of retune: please report it, with the plugin";
+            let message = format!("the host failed over the plugin's schema: {said}");
+            Err(vec![ConfigError::whole(message, Some(help.to_owned()))])
+        })
     }
 }
 

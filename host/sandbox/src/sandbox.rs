@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use retune_roles::file::no_file;
 use wasmtime::Engine;
 use wasmtime::component::{Component, HasSelf, Linker};
 
@@ -61,10 +62,10 @@ impl std::fmt::Debug for Sandbox {
 
 fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     let failed = |reason: String| LoadError::Read { path: path.to_owned(), reason };
-    let size = std::fs::metadata(path).map_err(|e| failed(e.to_string()))?;
-    if size.is_dir() {
-        return Err(failed("it is a directory".into()));
+    if let Some(what) = no_file(path) {
+        return Err(failed(format!("it is {what}, not a file")));
     }
+    let size = std::fs::metadata(path).map_err(|e| failed(e.to_string()))?;
     if size.len() > LARGEST {
         return Err(failed(format!("it is larger than {} MiB", LARGEST >> 20)));
     }

@@ -3,10 +3,14 @@
 use std::fmt;
 
 use retune_roles::nearest::nearest;
+use retune_roles::text::line;
 use serde_json::Value;
 
 /// Most alternatives that a sentence lists.
-const SHOWN: usize = 20;
+pub(crate) const SHOWN: usize = 20;
+
+/// Most characters of a key or a value in a sentence.
+const WORD: usize = 60;
 
 /// One thing wrong with a configuration.
 ///
@@ -95,23 +99,24 @@ impl ConfigError {
         match &self.problem {
             Problem::UnknownKey { known } if known.is_empty() => Some("this plugin takes no configuration".to_owned()),
             Problem::UnknownKey { known } => {
-                let listed = known.iter().take(SHOWN).map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+                let listed: Vec<String> = known.iter().take(SHOWN).map(|key| format!("`{}`", line(key, WORD))).collect();
+                let listed = listed.join(", ");
                 Some(match self.near() {
-                    Some(near) => format!("did you mean `{near}`? The keys are {listed}"),
+                    Some(near) => format!("did you mean `{}`? The keys are {listed}", line(near, WORD)),
                     None => format!("the keys are {listed}"),
                 })
             }
             Problem::NotAllowed { allowed, .. } if allowed.is_empty() => None,
             Problem::NotAllowed { allowed, .. } => {
-                let listed = allowed.iter().take(SHOWN).map(brief).collect::<Vec<_>>().join(", ");
+                let listed = allowed.iter().take(SHOWN).map(exact).collect::<Vec<_>>().join(", ");
                 Some(match self.near() {
-                    Some(near) => format!("did you mean \"{near}\"? The values are {listed}"),
+                    Some(near) => format!("did you mean \"{}\"? The values are {listed}", line(near, WORD)),
                     None => format!("the values are {listed}"),
                 })
             }
             Problem::MissingKey { about } => {
                 let key = self.path.last()?;
-                about.as_ref().map(|about| format!("`{key}`: {about}"))
+                about.as_ref().map(|about| format!("`{}`: {about}", line(key, WORD)))
             }
             Problem::Other { help, .. } => help.clone(),
             Problem::WrongType { .. } | Problem::OutOfRange { .. } | Problem::WrongForm { .. } => None,
@@ -121,13 +126,23 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.shown_path();
+        let path = line(&self.shown_path(), 300);
         let subject = if path.is_empty() { "the configuration".to_owned() } else { format!("`{path}`") };
         match &self.problem {
             Problem::UnknownKey { .. } => write!(f, "unknown key `{path}`"),
             Problem::MissingKey { .. } => write!(f, "the key `{path}` is missing and has no default"),
-            Problem::WrongType { given, expected } => write!(f, "{subject} is {}, expected {expected}", brief(given)),
-            Problem::NotAllowed { given, .. } => write!(f, "{subject} is {}, which it cannot be", brief(given)),
+            Problem::WrongType { given, expected } => {
+                // One of the lists, or tables, that it could be is told with what is in it, and so is this one.
+                let alike = (given.is_array() && expected.contains('[')) || (given.is_object() && expected.contains('{'));
+                let shown = if alike { exact(given) } else { brief(given) };
+                write!(f, "{subject} is {shown}, expected {}", line(expected, 300))
+            }
+            Problem::NotAllowed { given, allowed } => {
+                // A list that is not the list it must be is told by what is in it.
+                let alike = allowed.iter().any(|value| std::mem::discriminant(value) == std::mem::discriminant(given));
+                let given = if alike { exact(given) } else { brief(given) };
+                write!(f, "{subject} is {given}, which it cannot be")
+            }
             Problem::OutOfRange { given, range } => write!(f, "{subject} is {}; it must be {range}", brief(given)),
             Problem::WrongForm { given } if given == "" => write!(f, "{subject} is empty"),
             Problem::WrongForm { given } => write!(f, "{subject} is {}, which does not have its form", brief(given)),
@@ -145,7 +160,15 @@ pub(crate) fn brief(value: &Value) -> String {
         Value::Object(_) => "a table".into(),
         Value::Array(_) => "a list".into(),
         Value::Null => "null".into(),
-        other => retune_roles::text::shortened(&other.to_string(), 60),
+        other => line(&other.to_string(), WORD),
+    }
+}
+
+/// A value that must be just this one: a list or a table with what is in it.
+pub(crate) fn exact(value: &Value) -> String {
+    match value {
+        Value::Object(_) | Value::Array(_) => line(&value.to_string(), WORD),
+        other => brief(other),
     }
 }
 

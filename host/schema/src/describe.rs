@@ -1,8 +1,15 @@
 //! A schema as a table for people: each setting with its type, default and sentence.
 
+use retune_roles::text::line;
 use serde_json::Value;
 
 use crate::navigate::target;
+
+/// Most characters of a key.
+const WORD: usize = 60;
+
+/// Most characters of a type, and of a default.
+const SENTENCE: usize = 500;
 
 /// One setting that a schema describes.
 #[derive(Clone, Debug)]
@@ -29,7 +36,7 @@ fn collect(root: &Value, schema: &Value, prefix: &str, rows: &mut Vec<Setting>, 
     let required: Vec<&str> =
         schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
     for (key, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
-        let key_shown = key.replace(char::is_control, "\u{fffd}");
+        let key_shown = line(key, WORD);
         let name = if prefix.is_empty() { key_shown } else { format!("{prefix}.{key_shown}") };
         let target = target(root, property);
         let about = property
@@ -40,11 +47,12 @@ fn collect(root: &Value, schema: &Value, prefix: &str, rows: &mut Vec<Setting>, 
         let default = match property.get("default") {
             _ if property.get("x-from-recipe").is_some() => "the recipe's columns".to_owned(),
             Some(Value::Null) => "unset".to_owned(),
-            Some(value) => format!("= {value}"),
+            Some(value) => line(&format!("= {value}"), SENTENCE),
             None if required.contains(&key.as_str()) => "required".to_owned(),
             None => "optional".to_owned(),
         };
-        rows.push(Setting { name: name.clone(), kind: kind(root, target), default, about: sentence(about) });
+        let kind = line(&kind(root, target), SENTENCE);
+        rows.push(Setting { name: name.clone(), kind, default, about: line(&sentence(about), 4 * SENTENCE) });
         if depth > 0 && target.get("properties").is_some() {
             collect(root, target, &name, rows, depth - 1);
         }

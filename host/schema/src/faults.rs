@@ -6,11 +6,11 @@
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{ValidationError, Validator};
-use retune_roles::text::shortened;
+use retune_roles::text::line;
 use serde_json::Value;
 
 use crate::bounds::dereferenced;
-use crate::config_error::{ConfigError, Problem, brief};
+use crate::config_error::{ConfigError, Problem, SHOWN, exact};
 use crate::navigate::{about, at, choices, constants, keys};
 
 /// Most errors of one configuration.
@@ -118,7 +118,7 @@ fn collect(root: &Value, error: &ValidationError<'_>, found: &mut Vec<ConfigErro
                 Problem::WrongType { given, expected: alternatives(root, schema) }
             }
         }
-        _ => Problem::Other { message: shortened(&error.to_string(), 300), help: None },
+        _ => Problem::Other { message: line(&error.to_string(), 300), help: None },
     };
     // A value of another type than the values there are is refused twice, and told once.
     let told = |error: &ConfigError| error.path == path && matches!(error.problem, Problem::NotAllowed { .. });
@@ -158,9 +158,9 @@ fn alternatives(root: &Value, schema: &Value) -> String {
     for part in crate::navigate::parts(schema) {
         let part = dereferenced(root, part);
         let of_type = || part.get("type").and_then(Value::as_str).map_or_else(|| "another value".to_owned(), article);
-        let listed = choices(root, part).map(|values| values.iter().map(brief).collect());
+        let listed = choices(root, part).map(|values| values.iter().take(SHOWN).map(exact).collect());
         for name in listed.unwrap_or_else(|| vec![of_type()]) {
-            if !names.contains(&name) {
+            if names.len() < SHOWN && !names.contains(&name) {
                 names.push(name);
             }
         }

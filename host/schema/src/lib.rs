@@ -22,7 +22,7 @@ pub use faults::{faults, range};
 pub use jsonschema::Validator;
 
 use jsonschema::{Draft, PatternOptions};
-use retune_roles::text::shortened;
+use retune_roles::text::line;
 use serde_json::{Map, Value};
 
 use crate::bounds::{Budget, Depth, Endless};
@@ -39,14 +39,14 @@ pub fn compile(schema: &Value) -> Result<Validator, String> {
     if !schema.is_object() && !schema.is_boolean() {
         return Err("it is neither an object nor true or false".into());
     }
-    bounds::check(schema).map_err(|reason| shortened(&reason, 300))?;
+    bounds::check(schema).map_err(|reason| line(&reason, 300))?;
     let patterns = PatternOptions::regex().size_limit(bounds::PATTERN).dfa_size_limit(bounds::PATTERN);
     // The contract's draft: in an older one, other keywords would say where a reference begins.
     jsonschema::options()
         .with_draft(Draft::Draft202012)
         .with_pattern_options(patterns)
         .build(schema)
-        .map_err(|error| shortened(&error.to_string(), 300))
+        .map_err(|error| line(&error.to_string(), 300))
 }
 
 /// `given` with defaults filled in, when it is valid; `null` is an empty configuration.
@@ -164,6 +164,37 @@ mod tests {
         ];
         let lines: Vec<String> = cases.into_iter().map(told).collect();
         insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn a_list_that_must_be_another_list_is_told_by_what_is_in_it() {
+        let either = json!({"anyOf": [{"anyOf": [{"const": [1, 2]}]}, {"type": "string"}]});
+        let schema = json!({"properties": {"a": {"const": [1, 2]}, "b": either, "c": {"const": {"x": 1}}}});
+        let told = |config: Value| {
+            let error = resolve(&schema, &config).unwrap_err().swap_remove(0);
+            format!("{error} | {}", error.help().unwrap_or_default())
+        };
+        assert_eq!(told(json!({"a": [3]})), "`a` is [3], which it cannot be | the values are [1,2]");
+        assert_eq!(told(json!({"a": 3})), "`a` is 3, which it cannot be | the values are [1,2]");
+        assert_eq!(told(json!({"b": [3]})), "`b` is [3], expected [1,2] or a string | ");
+        assert_eq!(told(json!({"c": {"x": 2}})), "`c` is {\"x\":2}, which it cannot be | the values are {\"x\":1}");
+    }
+
+    #[test]
+    fn whatever_a_schema_says_is_told_on_lines_of_bounded_length() {
+        let long = "x\nerror: forged\u{202e}".repeat(10_000);
+        let values: Vec<String> = (0..1_000).map(|n| format!("{n}{long}")).collect();
+        let schema = json!({"properties": {
+            "a": {"enum": values}, "b": {"type": "object", "additionalProperties": false, "properties": {&*long: {}}},
+            &*long: {"type": "integer"}, "c": {"anyOf": [{"anyOf": [{"const": [values[0]]}]}, {"type": "string"}]},
+        }, "required": [long]});
+        let given = [json!({"a": "1", &*long: 1}), json!({"b": {"y": 1}, &*long: 1}), json!({&*long: "t"}), json!({"c": [3], &*long: 1}), json!({})];
+        for given in given {
+            for error in resolve(&schema, &given).unwrap_err() {
+                let told = format!("{error} {}", error.help().unwrap_or_default());
+                assert!(retune_roles::text::is_line(&told) && told.chars().count() < 3_000, "{told}");
+            }
+        }
     }
 
     #[test]

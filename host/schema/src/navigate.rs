@@ -114,5 +114,5 @@ pub(crate) fn about(root: &Value, path: &[String], key: &str) -> Option<String> 
         .chain(parts(schema).map(|part| dereferenced(root, part)))
         .find_map(|schema| schema.get("properties")?.get(key))?;
     let text = property.get("description").or_else(|| dereferenced(root, property).get("description"))?.as_str()?;
-    Some(retune_roles::text::shortened(text.split("\n\n").next()?.trim(), 300))
+    Some(retune_roles::text::line(text.split("\n\n").next()?.trim(), 300))
 }

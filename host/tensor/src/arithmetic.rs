@@ -71,12 +71,17 @@ impl AnyTensor {
     /// `self / rhs`. Between integers the quotient is truncated towards zero.
     ///
     /// # Errors
-    /// When the shapes do not broadcast, for booleans, and for an integer
-    /// divisor of zero.
+    /// When the shapes do not broadcast, for booleans, for an integer divisor of zero, and where the least
+    /// integer stands over a divisor of -1.
     pub fn div(&self, rhs: &Self) -> Result<Self> {
         let op = "div";
         if self.dtype().is_int() && rhs.dtype().is_int() {
-            ensure!(!rhs.to_int64()?.contains(&0), op, "an integer divisor is zero");
+            let divisors = rhs.to_int64()?;
+            ensure!(!divisors.contains(&0), op, "an integer divisor is zero");
+            let least = if [self, rhs].iter().any(|t| t.dtype() == Dtype::Int64) { i64::MIN } else { i64::from(i32::MIN) };
+            if divisors.contains(&-1) && self.to_int64()?.contains(&least) {
+                fail!(op, "{least} divided by -1 is more than its type holds; cast to a float first");
+            }
         }
         self.binary(op, rhs, Dispatch::float_div, Dispatch::int_div)
     }

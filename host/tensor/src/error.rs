@@ -3,6 +3,9 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+/// The most characters of a reason.
+const LONGEST: usize = 1_000;
+
 /// An operation that could not be done: which one, and why, in one sentence.
 ///
 /// The sentence names the shapes or types that were given and what would have
@@ -16,7 +19,12 @@ pub struct TensorError {
 impl TensorError {
     /// `operation` could not be done because of `reason`, a clause without a full stop.
     pub fn new(operation: &'static str, reason: impl Into<String>) -> Self {
-        Self { operation, reason: reason.into() }
+        let mut reason = reason.into();
+        if let Some((end, _)) = reason.char_indices().nth(LONGEST) {
+            reason.truncate(end);
+            reason.push('…');
+        }
+        Self { operation, reason }
     }
 
     /// The operation as the contract spells it: `index-select`.

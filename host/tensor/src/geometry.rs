@@ -1,6 +1,7 @@
 //! Arithmetic on shapes alone: what is checked before burn sees a tensor.
 
 use std::cell::Cell;
+use std::fmt;
 
 use crate::Dtype;
 use crate::error::{Result, ensure, fail};
@@ -32,9 +33,24 @@ pub fn with_largest<R>(bytes: u64, body: impl FnOnce() -> R) -> R {
     body()
 }
 
+/// A list that a plugin may have given, which has any length, for a message: its first elements, and how many there are.
+pub(crate) struct Shown<'a, T>(pub &'a [T]);
+
+impl<T: fmt::Debug> fmt::Display for Shown<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.get(..MAX_RANK) {
+            Some(first) if self.0.len() > MAX_RANK => {
+                let first: Vec<String> = first.iter().map(|size| format!("{size:?}")).collect();
+                write!(f, "[{}, … {} in all]", first.join(", "), self.0.len())
+            }
+            _ => write!(f, "{:?}", self.0),
+        }
+    }
+}
+
 /// The number of elements, when rank and size are within the limits.
 pub(crate) fn admit(op: &'static str, shape: &[usize], dtype: Dtype) -> Result<usize> {
-    ensure!(shape.len() <= MAX_RANK, op, "shape {shape:?} has rank {}, the largest is {MAX_RANK}", shape.len());
+    ensure!(shape.len() <= MAX_RANK, op, "shape {} has rank {}, the largest is {MAX_RANK}", Shown(shape), shape.len());
     // Of an empty tensor too: its sizes may come back in another order, and be multiplied up to the zero.
     let sizes = shape.iter().filter(|d| **d > 0).try_fold(1u64, |n, d| n.checked_mul(*d as u64));
     let bytes = sizes.and_then(|n| n.checked_mul(dtype.size()));
@@ -61,7 +77,7 @@ pub(crate) fn dimensions(op: &'static str, dims: &[i32], rank: usize) -> Result<
     }
     let mut resolved = dims.iter().map(|d| dimension(op, *d, rank)).collect::<Result<Vec<_>>>()?;
     resolved.sort_unstable();
-    ensure!(resolved.windows(2).all(|w| w[0] != w[1]), op, "dimensions {dims:?} name one of them twice");
+    ensure!(resolved.windows(2).all(|w| w[0] != w[1]), op, "dimensions {} name one of them twice", Shown(dims));
     Ok(resolved)
 }
 
@@ -81,7 +97,7 @@ pub(crate) fn broadcast(op: &'static str, lhs: &[usize], rhs: &[usize]) -> Resul
 /// The shape a reshape means: at most one -1 stands for what is left.
 pub(crate) fn reshaped(op: &'static str, from: &[usize], to: &[i32]) -> Result<Vec<usize>> {
     let numel: usize = from.iter().product();
-    ensure!(to.len() <= MAX_RANK, op, "shape {to:?} has rank {}, the largest is {MAX_RANK}", to.len());
+    ensure!(to.len() <= MAX_RANK, op, "shape {} has rank {}, the largest is {MAX_RANK}", Shown(to), to.len());
     ensure!(to.iter().all(|d| *d >= -1), op, "shape {to:?} has a negative size other than -1");
     ensure!(to.iter().filter(|d| **d == -1).count() <= 1, op, "shape {to:?} leaves more than one size open");
     let known = to.iter().filter(|d| **d >= 0).try_fold(1usize, |n, d| n.checked_mul(*d as usize));

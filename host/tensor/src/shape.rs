@@ -7,7 +7,7 @@ use burn::tensor::{Scalar, Slice};
 use crate::any::by_kind;
 use crate::dtype::{Dtype, Kind};
 use crate::error::{Result, ensure, fail};
-use crate::geometry::{admit, dimension, dimensions, reshaped};
+use crate::geometry::{Shown, admit, dimension, dimensions, reshaped};
 use crate::{AnyTensor, creation};
 
 impl AnyTensor {
@@ -28,7 +28,7 @@ impl AnyTensor {
     /// When `dims` does not name each dimension once.
     pub fn permute(&self, dims: &[i32]) -> Result<Self> {
         let (op, rank, shape) = ("permute", self.rank(), self.shape());
-        ensure!(dims.len() == rank, op, "{dims:?} names {} dimensions, the tensor has {rank}", dims.len());
+        ensure!(dims.len() == rank, op, "{} names {} dimensions, the tensor has {rank}", Shown(dims), dims.len());
         if rank == 0 {
             return Ok(self.clone());
         }
@@ -62,7 +62,8 @@ impl AnyTensor {
         ensure!(
             shape.len() >= from.len(),
             op,
-            "a tensor of shape {from:?} does not fit {shape:?}, which has fewer dimensions"
+            "a tensor of shape {from:?} does not fit {}, which has fewer dimensions",
+            Shown(shape)
         );
         let new = shape.len() - from.len();
         let mut to = Vec::with_capacity(shape.len());
@@ -70,10 +71,10 @@ impl AnyTensor {
             let old = axis.checked_sub(new).map(|i| from[i]);
             to.push(match (old, *size) {
                 (Some(old), -1) => old,
-                (None, -1) => fail!(op, "{shape:?} has -1 for a dimension that the tensor of shape {from:?} lacks"),
-                (_, size) if size < 0 => fail!(op, "{shape:?} has a negative size other than -1"),
+                (None, -1) => fail!(op, "{} has -1 for a dimension that the tensor of shape {from:?} lacks", Shown(shape)),
+                (_, size) if size < 0 => fail!(op, "{} has a negative size other than -1", Shown(shape)),
                 (Some(old), size) if old != 1 && old != size as usize => {
-                    fail!(op, "a tensor of shape {from:?} does not expand to {shape:?}")
+                    fail!(op, "a tensor of shape {from:?} does not expand to {}", Shown(shape))
                 }
                 (_, size) => size as usize,
             });

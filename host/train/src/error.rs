@@ -190,9 +190,15 @@ pub(crate) fn in_range(field: &str, value: f64, holds: bool, expected: &str) -> 
     }
 }
 
-/// `` `a`, `b` and `c` ``.
+/// The most names that a sentence lists.
+const LISTED: usize = 40;
+
+/// `` `a`, `b` and `c` ``; of many the first, and how many more.
 pub(crate) fn list(names: &[String]) -> String {
-    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let quoted: Vec<String> = names.iter().take(LISTED).map(|name| format!("`{name}`")).collect();
+    if names.len() > LISTED {
+        return format!("{} and {} more", quoted.join(", "), names.len() - LISTED);
+    }
     match quoted.as_slice() {
         [] => "none".into(),
         [one] => one.clone(),

@@ -88,8 +88,11 @@ pub enum TrainEvent {
         trigger: String,
         /// The glob.
         layers: String,
-        /// What it selected.
+        /// What it selected; the first of them, where they are many.
         selected: Vec<String>,
+        /// How many these are.
+        #[serde(default)]
+        selected_count: usize,
         /// `freeze`, `unfreeze`, `lr_scale 0.5`, …
         action: String,
         /// In the policy's words.

@@ -3,13 +3,13 @@
 
 mod support;
 
-use std::{cell::RefCell, collections::BTreeSet, fs, path::Path, rc::Rc};
+use std::{cell::RefCell, collections::BTreeSet, fs, path::Path, rc::Rc, time::Duration};
 
 use retune_roles::{
-    Action, Change, Event, InitScheme, LayerStats, Policy, PolicyContract, Trigger,
+    Action, Change, Event, InitScheme, Layer, LayerStats, Policy, PolicyContract, Trigger,
     builtin::{CrossEntropy, Thaw, ThawConfig},
 };
-use retune_train::{Reinitialize, Roles, Scheme, Strategy, TrainEvent, TrainSpec, Trainer};
+use retune_train::{Reinitialize, Roles, Scheme, Strategy, TrainError, TrainEvent, TrainSpec, Trainer};
 use safetensors::SafeTensors;
 use support::*;
 
@@ -273,8 +273,98 @@ fn a_policy_that_leaves_nothing_to_learn_or_matches_nothing_ends_the_run_by_name
     let said = end("classifier", Action::LrScale(f64::NAN)).to_string();
     assert_eq!(
         said,
-        "policy scripted failed in `decide` at step 0: it gave `classifier` a learning-rate scale of NaN, expected a number of at least 0"
+        "policy scripted failed in `decide` at step 0: it gave `classifier` a learning-rate scale of NaN, expected a number from 0 to 10000"
     );
+}
+
+/// A policy that gives the same answer after every step; what it came to.
+fn every_step(answer: Vec<Change>, deadline: Option<Duration>) -> (Result<(), TrainError>, Recorder) {
+    struct Bounded<F>(Scripted<F>, Option<Duration>);
+    impl<F: FnMut(&Event, u64) -> Vec<Change>> Policy for Bounded<F> {
+        fn name(&self) -> &str {
+            self.0.name()
+        }
+        fn describe(&self) -> PolicyContract {
+            self.0.describe()
+        }
+        fn attach(&mut self, layers: &[Layer]) -> retune_roles::Result<()> {
+            self.0.attach(layers)
+        }
+        fn decide(&mut self, event: &Event) -> retune_roles::Result<Vec<Change>> {
+            self.0.decide(event)
+        }
+        fn deadline(&self) -> Option<Duration> {
+            self.1
+        }
+    }
+    let contract = PolicyContract { every_steps: Some(1), ..PolicyContract::default() };
+    let scripted = Scripted { contract, asked: 0, script: move |_: &Event, _| answer.clone() };
+    let policy: Box<dyn Policy> = Box::new(Bounded(scripted, deadline));
+    let directory = tempfile::tempdir().unwrap();
+    let spec = TrainSpec { epochs: 1, ..spec(directory.path()) };
+    let (outcome, recorder) = train(bert(0.0), spec, Roles { policies: vec![policy], ..roles() }, &rows(20, 1), &[]);
+    (outcome.map(|_| ()), recorder)
+}
+
+fn changes_of(recorder: &Recorder) -> Vec<(u64, String)> {
+    let change = |event: &TrainEvent| match event {
+        TrainEvent::PolicyChange { step, layers, action, .. } => Some((*step, format!("{layers} {action}"))),
+        _ => None,
+    };
+    recorder.events.iter().filter_map(change).collect()
+}
+
+#[test]
+fn what_is_said_again_and_changes_nothing_is_written_once() {
+    let change =
+        |layers: &str, action| Change { layers: layers.into(), action, reason: "r".repeat(4_000) };
+    let mut answer = vec![change("classifier", Action::LrScale(0.5)); 3_000];
+    answer.push(change("encoder.layer.0.*", Action::Freeze));
+    let (outcome, recorder) = every_step(answer, None);
+    outcome.unwrap();
+    let (half, freeze) = ("classifier lr_scale 0.5".to_owned(), "encoder.layer.0.* freeze".to_owned());
+    assert_eq!(changes_of(&recorder), [(0, half), (0, freeze)]);
+    assert_eq!(recorder.events.iter().filter(|event| matches!(event, TrainEvent::Layers { .. })).count(), 2);
+}
+
+#[test]
+fn however_much_a_policy_says_what_is_written_is_bounded_and_all_of_it_is_done() {
+    // Patterns that differ, back and forth at every step.
+    let change = |n: u32| {
+        let scale = Action::LrScale(f64::from(n % 2) + 0.5);
+        Change { layers: format!("{{classifier,{n}}}"), action: scale, reason: "r".repeat(1_000) }
+    };
+    let (outcome, recorder) = every_step((0..5_000).map(change).collect(), None);
+    outcome.unwrap();
+    let at_start = changes_of(&recorder).iter().filter(|(step, _)| *step == 0).count();
+    assert_eq!(at_start, 1_000);
+    let said = "4000 more changes of policies at this step are carried out and not written";
+    assert!(recorder.warnings().contains(&said.to_owned()), "{:?}", recorder.warnings());
+    let scale = recorder.events.iter().rev().find_map(|event| match event {
+        TrainEvent::Layers { layers, .. } => layers.iter().find(|layer| layer.name == "classifier").map(|l| l.lr_scale),
+        _ => None,
+    });
+    assert_eq!(scale, Some(1.5), "the last of five thousand wins");
+}
+
+#[test]
+fn an_answer_whose_layers_take_longer_to_find_than_the_policy_may_take_is_its_failure() {
+    let change = |n: u32| Change { layers: format!("{{**,{n}}}"), action: Action::Freeze, reason: String::new() };
+    let (outcome, _) = every_step((0..10_000).map(change).collect(), Some(Duration::from_millis(1)));
+    let error = outcome.unwrap_err();
+    insta::assert_snapshot!(error, @"policy scripted failed in `decide` at step 0: finding the layers of its 10000 changes took longer than 1 ms");
+    insta::assert_snapshot!(error.help().unwrap(), @"raise `limits.deadline_ms`, or let the plugin answer with fewer patterns");
+}
+
+#[test]
+fn a_pattern_without_end_is_the_fault_of_who_wrote_it() {
+    let change = Change { layers: "{".repeat(250), action: Action::Freeze, reason: String::new() };
+    insta::assert_snapshot!(every_step(vec![change], None).0.unwrap_err(), @"policy scripted at step 0: pattern `{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{…` is not a valid glob: its alternatives `{` stand more than 8 deep in each other");
+    let directory = tempfile::tempdir().unwrap();
+    let strategy = Strategy { freeze: vec!["{".repeat(250)], ..Strategy::default() };
+    let (outcome, _) = train(bert(0.0), TrainSpec { strategy, ..spec(directory.path()) }, roles(), &rows(8, 1), &[]);
+    let said = outcome.unwrap_err().to_string();
+    assert!(said.starts_with("strategy.freeze: pattern `{{{"), "{said}");
 }
 
 /// A policy that says one thing at the start and nothing after it.

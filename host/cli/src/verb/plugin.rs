@@ -11,6 +11,7 @@ use crate::stdout;
 use retune_recipe::diagnostic::{Diagnostic, Result, unreadable};
 use retune_run::machine;
 use retune_run::words::{bytes, count};
+use retune_roles::text::visible;
 use retune_schema::describe::{Setting, sentence, settings};
 
 /// Arguments of `retune plugin`.
@@ -106,10 +107,10 @@ fn page(plugin: &Plugin, schema: &Json) -> String {
     out
 }
 
-/// Without control characters: names and sentences come from the plugin, and one that moves the cursor could
+/// Without control characters and what turns the direction of text: names and sentences come from the plugin, and one that moves the cursor could
 /// write over its own roles and digest.
 fn harmless(page: &str) -> String {
-    page.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+    visible(page)
 }
 
 /// What a limit bounds.
@@ -136,7 +137,7 @@ mod tests {
         assert_eq!(harmless("a\u{1b}[2K\rb\u{9b}1A\nc"), "a\u{fffd}[2K\u{fffd}b\u{fffd}1A\nc");
         let schema = json!({"properties": {"a\nsha256": {"description": "one\n two"}}});
         let row = &settings(&schema)[0];
-        assert_eq!((row.name.as_str(), row.about.as_str()), ("a\u{fffd}sha256", "one two"), "a line is a line");
+        assert_eq!((row.name.as_str(), row.about.as_str()), ("a sha256", "one two"), "a line is a line");
     }
 
     #[test]

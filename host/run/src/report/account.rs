@@ -7,6 +7,13 @@ use retune_data::{DataReport, SplitName};
 use super::svg::{bars, escape, short};
 use crate::manifest::{FileFacts, Manifest};
 use crate::words::{bytes, count};
+use retune_roles::text::line;
+
+/// Most characters of a role's settings; the manifest has all of them.
+const CONFIG: usize = 4_000;
+
+/// Most labels whose rows are counted one by one.
+const LABELS: usize = 2_000;
 
 /// Rows read, dropped and kept; lengths and labels.
 pub fn data(report: &DataReport) -> String {
@@ -71,8 +78,8 @@ pub fn data(report: &DataReport) -> String {
             100.0 * fill
         );
     }
-    for w in &report.warnings {
-        let _ = write!(out, "<p class=\"note\">{}</p>", escape(w));
+    for w in report.warnings.iter().take(100) {
+        let _ = write!(out, "<p class=\"note\">{}</p>", escape(&line(w, 1_200)));
     }
     if let Some(train) = report.split(SplitName::Train) {
         out.push_str("<h3>Tokens of a training example</h3>");
@@ -94,6 +101,7 @@ pub fn data(report: &DataReport) -> String {
             let rows: String = train
                 .labels
                 .iter()
+                .take(LABELS)
                 .map(|l| format!("<tr><td>{}</td><td class=\"n\">{}</td></tr>", escape(&l.label), count(l.count)))
                 .collect();
             let _ = write!(
@@ -139,7 +147,7 @@ pub fn roles(manifest: &Manifest) -> String {
             escape(&r.role),
             escape(&r.path),
             escape(&r.name),
-            escape(&r.config.to_string())
+            escape(&line(&r.config.to_string(), CONFIG))
         );
     }
     out.push_str("</tbody></table>");

@@ -8,6 +8,9 @@ use retune_data::DataReport;
 use retune_train::{Answer, Confusion};
 use serde_json::Value;
 
+/// Most different warnings that are read.
+const WARNINGS: usize = 2_000;
+
 /// What a run did.
 #[derive(Clone, Debug, Default)]
 pub struct History {
@@ -207,7 +210,9 @@ impl History {
                 step: whole("step"),
                 policy: text("policy"),
                 layers: text("layers"),
-                selected: event["selected"].as_array().map_or(0, Vec::len),
+                selected: event["selected_count"]
+                    .as_u64()
+                    .map_or_else(|| event["selected"].as_array().map_or(0, Vec::len), |count| count as usize),
                 action: text("action"),
                 reason: text("reason"),
             }),
@@ -215,7 +220,7 @@ impl History {
             // A process that goes on with the run finds what the one before it found.
             "warning" => {
                 let message = text("message");
-                if !self.warnings.contains(&message) {
+                if self.warnings.len() < WARNINGS && !self.warnings.contains(&message) {
                     self.warnings.push(message);
                 }
             }

@@ -9,8 +9,22 @@ use super::svg::{Series, escape, lines, short};
 use super::{account, answers, strip};
 use crate::manifest::Manifest;
 use crate::words::{bytes, count, date, duration, plain};
+use retune_roles::text::line;
 
 const STYLE: &str = include_str!("style.css");
+
+/// Most rows of a table, from its two ends; the event log has all of them.
+const ROWS: usize = 400;
+
+/// Most values, metrics and columns that are shown one by one.
+const VALUES: usize = 60;
+
+/// Most classes that have a row.
+const MOST_CLASSES: usize = 2_000;
+
+/// Most characters of a word of a plugin's: a reason, a name, a warning.
+const WORDS: usize = 300;
+
 const COLOURS: [&str; 6] = ["s0", "s1", "s2", "s3", "s4", "s5"];
 
 /// The whole page.
@@ -38,7 +52,11 @@ pub fn page(manifest: &Manifest, history: &History, recipe: &str) -> String {
     }
     section(&mut body, "Roles", &account::roles(manifest));
     if !history.warnings.is_empty() {
-        let items: String = history.warnings.iter().map(|w| format!("<li>{}</li>", escape(w))).collect();
+        let (shown, left_out) = ends(&history.warnings);
+        let mut items: String = shown.map(|w| format!("<li>{}</li>", escape(&line(w, 4 * WORDS)))).collect();
+        if left_out > 0 {
+            let _ = write!(items, "<li>{left_out} more stand in events.jsonl</li>");
+        }
         section(&mut body, "Warnings", &format!("<ul>{items}</ul>"));
     }
     section(&mut body, "Configuration", &account::configuration(manifest, recipe));
@@ -46,6 +64,21 @@ pub fn page(manifest: &Manifest, history: &History, recipe: &str) -> String {
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{} · retune</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n",
         escape(&manifest.name)
     )
+}
+
+/// The first and the last of many, and how many are left out between them.
+fn ends<T>(all: &[T]) -> (impl Iterator<Item = &T>, usize) {
+    let left_out = all.len().saturating_sub(ROWS);
+    let (first, last) = if left_out > 0 { (&all[..ROWS / 2], &all[all.len() - ROWS / 2..]) } else { (all, &all[..0]) };
+    (first.iter().chain(last), left_out)
+}
+
+/// Says that rows of a table are left out.
+fn note(left_out: usize) -> String {
+    match left_out {
+        0 => String::new(),
+        some => format!("<p class=\"note\">{} between the first and the last {} stand in events.jsonl.</p>", some, ROWS / 2),
+    }
 }
 
 fn section(body: &mut String, title: &str, content: &str) {
@@ -92,7 +125,7 @@ fn result(history: &History, labels: &Labels<'_>) -> String {
     for measured in [before, after, test].into_iter().flatten() {
         for (name, _) in &measured.values {
             // A value per class is for the table below, not for the summary.
-            if !names.contains(&name.as_str()) && labels.split(name).is_none() {
+            if names.len() < VALUES && !names.contains(&name.as_str()) && labels.split(name).is_none() {
                 names.push(name);
             }
         }
@@ -159,10 +192,10 @@ fn per_class(measured: Option<&Measured>, labels: &Labels<'_>) -> String {
     let mut cells: HashMap<(&str, &str), f64> = HashMap::new();
     for (what, class, value) in found {
         cells.entry((what, class)).or_insert(value);
-        if !columns.contains(&what) {
+        if columns.len() < VALUES && !columns.contains(&what) {
             columns.push(what);
         }
-        if seen.insert(class) {
+        if classes.len() < MOST_CLASSES && seen.insert(class) {
             classes.push(class);
         }
     }
@@ -241,7 +274,7 @@ fn metrics(history: &History, labels: &Labels<'_>) -> String {
     let Some(last) = history.evaluations.last() else { return String::new() };
     let mut names: Vec<&String> = Vec::new();
     for (name, _) in &last.values {
-        if name != "loss" && labels.split(name).is_none() && !names.contains(&name) {
+        if names.len() < VALUES && name != "loss" && labels.split(name).is_none() && !names.contains(&name) {
             names.push(name);
         }
     }
@@ -267,7 +300,8 @@ fn metrics(history: &History, labels: &Labels<'_>) -> String {
         let _ = write!(out, "<th class=\"n\">{}</th>", escape(name));
     }
     out.push_str("<th></th></tr></thead><tbody>");
-    for e in &history.evaluations {
+    let (shown, left_out) = ends(&history.evaluations);
+    for e in shown {
         let value = |name: &str| e.values.iter().find(|(n, _)| n == name).map(|(_, v)| short(*v)).unwrap_or_default();
         let _ = write!(out, "<tr><td class=\"n\">{}</td><td class=\"n\">{}</td>", e.step, value("loss"));
         for name in &names {
@@ -275,7 +309,9 @@ fn metrics(history: &History, labels: &Labels<'_>) -> String {
         }
         let _ = write!(out, "<td>{}</td></tr>", if e.best { "best so far" } else { "" });
     }
-    out.push_str("</tbody></table></details>");
+    out.push_str("</tbody></table>");
+    out.push_str(&note(left_out));
+    out.push_str("</details>");
     out
 }
 
@@ -301,19 +337,22 @@ fn layers(history: &History) -> String {
     let mut out = strip::strip(&history.layers, history.last_step());
     if !history.changes.is_empty() {
         out.push_str("<details><summary>what the policies decided</summary><table><thead><tr><th class=\"n\">after step</th><th>policy</th><th>layers</th><th>action</th><th>reason</th></tr></thead><tbody>");
-        for c in &history.changes {
+        let (shown, left_out) = ends(&history.changes);
+        for c in shown {
             let _ = write!(
                 out,
                 "<tr><td class=\"n\">{}</td><td>{}</td><td><code>{}</code> ({})</td><td>{}</td><td>{}</td></tr>",
                 c.step,
-                escape(plain(&c.policy)),
-                escape(&c.layers),
+                escape(&line(plain(&c.policy), WORDS)),
+                escape(&line(&c.layers, WORDS)),
                 c.selected,
-                escape(&c.action),
-                escape(&c.reason)
+                escape(&line(&c.action, WORDS)),
+                escape(&line(&c.reason, WORDS))
             );
         }
-        out.push_str("</tbody></table></details>");
+        out.push_str("</tbody></table>");
+        out.push_str(&note(left_out));
+        out.push_str("</details>");
     }
     out
 }

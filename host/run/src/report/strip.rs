@@ -10,9 +10,14 @@ const WIDTH: f64 = 760.0;
 const RIGHT: f64 = 12.0;
 const ROW: f64 = 16.0;
 
+/// Most moments, times layers, that are drawn; of more, some between the first and the last are left out.
+const DRAWN: usize = 20_000;
+
 /// The picture; the input is at the bottom, the head at the top.
 pub fn strip(moments: &[LayerMoment], last_step: u64) -> String {
     let Some(first) = moments.first() else { return "<p class=\"empty\">No layers were logged.</p>".to_owned() };
+    let every = moments.len().div_ceil((DRAWN / first.layers.len().max(1)).max(2)).max(1);
+    let drawn: Vec<&LayerMoment> = moments.iter().rev().step_by(every).rev().collect();
     let end = last_step.max(1) as f64;
     let rows = first.layers.len();
     let height = rows as f64 * ROW + 28.0;
@@ -26,7 +31,7 @@ pub fn strip(moments: &[LayerMoment], last_step: u64) -> String {
             y + 12.0,
             escape(&clipped(name))
         );
-        for band in bands(moments, i, last_step) {
+        for band in bands(&drawn, i, last_step) {
             let x = LABEL + band.from as f64 / end * (WIDTH - RIGHT - LABEL);
             let width = (band.to - band.from) as f64 / end * (WIDTH - RIGHT - LABEL);
             let said = match (band.trainable, band.scale) {
@@ -65,7 +70,7 @@ struct Band {
 }
 
 /// Stretches of steps in which layer `i` stays as it is.
-fn bands(moments: &[LayerMoment], i: usize, last_step: u64) -> Vec<Band> {
+fn bands(moments: &[&LayerMoment], i: usize, last_step: u64) -> Vec<Band> {
     let mut bands: Vec<Band> = Vec::new();
     for (n, moment) in moments.iter().enumerate() {
         let Some((_, trainable, scale)) = moment.layers.get(i) else { continue };
@@ -104,6 +109,14 @@ mod tests {
         assert!(svg.contains("embeddings: frozen, steps 1 to 40"));
         assert!(svg.contains("embeddings: learns, steps 41 to 100"));
         assert!(svg.contains("head: learns, steps 1 to 100"), "a layer that did not change is one band");
+    }
+
+    #[test]
+    fn of_thousands_of_changes_some_are_drawn_and_the_last_one_is_among_them() {
+        let moments: Vec<LayerMoment> = (0..100_000).map(|step| moment(step, step % 2 == 1, true)).collect();
+        let svg = strip(&moments, 100_000);
+        assert!(svg.len() < 8 << 20, "{}", svg.len());
+        assert!(svg.contains("embeddings: learns") && svg.contains("to 100000"));
     }
 
     #[test]

@@ -6,6 +6,8 @@
 
 use std::fmt::Write;
 
+use retune_roles::text::visible;
+
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 260.0;
 const LEFT: f64 = 64.0;
@@ -14,6 +16,9 @@ const TOP: f64 = 12.0;
 const BOTTOM: f64 = 34.0;
 /// Room beside the axes for the marks at both ends.
 const MARK: f64 = 5.0;
+
+/// Most points of a line that have a mark each.
+const MARKED: usize = 500;
 
 /// A line, or marks, in a chart.
 #[derive(Clone, Debug)]
@@ -91,7 +96,7 @@ pub fn lines(title: &str, x_name: &str, series: &[Series]) -> String {
                 thinned(run).iter().map(|(x, y)| format!("{:.1},{:.1}", x_of(*x), y_of(*y))).collect();
             let _ = write!(out, "<polyline class=\"line {}{faint}\" points=\"{}\"/>", s.class, path.join(" "));
         }
-        if s.marks {
+        if s.marks && s.points.len() <= MARKED {
             for (x, y) in s.points.iter().filter(|p| p.1.is_finite()) {
                 let _ = write!(
                     out,
@@ -162,9 +167,9 @@ pub fn legend(series: &[Series]) -> String {
     format!("<ul class=\"legend\">{}</ul>", items.concat())
 }
 
-/// Text that is safe inside HTML.
+/// Text that is safe inside HTML: no markup, and nothing that turns the direction of what stands around it.
 pub fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    visible(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 /// A number as short as it can be read.
@@ -248,7 +253,7 @@ mod tests {
 
     #[test]
     fn text_from_a_data_set_cannot_become_markup() {
-        assert_eq!(escape("<b>\"&"), "&lt;b&gt;&quot;&amp;");
+        assert_eq!(escape("<b>\"&\u{202e}"), "&lt;b&gt;&quot;&amp;\u{fffd}");
     }
 
     #[test]

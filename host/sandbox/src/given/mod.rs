@@ -40,6 +40,9 @@ pub(crate) const NAME: usize = 128;
 /// Longest sentence a guest may put into a message, in characters.
 pub(crate) const SENTENCE: usize = 1_000;
 
+/// Longest schema, in bytes.
+const SCHEMA: usize = 256 << 10;
+
 /// Most fields of a line of the log, and the longest name and value of one.
 const LOGGED: (usize, usize, usize) = (16, 64, 256);
 
@@ -150,6 +153,17 @@ pub(crate) fn check_names<'a>(
 pub(crate) fn inputs(specs: Vec<batch::InputSpec>) -> Result<Vec<InputSpec>, Refused> {
     check_names(specs.iter().map(|s| s.name.as_str()), "an input", 64)?;
     Ok(specs.into_iter().map(|s| InputSpec { name: s.name, optional: s.optional }).collect())
+}
+
+/// What `config-schema` gave.
+pub(crate) fn schema(text: &str) -> Result<serde_json::Value, Refused> {
+    let wrong = |reason: String| Refused::from(format!("gave no JSON Schema: {reason}"));
+    if text.len() > SCHEMA {
+        return Err(wrong(format!("it is longer than {} KiB", SCHEMA >> 10)));
+    }
+    let schema = serde_json::from_str(text).map_err(|e| wrong(line(&e.to_string(), 300)))?;
+    retune_schema::compile(&schema).map_err(wrong)?;
+    Ok(schema)
 }
 
 /// Bytes that the host keeps for the guest: `what` is "state" or "snapshot".

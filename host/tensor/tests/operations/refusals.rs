@@ -25,6 +25,14 @@ fn each_refusal_says_what_was_given_and_what_fits() {
     refused(x.reshape(&[4, -1]), "`reshape`: a tensor of shape [2, 3] has 6 elements and does not fit [4, -1]");
     refused(x.permute(&[0]), "`permute`: [0] names 1 dimensions, the tensor has 2");
     refused(x.permute(&[0, 0]), "`permute`: dimensions [0, 0] name one of them twice");
+    refused(
+        x.sum(&vec![0; 1_000_000], false),
+        "`sum`: dimensions [0, 0, 0, 0, 0, 0, 0, 0, … 1000000 in all] name one of them twice",
+    );
+    refused(
+        x.reshape(&vec![1; 1_000_000]),
+        "`reshape`: shape [1, 1, 1, 1, 1, 1, 1, 1, … 1000000 in all] has rank 1000000, the largest is 8",
+    );
     refused(x.expand(&[2, 4]), "`expand`: a tensor of shape [2, 3] does not expand to [2, 4]");
     refused(x.squeeze(0), "`squeeze`: dimension 0 of shape [2, 3] has size 2, not one");
     refused(x.slice(0, 0, 1, 0), "`slice`: the step must be at least 1");
@@ -52,6 +60,11 @@ fn each_refusal_says_what_was_given_and_what_fits() {
     refused(x.clamp(Some(2.0), Some(1.0)), "`clamp`: the lower bound 2 exceeds the upper bound 1");
     refused(x.matmul(&x), "`matmul`: inner sizes of shapes [2, 3] and [2, 3] differ: 3 and 2");
     refused(t.div(&i(&[1, 0], &[2])), "`div`: an integer divisor is zero");
+    refused(
+        i(&[3, i64::MIN], &[2]).div(&i(&[1, -1], &[2])),
+        "`div`: -9223372036854775808 divided by -1 is more than its type holds; cast to a float first",
+    );
+    assert_eq!(i(&[i64::MIN, 6], &[2]).div(&i(&[2, -1], &[2])).unwrap().to_int64().unwrap(), [i64::MIN / 2, -6]);
     refused(
         t.pow(&i(&[-1], &[])),
         "`pow`: the exponent -1 of an integer is not in 0..2^32; cast the base to a float first",

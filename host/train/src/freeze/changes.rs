@@ -3,10 +3,13 @@
 //! All changes of one moment are worked out first and applied as one difference,
 //! later ones winning: a layer that is frozen and thawed in one answer keeps its
 //! optimiser state. A pattern that matches no layer, a rate that is no number and
-//! a model in which nothing learns are errors of the policy that caused them.
+//! a model in which nothing learns are errors of the policy that caused them; so is an answer whose layers take
+//! longer to find than the policy may take, and a panic on the way. Each pattern of an answer is compiled once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::time::{Duration, Instant};
 
+use retune_roles::caught::caught;
 use retune_roles::{Action, Change, Failure, InitScheme, Progress, RoleKind, Trigger};
 use serde::{Deserialize, Serialize};
 
@@ -15,13 +18,17 @@ use crate::{
     event::{LayerState, TrainEvent},
     files::exact::Exact,
     freeze::frozen::Frozen,
-    freeze::policies::{Decision, trigger_name},
+    freeze::policies::{Decisions, trigger_name},
     freeze::statistics::trainable,
     freeze::strategy::select_layers,
+    freeze::told::Told,
     model::{Model, Parameter},
     optimizer::adamw::{Optimizer, Rate},
     seeds::{Purpose, seed_of},
 };
+
+/// The most layers that the event of a change names.
+const SHOWN: usize = 32;
 
 /// What policies set for one layer.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,68 +62,129 @@ pub(crate) struct Target<'a> {
     pub settings: &'a mut [LayerSetting],
     pub optimizer: &'a mut Optimizer,
     pub frozen: &'a mut Frozen,
+    pub told: &'a mut Told,
     pub seed: u64,
 }
 
+/// What a moment comes to, before any weight is touched.
+struct Plan {
+    /// Whether each parameter will learn.
+    learns: Vec<bool>,
+    /// Layers that get new weights.
+    anew: BTreeMap<usize, InitScheme>,
+    events: Vec<TrainEvent>,
+}
+
 impl Target<'_> {
-    /// Applies the decisions of one moment and gives the events that tell of them.
+    /// Applies the decisions of one moment and gives the events that tell of it.
+    ///
+    /// # Errors
+    /// Of the policy that caused it: what cannot be, what takes longer to find than it may, and a panic of the host's.
     pub fn apply(
         &mut self,
-        decisions: &[Decision],
+        decisions: &[Decisions],
         trigger: &Trigger,
         at: Progress,
     ) -> Result<Vec<TrainEvent>, TrainError> {
         let names: Vec<String> = self.model.layers().into_iter().map(|layer| layer.name).collect();
-        let mut learns: Vec<bool> = self.model.parameters().iter().map(|p| p.trainable).collect();
-        let mut anew: BTreeMap<usize, InitScheme> = BTreeMap::new();
-        let mut events = Vec::new();
-        let mut cause = String::new();
-        for Decision { policy, change } in decisions {
-            let field = format!("policy {policy} at step {}", at.step);
-            let selected = select_layers(&field, &change.layers, names.iter().map(String::as_str))?;
-            check(policy, change, at)?;
-            for &layer in &selected {
-                match change.action {
-                    Action::LrScale(scale) => self.settings[layer].lr_scale = Exact(scale),
-                    Action::WeightDecay(decay) => self.settings[layer].weight_decay = Some(Exact(decay)),
-                    Action::Freeze | Action::Unfreeze => {
-                        let of_layer =
-                            self.model.parameters().iter().zip(&mut learns).filter(|(p, _)| p.layer == layer);
-                        // What the recipe freezes stays frozen.
-                        of_layer.for_each(|(p, learns)| {
-                            *learns = change.action == Action::Unfreeze && p.may_learn;
-                        });
-                    }
-                    Action::Reinit(scheme) => {
-                        anew.insert(layer, scheme);
-                    }
-                }
+        let mut plan = Plan {
+            learns: self.model.parameters().iter().map(|p| p.trainable).collect(),
+            anew: BTreeMap::new(),
+            events: Vec::new(),
+        };
+        let mut last = "";
+        for decisions in decisions.iter().filter(|decisions| !decisions.changes.is_empty()) {
+            last = &decisions.policy;
+            carried_out(last, at, || self.take(decisions, &names, trigger, at, &mut plan))?;
+        }
+        if last.is_empty() {
+            return Ok(Vec::new());
+        }
+        if !plan.learns.contains(&true) {
+            return Err(TrainError::NothingLearns { cause: cause(last, at) });
+        }
+        carried_out(last, at, || self.set(&plan.learns, &plan.anew, at))?;
+        if !plan.events.is_empty() {
+            plan.events.push(layers_event(self.model, self.settings, at.step));
+        }
+        Ok(self.told.bounded(plan.events, at.step))
+    }
+
+    /// Works out what one policy wants: settings at once, the rest into `plan`.
+    fn take(
+        &mut self,
+        decisions: &Decisions,
+        names: &[String],
+        trigger: &Trigger,
+        at: Progress,
+        plan: &mut Plan,
+    ) -> Result<(), TrainError> {
+        let policy = decisions.policy.as_str();
+        let field = cause(policy, at);
+        let began = Instant::now();
+        let changes = distinct(&decisions.changes);
+        let mut selections: HashMap<&str, Vec<usize>> = HashMap::new();
+        for change in &changes {
+            if let Some(deadline) = decisions.deadline.filter(|deadline| began.elapsed() > *deadline) {
+                return Err(overdue(policy, changes.len(), deadline, at).into());
             }
+            let layers = change.layers.as_str();
+            if !selections.contains_key(layers) {
+                selections.insert(layers, select_layers(&field, layers, names.iter().map(String::as_str))?);
+            }
+            let selected = selections.get(layers).map(Vec::as_slice).unwrap_or_default();
+            check(policy, change, at)?;
+            let altered = self.set_layers(selected, change.action, plan);
             let message = match (change.action, trigger) {
-                (Action::Unfreeze, _) => self.still_frozen(policy, &selected, &names),
-                (Action::Freeze, Trigger::Start) => self.frozen_already(policy, &selected, &names),
+                (Action::Unfreeze, _) => self.still_frozen(policy, selected, names),
+                (Action::Freeze, Trigger::Start) => self.frozen_already(policy, selected, names),
                 _ => None,
             };
-            events.extend(message.map(|message| TrainEvent::Warning { step: at.step, message }));
-            cause = field;
-            events.push(TrainEvent::PolicyChange {
-                step: at.step,
-                policy: policy.clone(),
-                trigger: trigger_name(trigger).into(),
-                layers: change.layers.clone(),
-                selected: selected.iter().map(|&layer| names[layer].clone()).collect(),
-                action: describe(change.action),
-                reason: change.reason.clone(),
-            });
+            if let Some(message) = message.filter(|message| self.told.first(&[message])) {
+                plan.events.push(TrainEvent::Warning { step: at.step, message });
+            }
+            let action = describe(change.action);
+            if self.told.first(&[policy, layers, &action]) || altered {
+                plan.events.push(TrainEvent::PolicyChange {
+                    step: at.step,
+                    policy: policy.to_owned(),
+                    trigger: trigger_name(trigger).into(),
+                    layers: layers.to_owned(),
+                    selected: selected.iter().take(SHOWN).map(|&layer| names[layer].clone()).collect(),
+                    selected_count: selected.len(),
+                    action,
+                    reason: change.reason.clone(),
+                });
+            }
         }
-        if !learns.contains(&true) {
-            return Err(TrainError::NothingLearns { cause });
+        Ok(())
+    }
+
+    /// Whether anything of these layers is another now.
+    fn set_layers(&mut self, selected: &[usize], action: Action, plan: &mut Plan) -> bool {
+        let mut altered = false;
+        for &layer in selected {
+            let setting = &mut self.settings[layer];
+            let before = *setting;
+            match action {
+                Action::LrScale(scale) => setting.lr_scale = Exact(scale),
+                Action::WeightDecay(decay) => setting.weight_decay = Some(Exact(decay)),
+                Action::Freeze | Action::Unfreeze => {
+                    let parameters = self.model.parameters().iter().zip(&mut plan.learns);
+                    for (parameter, learns) in parameters.filter(|(parameter, _)| parameter.layer == layer) {
+                        // What the recipe freezes stays frozen.
+                        let will = action == Action::Unfreeze && parameter.may_learn;
+                        altered |= std::mem::replace(learns, will) != will;
+                    }
+                }
+                Action::Reinit(scheme) => {
+                    plan.anew.insert(layer, scheme);
+                    altered = true;
+                }
+            }
+            altered |= before != self.settings[layer];
         }
-        self.set(&learns, &anew, at)?;
-        if !events.is_empty() {
-            events.push(layers_event(self.model, self.settings, at.step));
-        }
-        Ok(events)
+        altered
     }
 
     /// Says which of the layers that a policy unfreezes have parameters that the recipe keeps frozen.
@@ -190,20 +258,42 @@ pub(crate) fn layers_event(model: &Model, settings: &[LayerSetting], step: u64) 
 }
 
 fn check(policy: &str, change: &Change, at: Progress) -> Result<(), TrainError> {
-    let (what, value) = match change.action {
-        Action::LrScale(scale) => ("learning-rate scale", scale),
-        Action::WeightDecay(decay) => ("weight decay", decay),
-        Action::Reinit(InitScheme::Normal(std)) => ("standard deviation", std),
-        Action::Freeze | Action::Unfreeze | Action::Reinit(_) => return Ok(()),
-    };
-    if value.is_finite() && value >= 0.0 {
-        return Ok(());
-    }
-    let reason = format!("it gave `{}` a {what} of {value}, expected a number of at least 0", change.layers);
-    Err(Failure::new(policy, RoleKind::Policy, "decide", reason).at(format!("step {}", at.step)).into())
+    change.action.check().map_err(|reason| failed(policy, at, format!("it gave `{}` {reason}", change.layers)).into())
 }
 
-fn describe(action: Action) -> String {
+/// Who is to blame for what a moment brings.
+fn cause(policy: &str, at: Progress) -> String {
+    format!("policy {policy} at step {}", at.step)
+}
+
+fn failed(policy: &str, at: Progress, reason: String) -> Failure {
+    Failure::new(policy, RoleKind::Policy, "decide", reason).at(format!("step {}", at.step))
+}
+
+fn overdue(policy: &str, changes: usize, deadline: Duration, at: Progress) -> Failure {
+    let reason = format!("finding the layers of its {changes} changes took longer than {} ms", deadline.as_millis());
+    failed(policy, at, reason).help("raise `limits.deadline_ms`, or let the plugin answer with fewer patterns")
+}
+
+/// Runs what a policy's answer drives; a panic in it is the failure of that answer.
+fn carried_out<T>(policy: &str, at: Progress, work: impl FnOnce() -> Result<T, TrainError>) -> Result<T, TrainError> {
+    caught(work).unwrap_or_else(|said| {
+        let failure = failed(policy, at, format!("the host failed over what it decided: {said}"));
+        Err(failure.help("this is a fault of retune: please report it, with the policy").into())
+    })
+}
+
+/// `changes` without those that are made again later on: what comes between does not read what the earlier one set.
+fn distinct(changes: &[Change]) -> Vec<&Change> {
+    let mut seen = HashSet::new();
+    let mut kept: Vec<&Change> =
+        changes.iter().rev().filter(|change| seen.insert((&change.layers, describe(change.action)))).collect();
+    kept.reverse();
+    kept
+}
+
+/// As the event log has it.
+pub(crate) fn describe(action: Action) -> String {
     match action {
         Action::Freeze => "freeze".into(),
         Action::Unfreeze => "unfreeze".into(),
@@ -214,5 +304,27 @@ fn describe(action: Action) -> String {
         Action::Reinit(InitScheme::KaimingUniform) => "reinit kaiming-uniform".into(),
         Action::Reinit(InitScheme::XavierUniform) => "reinit xavier-uniform".into(),
         Action::Reinit(InitScheme::Pretrained) => "reinit pretrained".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_equal_changes_the_last_one_is_made() {
+        let change = |layers: &str, action, reason: &str| Change { layers: layers.into(), action, reason: reason.into() };
+        let (freeze, unfreeze) = (Action::Freeze, Action::Unfreeze);
+        let kept = distinct(&[
+            change("a", freeze, "1"),
+            change("a", unfreeze, "2"),
+            change("b", freeze, "3"),
+            change("a", freeze, "4"),
+            change("a", Action::LrScale(0.5), "5"),
+            change("a", Action::LrScale(0.25), "6"),
+        ]);
+        let reasons: Vec<&str> = kept.iter().map(|change| change.reason.as_str()).collect();
+        assert_eq!(reasons, ["2", "3", "4", "5", "6"]);
+        assert_eq!(distinct(&vec![change("a", freeze, "r"); 10_000]).len(), 1);
     }
 }

@@ -5,3 +5,4 @@ pub mod frozen;
 pub mod policies;
 pub mod statistics;
 pub mod strategy;
+pub(crate) mod told;

@@ -6,17 +6,21 @@
 //! applied together, before the next step; only those to the start of a resumed run
 //! are not, because the checkpoint holds what they once came to.
 
+use std::time::Duration;
+
 use retune_roles::{Change, Event, Failure, Layer, Policy, PolicyContract, Progress, RoleKind, Trigger};
 
 use crate::{error::TrainError, freeze::statistics::Watch, model::Model};
 
-/// One decision, and who took it.
+/// What one policy answered.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Decision {
+pub(crate) struct Decisions {
     /// The policy's name.
     pub policy: String,
-    /// What it wants.
-    pub change: Change,
+    /// What it wants, in order.
+    pub changes: Vec<Change>,
+    /// How long finding the layers that they select may take.
+    pub deadline: Option<Duration>,
 }
 
 /// The policies of a run, in order; later ones win.
@@ -94,8 +98,8 @@ impl Policies {
         train_loss: Option<f64>,
         watch: &mut Watch,
         model: &Model,
-    ) -> Result<Vec<Decision>, TrainError> {
-        let mut decisions = Vec::new();
+    ) -> Result<Vec<Decisions>, TrainError> {
+        let mut all = Vec::new();
         for (index, (policy, contract)) in self.list.iter_mut().zip(&self.contracts).enumerate() {
             if !due(contract, trigger, at.step) {
                 continue;
@@ -104,9 +108,10 @@ impl Policies {
                 if contract.stats { watch.stats(index, model, *trigger == Trigger::Start)? } else { Vec::new() };
             let event = Event { trigger: trigger.clone(), at, train_loss, layers };
             let changes = policy.decide(&event).map_err(|failure| failure.at(format!("step {}", at.step)))?;
-            decisions.extend(changes.into_iter().map(|change| Decision { policy: policy.name().to_string(), change }));
+            let (policy, deadline) = (policy.name().to_string(), policy.deadline());
+            all.push(Decisions { policy, changes, deadline });
         }
-        Ok(decisions)
+        Ok(all)
     }
 }
 

@@ -7,6 +7,10 @@
 //! `layers.1` never takes `layers.10`. The prefix of the base model (`bert.`,
 //! `model.`) may be left out. A pattern that takes nothing is an error.
 //!
+//! Recipes, adapters and policies all write patterns, so their bounds are here: [`LONGEST`] characters, alternatives
+//! [`DEEPEST`] deep, and a range becomes a few classes of digits however many numbers it stands for. What compiles one is
+//! run so that it cannot end the process.
+//!
 //! ```
 //! use retune_train::model::pattern::Patterns;
 //! let names = ["model.layers.1.mlp.up_proj.weight", "model.layers.10.mlp.up_proj.weight"];
@@ -18,18 +22,22 @@
 use std::collections::BTreeSet;
 
 use globset::{GlobBuilder, GlobMatcher};
+use retune_roles::{caught::caught, text::line};
 
 /// What base models are called inside task models.
 const BASE_PREFIXES: [&str; 5] = ["bert.", "distilbert.", "model.", "roberta.", "transformer."];
 
-/// The most numbers a `{a..b}` may stand for.
-const LONGEST_RANGE: u64 = 10_000;
+/// The most characters of a pattern.
+const LONGEST: usize = 512;
+
+/// How deep alternatives may stand within alternatives.
+const DEEPEST: usize = 8;
 
 /// A pattern that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
     /// It does not parse.
-    #[error("pattern `{pattern}` is not a valid glob: {reason}")]
+    #[error("pattern `{}` is not a valid glob: {reason}", line(pattern, 80))]
     Invalid {
         /// As given.
         pattern: String,
@@ -37,7 +45,7 @@ pub enum PatternError {
         reason: String,
     },
     /// It takes nothing.
-    #[error("pattern `{pattern}` matches nothing{}", suggestion(nearest))]
+    #[error("pattern `{}` matches nothing{}", line(pattern, 80), suggestion(nearest))]
     NoMatch {
         /// As given.
         pattern: String,
@@ -141,6 +149,12 @@ fn compile(pattern: &str) -> Result<GlobMatcher, PatternError> {
     if pattern.is_empty() {
         return Err(invalid("it is empty".into()));
     }
+    if pattern.chars().nth(LONGEST).is_some() {
+        return Err(invalid(format!("it has more than {LONGEST} characters")));
+    }
+    if nesting(pattern) > DEEPEST {
+        return Err(invalid(format!("its alternatives `{{` stand more than {DEEPEST} deep in each other")));
+    }
     if let Some(odd) = pattern.chars().find(|c| "/\\".contains(*c) || c.is_whitespace()) {
         return Err(invalid(format!("{odd:?} does not occur in names; segments are separated by dots")));
     }
@@ -149,32 +163,71 @@ fn compile(pattern: &str) -> Result<GlobMatcher, PatternError> {
         return Err(invalid("a segment between dots is empty".into()));
     }
     let glob = GlobBuilder::new(&path).literal_separator(true).backslash_escape(false).build();
-    glob.map(|g| g.compile_matcher()).map_err(|e| invalid(e.kind().to_string()))
+    let compiled = caught(|| glob.map(|glob| glob.compile_matcher())).map_err(invalid)?;
+    compiled.map_err(|e| invalid(e.kind().to_string()))
 }
 
-/// `{0..3}` to `{0,1,2,3}`.
+/// How many alternatives stand open at most.
+fn nesting(pattern: &str) -> usize {
+    let depths = pattern.chars().scan(0_usize, |depth, c| {
+        match c {
+            '{' => *depth += 1,
+            '}' => *depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        Some(*depth)
+    });
+    depths.max().unwrap_or_default()
+}
+
+/// `{0..12}` to `{[0-9],1[0-2]}`.
 fn expand_ranges(pattern: &str) -> Result<String, String> {
     let mut expanded = String::new();
     let mut rest = pattern;
     while let Some(open) = rest.find('{') {
-        let Some(close) = rest[open..].find('}').map(|i| i + open) else { break };
-        let inside = &rest[open + 1..close];
-        expanded.push_str(&rest[..open]);
-        if let Some((low, high)) = inside.split_once("..") {
-            let number = |text: &str| text.parse::<u64>().map_err(|_| format!("`{inside}` is not a range of numbers"));
-            let (low, high) = (number(low)?, number(high)?);
-            if low > high || high - low >= LONGEST_RANGE {
-                return Err(format!("the range `{inside}` is empty or longer than {LONGEST_RANGE}"));
+        let (before, inside) = (&rest[..open], &rest[open + 1..]);
+        expanded.push_str(before);
+        // Up to the next brace: a range has none inside.
+        let end = inside.find(['{', '}']).unwrap_or(inside.len());
+        match inside[..end].split_once("..").filter(|_| inside[end..].starts_with('}')) {
+            Some((low, high)) => {
+                let range = &inside[..end];
+                let number = |text: &str| text.parse().map_err(|_| format!("`{range}` is not a range of numbers"));
+                let (low, high): (u64, u64) = (number(low)?, number(high)?);
+                if low > high {
+                    return Err(format!("the range `{range}` is empty"));
+                }
+                expanded.push_str(&format!("{{{}}}", numbers(low, high).join(",")));
+                rest = &inside[end + 1..];
             }
-            let numbers: Vec<String> = (low..=high).map(|n| n.to_string()).collect();
-            expanded.push_str(&format!("{{{}}}", numbers.join(",")));
-        } else {
-            expanded.push_str(&rest[open..=close]);
+            None => {
+                expanded.push('{');
+                rest = inside;
+            }
         }
-        rest = &rest[close + 1..];
     }
     expanded.push_str(rest);
     Ok(expanded)
+}
+
+/// Globs that together take the numbers from `low` to `high`, as people write them, and nothing else.
+fn numbers(low: u64, high: u64) -> Vec<String> {
+    let (mut next, high) = (u128::from(low), u128::from(high));
+    let mut globs = Vec::new();
+    while next <= high {
+        // Blocks of 10^k numbers that begin at `next` and have all their last k digits; zero is one digit.
+        let mut block = 1;
+        while next > 0 && next % (block * 10) == 0 && next + block * 10 - 1 <= high {
+            block *= 10;
+        }
+        let (lead, first) = (next / block / 10, next / block % 10);
+        let last = (first..=9).take_while(|digit| (lead * 10 + digit + 1) * block - 1 <= high).last().unwrap_or(first);
+        let lead = if lead == 0 { String::new() } else { lead.to_string() };
+        let digit = if first == last { first.to_string() } else { format!("[{first}-{last}]") };
+        globs.push(lead + &digit + &"[0-9]".repeat(block.ilog10() as usize));
+        next = next / block * block + (last - first + 1) * block;
+    }
+    globs
 }
 
 /// Up to three of `names` that look most like `pattern`.
@@ -261,7 +314,8 @@ mod tests {
             ("", "empty"),
             ("a..b", "segment between dots is empty"),
             ("a/b", "separated by dots"),
-            ("layer.{3..1}", "empty or longer"),
+            ("layer.{3..1}", "the range `3..1` is empty"),
+            ("layer.{0..99999999999999999999}", "not a range"),
             ("layer.{a..b}", "not a range"),
             ("layer.{0,1", "unclosed alternate"),
             ("layer.[0", "unclosed character class"),
@@ -273,7 +327,38 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_pattern_is_bounded_before_it_is_compiled() {
+        let reason = |pattern: String| Patterns::new(&[pattern]).map(|_| ()).unwrap_err().to_string();
+        insta::assert_snapshot!(reason("{".repeat(250)), @"pattern `{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{{…` is not a valid glob: its alternatives `{` stand more than 8 deep in each other");
+        insta::assert_snapshot!(reason("a".repeat(513)), @"pattern `aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…` is not a valid glob: it has more than 512 characters");
+        assert!(taken("{a,{b,{c,{0..3}}}}", "2") && taken("{a,{b,{c,{0..3}}}}", "b"));
+        assert!(taken(&"*".repeat(512), "a.b"));
+    }
+
+    #[test]
+    fn a_range_is_a_few_classes_of_digits() {
+        assert_eq!(numbers(0, 12), ["[0-9]", "1[0-2]"]);
+        assert_eq!(numbers(7, 7), ["7"]);
+        assert_eq!(numbers(98, 1203), ["9[8-9]", "[1-9][0-9][0-9]", "1[0-1][0-9][0-9]", "120[0-3]"]);
+        assert_eq!(numbers(0, 9_999).len(), 4);
+        assert!(numbers(1, u64::MAX).len() < 40);
+        assert!(taken("layers.{0..18446744073709551615}", "layers.18446744073709551615"));
+        assert!(!taken("layers.{0..9999}", "layers.007"));
+    }
+
     proptest! {
+        #[test]
+        fn compiling_any_pattern_of_globs_ends_in_a_pattern_or_a_reason(
+            parts in proptest::collection::vec("[{}\\[\\],*?!^.a0-9-]{0,6}|\\{[0-9]{1,20}\\.\\.[0-9]{1,20}\\}|\\[!-~\\]", 0..120)
+        ) {
+            let pattern = parts.concat();
+            if let Err(error) = Patterns::new(&[pattern]) {
+                prop_assert!(error.to_string().chars().count() < 700, "{error}");
+                prop_assert!(!error.to_string().contains("regex"), "the library failed: {error}");
+            }
+        }
+
         #[test]
         fn parsing_never_panics(pattern in "\\PC{0,24}", name in "[a-z0-9.]{0,24}") {
             if let Ok(patterns) = Patterns::new(&[pattern]) {

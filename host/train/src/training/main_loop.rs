@@ -248,6 +248,7 @@ impl Trainer<'_> {
             settings: &mut self.state.settings,
             optimizer: &mut self.optimizer,
             frozen: &mut self.state.frozen,
+            told: &mut self.told,
             seed: self.spec.seed,
         };
         target.apply(&decisions, trigger, at)

@@ -16,6 +16,7 @@ use crate::{
     freeze::policies::Policies,
     freeze::statistics::Watch,
     freeze::strategy,
+    freeze::told::Told,
     model::Model,
     optimizer::adamw::Optimizer,
     spec::{Every, Mode, TrainSpec},
@@ -94,6 +95,8 @@ pub struct Trainer<'a> {
     pub(crate) resuming: bool,
     /// What the policies' answers to the start came to, once they were asked; told when the run begins.
     pub(crate) started: Option<Vec<TrainEvent>>,
+    /// What was written of the policies' decisions.
+    pub(crate) told: Told,
 }
 
 impl<'a> Trainer<'a> {
@@ -170,6 +173,7 @@ impl<'a> Trainer<'a> {
             resumed_from: None,
             resuming: false,
             started: None,
+            told: Told::default(),
         })
     }
 
