@@ -374,7 +374,9 @@ pub enum DataError {
         special: usize,
     },
     /// More text than is tokenised of one row.
-    #[error("{place} has {length} bytes of text, most of them in column `{column}`; at most {most} are tokenised of a row")]
+    #[error(
+        "{place} has {length} bytes of text, most of them in column `{column}`; at most {most} are tokenised of a row"
+    )]
     TextTooLong {
         /// The row.
         place: String,

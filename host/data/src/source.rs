@@ -108,7 +108,9 @@ impl Iterator for Rows {
 /// Opens a file, and nothing else: a pipe would wait for its writer, and be empty the second time.
 fn open(path: &Path) -> Result<File> {
     match no_file(path) {
-        Some("a folder") => Err(DataError::FileUnreadable { path: path.to_owned(), reason: "it is a directory".to_owned() }),
+        Some("a folder") => {
+            Err(DataError::FileUnreadable { path: path.to_owned(), reason: "it is a directory".to_owned() })
+        }
         Some(what) => Err(DataError::NoFile { path: path.to_owned(), what }),
         None => File::open(path).map_err(|e| DataError::io(path, &e)),
     }

@@ -159,6 +159,19 @@ fn a_missing_file_names_the_nearest_one_beside_it() {
 }
 
 #[test]
+fn a_pipe_and_a_device_are_told_as_what_they_are_and_not_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipe = directory.path().join("train.csv");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for (path, what) in [(pipe, "a named pipe"), ("/dev/zero".into(), "a device")] {
+        let source = Source { path, format: Some(Format::Csv) };
+        let opened = Rows::open(&source).err().unwrap().to_string();
+        assert!(opened.ends_with(&format!(" is {what}, not a file")), "{opened}");
+        assert_eq!(digest(&source).unwrap_err().to_string(), opened);
+    }
+}
+
+#[test]
 fn rows_stop_after_the_first_error() {
     let (_directory, source) = file("t.jsonl", b"{\"text\": 1}\nbroken\n{\"text\": 2}\n");
     let results: Vec<bool> = Rows::open(&source).unwrap().map(|row| row.is_ok()).collect();

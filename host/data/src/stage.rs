@@ -136,7 +136,9 @@ impl<'a> Runner<'a> {
                 });
             }
             let result = instance.process(&samples).map_err(|failure| failure.at(span(&samples)))?;
-            all.extend(settle(&self.who, &self.contract, &samples, &lines, result)?);
+            let settled = || settle(&self.who, &self.contract, &samples, &lines, result);
+            let settled = Failure::guard(&self.who, RoleKind::Preprocessor, "process", settled);
+            all.extend(settled.flatten().map_err(|failure| failure.at(span(&samples)))?);
         }
         Ok(all)
     }

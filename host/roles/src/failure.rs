@@ -10,6 +10,7 @@
 
 use std::fmt;
 
+use crate::caught::caught;
 use crate::kind::RoleKind;
 use crate::text::line;
 
@@ -102,6 +103,18 @@ impl Failure {
         }))
     }
 
+    /// Runs what an answer of `who` to `call` drives: its conversion, or carrying it out. A panic in it is a fault of the host's
+    /// that the answer has found, and ends as a failure of that call.
+    ///
+    /// # Errors
+    /// `work` panicked.
+    pub fn guard<T>(who: &str, role: RoleKind, call: &str, work: impl FnOnce() -> T) -> Result<T, Self> {
+        caught(work).map_err(|said| {
+            Self::new(who, role, call, format!("the host failed over what it gave: {said}"))
+                .help("this is a fault of retune: please report it, with the plugin and what it was given")
+        })
+    }
+
     /// Adds the sample or step, unless one is known already.
     #[must_use]
     pub fn at(mut self, place: impl Into<String>) -> Self {
@@ -145,6 +158,17 @@ impl std::error::Error for Failure {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_panic_of_the_host_over_an_answer_is_a_failure_of_the_call_that_gave_it() {
+        assert_eq!(Failure::guard("thaw (t.wasm)", RoleKind::Policy, "decide", || 3), Ok(3));
+        let over = |index: usize| Failure::guard("thaw (t.wasm)", RoleKind::Policy, "decide", || [1][index]);
+        assert_eq!(
+            over(1).unwrap_err().at("step 4").to_string(),
+            "policy thaw (t.wasm) failed in `decide` at step 4: the host failed over what it gave: \
+             index out of bounds: the len is 1 but the index is 1"
+        );
+    }
 
     #[test]
     fn whatever_a_failure_is_made_of_it_is_told_on_lines_of_bounded_length() {

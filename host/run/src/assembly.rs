@@ -21,9 +21,9 @@ use crate::machine;
 use crate::roles::RunRoles;
 use crate::{locate, settings};
 use retune_recipe::diagnostic::{Diagnostic, Result, nearest_path};
-use retune_roles::file::no_file;
 use retune_recipe::sections::Chat;
 use retune_recipe::{BaseRef, Recipe};
+use retune_roles::file::no_file;
 
 /// What a run is made of.
 pub struct Assembly {

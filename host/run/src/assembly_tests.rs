@@ -76,3 +76,15 @@ fn rows_and_model_have_one_padding_token_whatever_the_tokenizers_files_say() {
         assert_eq!(padding(&files), [expected; 2], "{case}");
     }
 }
+
+#[test]
+fn what_a_recipe_names_is_told_as_what_it_is() {
+    use super::Wants;
+    let told = |wants: Wants, path: &str| wants.problem(Path::new(path)).unwrap_or_default();
+    assert_eq!(told(Wants::File, "/dev/zero"), "is a device, not a file");
+    assert_eq!(told(Wants::Folder, "/dev/zero"), "is a device, not a folder");
+    assert_eq!(told(Wants::File, "src"), "is a folder, not a file");
+    assert_eq!(told(Wants::Folder, "Cargo.toml"), "is a file, not a folder");
+    assert_eq!(told(Wants::File, "no/such"), "does not exist");
+    assert_eq!(told(Wants::File, "Cargo.toml") + &told(Wants::Folder, "src"), "");
+}

@@ -15,8 +15,8 @@ use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
 use crate::Reporter;
-use crate::words::visible_json;
 use crate::run_dir::RunDir;
+use crate::words::visible_json;
 use retune_recipe::diagnostic::{Diagnostic, Result, unreadable};
 
 /// What a run was made of.

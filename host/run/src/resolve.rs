@@ -12,9 +12,9 @@ use retune_sandbox::{Columns, ConfigError, Limits, Plugin, Sandbox};
 use crate::role::{Origin, Role};
 use retune_recipe::diagnostic::listed;
 use retune_recipe::diagnostic::{Diagnostic, Result, nearest_path};
-use retune_roles::file::no_file;
 use retune_recipe::place::Place;
 use retune_recipe::{Recipe, RoleRef, RoleSource};
+use retune_roles::file::no_file;
 use retune_roles::nearest::nearest;
 
 /// Fills the roles of one recipe.
@@ -73,7 +73,8 @@ impl<'a> Resolver<'a> {
 
     fn try_load(&mut self, role: &RoleRef, path: &Path) -> Result<Plugin> {
         if !path.is_file() {
-            let what = no_file(path).map_or_else(|| "does not exist".to_owned(), |what| format!("is {what}, not a file"));
+            let what =
+                no_file(path).map_or_else(|| "does not exist".to_owned(), |what| format!("is {what}, not a file"));
             let near = if path.exists() { None } else { nearest_path(path) };
             let help = near.unwrap_or_else(|| {
                 "a path in a recipe is relative to the recipe's folder; build the plugin first".to_owned()

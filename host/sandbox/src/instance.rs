@@ -135,6 +135,11 @@ impl Instance {
         &self.who
     }
 
+    /// The role it plays.
+    pub(crate) fn role(&self) -> RoleKind {
+        self.role
+    }
+
     fn refused(&self, call: &str, place: Option<String>, error: types::Error) -> Failure {
         let refusal = given::refusal(error);
         let failure = Failure::new(&self.who, self.role, call, refusal.to_string());

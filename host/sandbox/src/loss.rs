@@ -83,9 +83,7 @@ fn scalar(tensor: AnyTensor, what: &str) -> std::result::Result<AnyTensor, Refus
         Dtype::Boolean => {
             Err(wrong(format!("{what} is boolean, expected a float"), "cast it to float32 before the sum"))
         }
-        _ => {
-            tensor.cast(Dtype::Float32).map_err(|error| wrong(format!("{what}: {error}"), "cast it to float32"))
-        }
+        _ => tensor.cast(Dtype::Float32).map_err(|error| wrong(format!("{what}: {error}"), "cast it to float32")),
     }
 }
 

@@ -326,6 +326,14 @@ fn a_missing_file_and_a_wrong_one_are_told_apart() {
         format!("{error}").replace(&format!("{}/", common::root().display()), "")
     };
     assert_snapshot!(load("plugins/no-such.wasm"), @"the plugin plugins/no-such.wasm cannot be read: No such file or directory (os error 2)");
-    assert_snapshot!(load("plugins"), @"the plugin plugins cannot be read: it is a directory");
+    assert_snapshot!(load("plugins"), @"the plugin plugins cannot be read: it is a folder, not a file");
+    // A pipe would wait for its writer, and a device has no end.
+    assert_snapshot!(load("/dev/zero"), @"the plugin /dev/zero cannot be read: it is a device, not a file");
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("focal.wasm");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let error = sandbox().load(&pipe).unwrap_err();
+    assert!(error.to_string().ends_with("focal.wasm cannot be read: it is a named pipe, not a file"), "{error}");
+    assert_snapshot!(error.help().unwrap(), @"give the path of a .wasm component");
     assert_snapshot!(load("Cargo.toml"), @"Cargo.toml is not a WebAssembly component: it does not begin as WebAssembly does");
 }

@@ -99,7 +99,8 @@ impl ConfigError {
         match &self.problem {
             Problem::UnknownKey { known } if known.is_empty() => Some("this plugin takes no configuration".to_owned()),
             Problem::UnknownKey { known } => {
-                let listed: Vec<String> = known.iter().take(SHOWN).map(|key| format!("`{}`", line(key, WORD))).collect();
+                let listed: Vec<String> =
+                    known.iter().take(SHOWN).map(|key| format!("`{}`", line(key, WORD))).collect();
                 let listed = listed.join(", ");
                 Some(match self.near() {
                     Some(near) => format!("did you mean `{}`? The keys are {listed}", line(near, WORD)),
@@ -133,7 +134,8 @@ impl fmt::Display for ConfigError {
             Problem::MissingKey { .. } => write!(f, "the key `{path}` is missing and has no default"),
             Problem::WrongType { given, expected } => {
                 // One of the lists, or tables, that it could be is told with what is in it, and so is this one.
-                let alike = (given.is_array() && expected.contains('[')) || (given.is_object() && expected.contains('{'));
+                let alike =
+                    (given.is_array() && expected.contains('[')) || (given.is_object() && expected.contains('{'));
                 let shown = if alike { exact(given) } else { brief(given) };
                 write!(f, "{subject} is {shown}, expected {}", line(expected, 300))
             }

@@ -188,7 +188,13 @@ mod tests {
             "a": {"enum": values}, "b": {"type": "object", "additionalProperties": false, "properties": {&*long: {}}},
             &*long: {"type": "integer"}, "c": {"anyOf": [{"anyOf": [{"const": [values[0]]}]}, {"type": "string"}]},
         }, "required": [long]});
-        let given = [json!({"a": "1", &*long: 1}), json!({"b": {"y": 1}, &*long: 1}), json!({&*long: "t"}), json!({"c": [3], &*long: 1}), json!({})];
+        let given = [
+            json!({"a": "1", &*long: 1}),
+            json!({"b": {"y": 1}, &*long: 1}),
+            json!({&*long: "t"}),
+            json!({"c": [3], &*long: 1}),
+            json!({}),
+        ];
         for given in given {
             for error in resolve(&schema, &given).unwrap_err() {
                 let told = format!("{error} {}", error.help().unwrap_or_default());

@@ -78,7 +78,8 @@ impl AnyTensor {
         if self.dtype().is_int() && rhs.dtype().is_int() {
             let divisors = rhs.to_int64()?;
             ensure!(!divisors.contains(&0), op, "an integer divisor is zero");
-            let least = if [self, rhs].iter().any(|t| t.dtype() == Dtype::Int64) { i64::MIN } else { i64::from(i32::MIN) };
+            let least =
+                if [self, rhs].iter().any(|t| t.dtype() == Dtype::Int64) { i64::MIN } else { i64::from(i32::MIN) };
             if divisors.contains(&-1) && self.to_int64()?.contains(&least) {
                 fail!(op, "{least} divided by -1 is more than its type holds; cast to a float first");
             }

@@ -71,7 +71,9 @@ impl AnyTensor {
             let old = axis.checked_sub(new).map(|i| from[i]);
             to.push(match (old, *size) {
                 (Some(old), -1) => old,
-                (None, -1) => fail!(op, "{} has -1 for a dimension that the tensor of shape {from:?} lacks", Shown(shape)),
+                (None, -1) => {
+                    fail!(op, "{} has -1 for a dimension that the tensor of shape {from:?} lacks", Shown(shape))
+                }
                 (_, size) if size < 0 => fail!(op, "{} has a negative size other than -1", Shown(shape)),
                 (Some(old), size) if old != 1 && old != size as usize => {
                     fail!(op, "a tensor of shape {from:?} does not expand to {}", Shown(shape))

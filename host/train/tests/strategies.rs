@@ -316,8 +316,7 @@ fn changes_of(recorder: &Recorder) -> Vec<(u64, String)> {
 
 #[test]
 fn what_is_said_again_and_changes_nothing_is_written_once() {
-    let change =
-        |layers: &str, action| Change { layers: layers.into(), action, reason: "r".repeat(4_000) };
+    let change = |layers: &str, action| Change { layers: layers.into(), action, reason: "r".repeat(4_000) };
     let mut answer = vec![change("classifier", Action::LrScale(0.5)); 3_000];
     answer.push(change("encoder.layer.0.*", Action::Freeze));
     let (outcome, recorder) = every_step(answer, None);

@@ -9,9 +9,9 @@ use serde_json::{Value as Json, json};
 
 use crate::stdout;
 use retune_recipe::diagnostic::{Diagnostic, Result, unreadable};
+use retune_roles::text::visible;
 use retune_run::machine;
 use retune_run::words::{bytes, count};
-use retune_roles::text::visible;
 use retune_schema::describe::{Setting, sentence, settings};
 
 /// Arguments of `retune plugin`.

@@ -77,7 +77,9 @@ fn ends<T>(all: &[T]) -> (impl Iterator<Item = &T>, usize) {
 fn note(left_out: usize) -> String {
     match left_out {
         0 => String::new(),
-        some => format!("<p class=\"note\">{} between the first and the last {} stand in events.jsonl.</p>", some, ROWS / 2),
+        some => {
+            format!("<p class=\"note\">{} between the first and the last {} stand in events.jsonl.</p>", some, ROWS / 2)
+        }
     }
 }
 

@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn of_thousands_of_changes_some_are_drawn_and_the_last_one_is_among_them() {
-        let moments: Vec<LayerMoment> = (0..100_000).map(|step| moment(step, step % 2 == 1, true)).collect();
+        let moments: Vec<LayerMoment> = (0..100_000).map(|step| moment(step, step / 7 % 2 == 1, true)).collect();
         let svg = strip(&moments, 100_000);
         assert!(svg.len() < 8 << 20, "{}", svg.len());
         assert!(svg.contains("embeddings: learns") && svg.contains("to 100000"));

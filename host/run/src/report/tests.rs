@@ -1,6 +1,6 @@
 //! The page as a whole: made from a synthetic run.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{History, page};
 use crate::manifest::{FileFacts, Hardware, Manifest, ModelFacts, RoleFacts};
@@ -206,4 +206,32 @@ proptest::proptest! {
         let cut = (log.len() as f64 * part) as usize;
         assert_well_formed(&html(&log[..log.floor_char_boundary(cut)]));
     }
+}
+
+#[test]
+fn however_much_a_log_says_the_page_can_be_opened() {
+    let words = "r\u{202e}".repeat(2_000);
+    let mut events = log();
+    for step in 1..=5_000_u64 {
+        let values: Vec<(String, f64)> = (0..200).map(|n| (format!("v{n}"), n as f64)).collect();
+        let layers: Vec<Value> = (0..100)
+            .map(|n| json!({"name": format!("layer.{n}"), "trainable": (step + n) % 2 == 0, "lr_scale": 1.0}))
+            .collect();
+        if step.is_multiple_of(5) {
+            events += &format!("{}\n", json!({"event": "layers", "step": step, "layers": layers}));
+            events += &format!("{}\n", json!({"event": "evaluation", "step": step, "values": values, "best": false}));
+        }
+        events += &format!(
+            "{}\n",
+            json!({"event": "policy_change", "step": step, "policy": "p", "layers": words, "selected": ["a"],
+            "selected_count": 70, "action": "freeze", "reason": words})
+        );
+        events += &format!("{}\n", json!({"event": "warning", "step": step, "message": format!("{step} {words}")}));
+    }
+    let page = html(&events);
+    assert!(page.len() < 12 << 20, "{}", page.len());
+    assert_well_formed(&page);
+    assert!(!page.contains('\u{202e}') && page.contains("(70)"));
+    assert!(page.contains("4601 between the first and the last 200 stand in events.jsonl."));
+    assert!(page.contains("more stand in events.jsonl</li>"));
 }

@@ -27,7 +27,6 @@ pub(crate) use values::{described, measured};
 
 use std::collections::HashSet;
 
-use retune_roles::caught::caught;
 use retune_roles::text::{is_line, line};
 use retune_roles::{ErrorKind, Failure, InputSpec, Refusal};
 
@@ -80,14 +79,10 @@ pub(crate) fn accepted<T>(
     place: impl FnOnce() -> Option<String>,
     conversion: impl FnOnce() -> Result<T, Refused>,
 ) -> Result<T, Failure> {
-    let refused = match caught(conversion) {
+    let refused = match Failure::guard(instance.who(), instance.role(), call, conversion) {
         Ok(Ok(value)) => return Ok(value),
         Ok(Err(refused)) => refused,
-        Err(said) => Refused {
-            reason: format!("the host failed over what it gave: {said}"),
-            place: None,
-            help: Some("this is a fault of retune: please report it, with the plugin"),
-        },
+        Err(failure) => return Err(place().into_iter().fold(failure, Failure::at)),
     };
     let failure = instance.misbehaved(call, refused.reason);
     let failure = refused.help.into_iter().fold(failure, Failure::help);
@@ -182,7 +177,8 @@ mod tests {
 
     #[test]
     fn names_are_there_short_and_unique() {
-        let checked = |names: &[&str]| check_names(names.iter().copied(), "a field", 2).map_err(|refused| refused.reason);
+        let checked =
+            |names: &[&str]| check_names(names.iter().copied(), "a field", 2).map_err(|refused| refused.reason);
         assert!(checked(&["a", "b"]).is_ok());
         assert_eq!(checked(&["a", "a"]).unwrap_err(), "a field is named `a` twice");
         assert_eq!(checked(&[""]).unwrap_err(), "a field has an empty name");

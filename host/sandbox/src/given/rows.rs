@@ -78,8 +78,7 @@ fn row(output: contract::Output, writes: &[String]) -> Result<Output, Refused> {
     if let Some(missing) = writes.iter().find(|name| !output.fields.iter().any(|(field, _)| field == *name)) {
         return Err(format!("an output lacks the field `{missing}` that `describe` promised").into());
     }
-    let fields: Vec<(String, Value)> =
-        output.fields.into_iter().map(|(name, value)| (name, value_of(value))).collect();
+    let fields: Vec<(String, Value)> = output.fields.into_iter().map(|(name, value)| (name, value_of(value))).collect();
     for (name, value) in &fields {
         let length = value.byte_len();
         if length > LONGEST_TEXT {

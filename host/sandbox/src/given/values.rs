@@ -55,7 +55,9 @@ mod tests {
     #[test]
     fn values_are_those_that_were_promised_and_further_ones() {
         let promised = specs(&["f1", "recall"]).unwrap();
-        assert!(promised[0].unit.as_ref().is_some_and(|unit| unit.starts_with("per cent") && unit.chars().count() == 33));
+        assert!(
+            promised[0].unit.as_ref().is_some_and(|unit| unit.starts_with("per cent") && unit.chars().count() == 33)
+        );
         let told = |names: &[&str]| {
             let values = names.iter().map(|name| ((*name).to_owned(), 0.5)).collect();
             measured(values, &promised).map_or_else(|refused| refused.reason, |values| values.len().to_string())

@@ -9,7 +9,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use retune_roles::caught::caught;
 use retune_roles::{Action, Change, Failure, InitScheme, Progress, RoleKind, Trigger};
 use serde::{Deserialize, Serialize};
 
@@ -277,10 +276,8 @@ fn overdue(policy: &str, changes: usize, deadline: Duration, at: Progress) -> Fa
 
 /// Runs what a policy's answer drives; a panic in it is the failure of that answer.
 fn carried_out<T>(policy: &str, at: Progress, work: impl FnOnce() -> Result<T, TrainError>) -> Result<T, TrainError> {
-    caught(work).unwrap_or_else(|said| {
-        let failure = failed(policy, at, format!("the host failed over what it decided: {said}"));
-        Err(failure.help("this is a fault of retune: please report it, with the policy").into())
-    })
+    Failure::guard(policy, RoleKind::Policy, "decide", work)
+        .map_err(|failure| failure.at(format!("step {}", at.step)))?
 }
 
 /// `changes` without those that are made again later on: what comes between does not read what the earlier one set.
@@ -313,7 +310,8 @@ mod tests {
 
     #[test]
     fn of_equal_changes_the_last_one_is_made() {
-        let change = |layers: &str, action, reason: &str| Change { layers: layers.into(), action, reason: reason.into() };
+        let change =
+            |layers: &str, action, reason: &str| Change { layers: layers.into(), action, reason: reason.into() };
         let (freeze, unfreeze) = (Action::Freeze, Action::Unfreeze);
         let kept = distinct(&[
             change("a", freeze, "1"),

@@ -69,7 +69,8 @@ impl Told {
             kept.push(event);
         }
         if changes > MOMENT {
-            let message = format!("{} more changes of policies at this step are carried out and not written", changes - MOMENT);
+            let message =
+                format!("{} more changes of policies at this step are carried out and not written", changes - MOMENT);
             kept.push(TrainEvent::Warning { step, message });
         }
         kept
@@ -119,7 +120,10 @@ mod tests {
     fn of_one_moment_a_thousand_changes_are_written_and_the_rest_is_counted() {
         let written = Told::default().bounded(vec![change("r"); MOMENT + 2_000], 3);
         assert_eq!(written.len(), MOMENT + 1);
-        assert_eq!(last_warning(&written), "2000 more changes of policies at this step are carried out and not written");
+        assert_eq!(
+            last_warning(&written),
+            "2000 more changes of policies at this step are carried out and not written"
+        );
         assert_eq!(Told::default().bounded(vec![change("r"); MOMENT], 3).len(), MOMENT);
     }
 
@@ -130,7 +134,8 @@ mod tests {
         let written: Vec<TrainEvent> = (0..100).flat_map(|_| told.bounded(vec![change(&reason); 900], 3)).collect();
         assert!(written.iter().map(length).sum::<usize>() <= RUN + 2 * LINE);
         assert!(written.len() > RUN / 5_000, "{}", written.len());
-        let said = "policies have written more than 16 MiB of changes: from here on they are carried out and not written";
+        let said =
+            "policies have written more than 16 MiB of changes: from here on they are carried out and not written";
         assert_eq!(last_warning(&written), said);
         assert_eq!(written.iter().filter(|event| matches!(event, TrainEvent::Warning { .. })).count(), 1);
     }
