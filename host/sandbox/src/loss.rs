@@ -1,7 +1,7 @@
 //! A component as a [`Loss`]. What it returns is converted in [`crate::given`]; its tensors are checked in [`scalar`].
 
 use retune_roles::loss::{LossOutput, Reported};
-use retune_roles::{Batch, InputSpec, Loss, Progress, Result, RoleKind};
+use retune_roles::{Batch, Failure, InputSpec, Loss, Progress, Result, RoleKind};
 use retune_tensor::{AnyTensor, Device, Dtype};
 
 use crate::bindings::guest::loss::{Guest, Output};
@@ -116,6 +116,8 @@ impl Loss for Plugged {
                 Err(error) => Ok(Err(error)),
             }
         })?;
+        let said = raw.reported.iter().map(|(name, ..)| 16 + name.len()).sum();
+        self.instance.say("compute", said).map_err(|failure| place().into_iter().fold(failure, Failure::at))?;
         accepted(&self.instance, "compute", place, || raw.checked(tracked))
     }
 

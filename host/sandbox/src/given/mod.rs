@@ -158,6 +158,7 @@ pub(crate) fn schema(text: &str) -> Result<serde_json::Value, Refused> {
     }
     let schema = serde_json::from_str(text).map_err(|e| wrong(line(&e.to_string(), 300)))?;
     retune_schema::compile(&schema).map_err(wrong)?;
+    retune_schema::affordable(&schema).map_err(|reason| format!("gave a JSON Schema that {reason}"))?;
     Ok(schema)
 }
 
