@@ -6,6 +6,7 @@
 use std::io::{ErrorKind, IsTerminal, Write};
 
 use retune_roles::text::visible;
+use retune_run::words::visible_json;
 
 /// Writes `text` as it is.
 pub fn text(text: impl AsRef<str>) {
@@ -37,5 +38,5 @@ pub fn line(text: impl AsRef<str>) {
 /// Writes one JSON document.
 pub fn json(value: &impl serde::Serialize) {
     // What is printed here has string keys and finite or null numbers only.
-    line(format!("{:#}", serde_json::to_value(value).unwrap_or_default()));
+    line(visible_json(format!("{:#}", serde_json::to_value(value).unwrap_or_default())));
 }

@@ -39,7 +39,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let plugin = load(path)?;
     let schema = plugin.schema()?;
     if *json {
-        stdout::line(format!("{:#}", as_json(&plugin, &schema)));
+        stdout::json(&as_json(&plugin, &schema));
     } else {
         stdout::text(harmless(&page(&plugin, &schema)));
     }
