@@ -13,6 +13,7 @@
 
 pub mod batch;
 pub mod builtin;
+pub mod caught;
 pub mod digest;
 pub mod example;
 pub mod failure;
