@@ -80,6 +80,20 @@ pub enum TrainError {
         /// The rows of the micro-batch or window.
         keys: Vec<String>,
     },
+    /// Weights are not finite numbers. What was written before is as it was.
+    #[error("step {step}: `{parameter}` is not finite in {found}: {cause}; nothing of this step is kept")]
+    Weights {
+        /// Optimiser steps taken.
+        step: u64,
+        /// Its name.
+        parameter: String,
+        /// How many values, and one of them.
+        found: String,
+        /// Who changed it last, or with which rate.
+        cause: String,
+        /// The next step.
+        help: String,
+    },
     /// The model could not be run or changed.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -171,6 +185,7 @@ impl TrainError {
                 "look at these rows first; then try a lower learning_rate, a longer warm-up or a smaller max_grad_norm"
                     .into(),
             ),
+            Self::Weights { help, .. } => Some(help.clone()),
             Self::Peer { rank, .. } => Some(format!("the message of worker {rank} says why")),
             Self::NothingLearns { .. } => {
                 Some("unfreeze at least the head, for example by leaving `classifier.**` out of strategy.freeze".into())

@@ -21,6 +21,7 @@ use crate::{
     model::{Model, Parameter},
     optimizer::adamw::{Optimizer, Rate},
     seeds::{Purpose, seed_of},
+    training::finite::{Authors, sign},
 };
 
 /// What policies set for one layer.
@@ -53,6 +54,7 @@ impl LayerSetting {
 pub(crate) struct Target<'a> {
     pub model: &'a mut Model,
     pub settings: &'a mut [LayerSetting],
+    pub authors: &'a mut Authors,
     pub optimizer: &'a mut Optimizer,
     pub frozen: &'a mut Frozen,
     pub seed: u64,
@@ -76,6 +78,7 @@ impl Target<'_> {
             let selected = select_layers(&field, &change.layers, names.iter().map(String::as_str))?;
             check(policy, change, at)?;
             for &layer in &selected {
+                sign(self.authors, layer, policy, change.action, at.step);
                 match change.action {
                     Action::LrScale(scale) => self.settings[layer].lr_scale = Exact(scale),
                     Action::WeightDecay(decay) => self.settings[layer].weight_decay = Some(Exact(decay)),
@@ -203,7 +206,7 @@ fn check(policy: &str, change: &Change, at: Progress) -> Result<(), TrainError> 
     Err(Failure::new(policy, RoleKind::Policy, "decide", reason).at(format!("step {}", at.step)).into())
 }
 
-fn describe(action: Action) -> String {
+pub(crate) fn describe(action: Action) -> String {
     match action {
         Action::Freeze => "freeze".into(),
         Action::Unfreeze => "unfreeze".into(),
