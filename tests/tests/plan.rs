@@ -38,6 +38,12 @@ fn a_plan_tells_memory_by_part_steps_and_what_would_make_it_fit() {
     assert_eq!(at_peak.sum::<u64>(), part("peak"));
     assert_eq!((&plan["fits"], &plan["unit"]), (&Value::Bool(true), &"rows".into()));
 
+    assert_eq!((&plan["cut"]["rows"], &plan["cut"]["of"]), (&0.into(), &plan["cut"]["of"]));
+    let cut = tiny.retune(&["plan", "recipe.toml", "--memory", "8GiB", "--set", "data.max_length=4"]);
+    assert_eq!(cut.code, Some(0), "{}", cut.err);
+    let line = cut.out.lines().find(|line| line.starts_with("cut ")).unwrap();
+    assert!(line.ends_with(" rows of train are longer than data.max_length = 4, and lose the rest"), "{line}");
+
     let hopeless = tiny.retune(&["plan", "recipe.toml", "--memory", "1MiB"]);
     assert!(hopeless.out.contains("no key of the recipe makes it fit; take a smaller model"), "{}", hopeless.out);
 }

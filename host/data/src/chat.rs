@@ -16,8 +16,10 @@ use crate::chat_spec::{ChatSpec, Learn, TemplateRef};
 use crate::control::Controls;
 use crate::conversation::Conversation;
 use crate::date::Date;
+use crate::python;
 use crate::template::{Rendered, Template, Trouble};
-use crate::templates::Templates;
+use crate::templates::{self, Templates};
+use crate::tokenizer_file::{encode, encode_fast};
 use crate::turns::{Turn, Turns, trouble};
 use crate::{DataError, Result, Tokenization};
 
@@ -50,6 +52,8 @@ pub(crate) struct Encoded {
     pub unended: bool,
     /// A message holds a control token.
     pub control: bool,
+    /// A turn of the assistant that is learnt says nothing.
+    pub silent: bool,
 }
 
 impl Chat {
@@ -92,9 +96,7 @@ impl Chat {
         let template = match &spec.template {
             None => compile(named(Templates::DEFAULT)?)?,
             Some(TemplateRef::Name(wanted)) => compile(named(wanted)?)?,
-            Some(TemplateRef::File(file)) => {
-                compile(&std::fs::read_to_string(file).map_err(|e| DataError::io(file, &e))?)?
-            }
+            Some(TemplateRef::File(file)) => compile(&templates::read(file).map_err(|e| DataError::io(file, &e))?)?,
         };
         let own = spec.template.is_none();
         let tool_use = templates.get(Templates::TOOL_USE).filter(|_| own).map(compile).transpose()?;
@@ -129,7 +131,18 @@ impl Chat {
             .collect::<std::result::Result<_, _>>()
             .map_err(told)?;
         let tools = template.value(&conversation.tools).map_err(told)?;
-        let rendered = template.render(&values, &tools, prompt).map_err(told)?;
+        let rendered =
+            template.render(&values, &tools, prompt).map_err(|wrong| unwritten(conversation, wrong, place))?;
+        if let Some(message) = shown_as_python(conversation, &values, &rendered.text) {
+            let reason = "it writes the list itself, in brackets".to_owned();
+            return Err(ChatError::ContentNotTaken {
+                place: place.to_owned(),
+                message,
+                found: "a list of parts",
+                reason,
+            }
+            .into());
+        }
         let turns = Turns {
             template,
             messages: &conversation.messages,
@@ -141,13 +154,19 @@ impl Chat {
         };
         let turns = turns.learnt(self.spec.learn)?;
         let control = conversation.messages.iter().any(|message| self.controls.within(&message.fields));
-        Ok(Encoded { control, ..self.tokens(rendered, &turns, place)? })
+        let mut learnt = conversation.messages.iter().rev().filter(|message| message.is_assistant());
+        let silent = match self.spec.learn {
+            Learn::Last => learnt.next().is_some_and(|message| message.weight && message.is_silent()),
+            Learn::Assistant => learnt.any(|message| message.weight && message.is_silent()),
+            Learn::All => false,
+        };
+        Ok(Encoded { control, silent, ..self.tokens(rendered, &turns, place)? })
     }
 
     fn tokens(&self, rendered: Rendered, turns: &[Turn], place: &str) -> Result<Encoded> {
         let refused = |e: tokenizers::Error| DataError::Tokenize { place: place.to_owned(), reason: e.to_string() };
         let text = rendered.text;
-        let encoding = self.tokenizer.encode(text.as_str(), false).map_err(refused)?;
+        let encoding = encode(&self.tokenizer, text.as_str(), false).map_err(refused)?;
         let (ids, offsets) = (encoding.get_ids().to_vec(), encoding.get_offsets().to_vec());
         let mut made = Encoded { text, ids, offsets, ..Encoded::default() };
         for turn in turns {
@@ -179,9 +198,34 @@ impl Chat {
         let from = (0..first).rev().find(|&at| self.special.contains(&made.ids[at])).unwrap_or(0);
         let byte = made.offsets.get(from).map_or(0, |offset| offset.0);
         let Some(piece) = made.text.get(byte..start) else { return Ok(false) };
-        let alone = self.tokenizer.encode_fast(piece, false)?;
+        let alone = encode_fast(&self.tokenizer, piece, false)?;
         Ok(alone.get_ids() == &made.ids[from..first])
     }
+}
+
+/// What went wrong with a template, and where a message has no text that it could write, that.
+fn unwritten(conversation: &Conversation, wrong: Trouble, place: &str) -> ChatError {
+    let mut odd =
+        conversation.messages.iter().enumerate().filter_map(|(at, message)| Some((at + 1, message.odd_content()?)));
+    match (wrong, odd.next()) {
+        (Trouble::Failed { line, reason }, Some((message, found))) => {
+            let reason = format!("line {line}: {reason}");
+            ChatError::ContentNotTaken { place: place.to_owned(), message, found, reason }
+        }
+        (wrong, _) => trouble(wrong, place),
+    }
+}
+
+/// The message whose list of parts stands in the text as Python prints a list, which nobody means.
+fn shown_as_python(conversation: &Conversation, values: &[minijinja::Value], text: &str) -> Option<usize> {
+    let lists = conversation.messages.iter().zip(values).enumerate();
+    let mut lists = lists.filter(|(_, (message, _))| message.odd_content() == Some("a list of parts"));
+    let printed = |value: &minijinja::Value| {
+        let list = value.get_attr("content").ok()?;
+        let printed = python::shown(&list).ok()??;
+        text.contains(&printed).then_some(())
+    };
+    lists.find_map(|(at, (_, value))| printed(value).map(|()| at + 1))
 }
 
 /// The tokens with a character in `bytes`, from the first to the last of them.

@@ -85,6 +85,14 @@ pub fn warnings(split: &SplitReport, chat: &ChatSpec) -> Vec<String> {
             rows(split.control)
         ));
     }
+    if split.silent > 0 {
+        said.push(format!(
+            "in {} a turn of the assistant that is learnt says nothing: the model learns to answer so; take the turn out, or give \
+             it {} = 0",
+            rows(split.silent),
+            chat.weight
+        ));
+    }
     if chat.learn != Learn::All && split.rows > 0 && split.all_learnt == split.rows {
         said.push(format!(
             "every token of every row of {} is learnt, also what users say; data.chat.learn = \"assistant\" learns the answers",

@@ -133,3 +133,55 @@ fn what_can_never_work_is_refused_before_a_row_is_read() {
     let help = prepared(&text).unwrap_err().help();
     assert_eq!(help.as_deref(), Some("for conversations, write columns = { messages = \"messages\" }"));
 }
+
+#[test]
+fn a_turn_of_the_assistant_that_is_learnt_and_says_nothing_is_warned_about() {
+    let directory = Directory::new();
+    let unlearnt =
+        json!({"messages": [{"role": "user", "content": "one"}, {"role": "assistant", "content": " ", "weight": 0}]});
+    let mut spec = spec(&directory, &[talk("one", "two"), talk("one", " \n"), unlearnt]);
+    let report = prepared(&spec).unwrap().report;
+    let told = report.warnings.iter().filter(|told| told.contains("says nothing")).collect::<Vec<_>>();
+    assert_eq!(
+        told,
+        [
+            "in 1 row of train a turn of the assistant that is learnt says nothing: the model learns to answer so; take the turn \
+          out, or give it weight = 0"
+        ]
+    );
+    assert_eq!(report.splits[0].silent, 1);
+    // Of what is not learnt nothing is said.
+    let last = json!({"messages": [{"role": "assistant", "content": ""}, {"role": "user", "content": "one"},
+        {"role": "assistant", "content": "two"}]});
+    directory.write("train.jsonl", format!("{last}\n"));
+    spec.chat.as_mut().unwrap().learn = Learn::Last;
+    assert_eq!(prepared(&spec).unwrap().report.splits[0].silent, 0);
+}
+
+#[test]
+fn a_content_of_parts_is_written_where_the_template_takes_it_and_refused_by_message_where_it_does_not() {
+    let directory = Directory::new();
+    let parts = json!([{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]);
+    let row = json!({"messages": [{"role": "user", "content": parts}, {"role": "assistant", "content": "four"}]});
+    let mut spec = spec(&directory, &[row]);
+    let told = |spec: &DataSpec| {
+        let error = prepared(spec).unwrap_err();
+        (error.to_string(), error.help().unwrap())
+    };
+    let (error, help) = told(&spec);
+    assert!(error.starts_with(
+        "train.jsonl:1, message 1: its content is a list of parts, which the chat template does not write ("
+    ));
+    assert!(help.starts_with("join the texts of the parts to one string: \"content\": \"…\""), "{help}");
+    let mut with = |template: &str| {
+        let template = directory.write("own.jinja", template);
+        spec.chat.as_mut().unwrap().template = Some(TemplateRef::File(template));
+        spec.clone()
+    };
+    let printed = "{% for m in messages %}<{{ m.content }}>{% endfor %}";
+    let (error, _) = told(&with(printed));
+    assert!(error.ends_with("does not write (it writes the list itself, in brackets)"), "{error}");
+    let taken = "{% for m in messages %}<{% if m.content is string %}{{ m.content }}{% else %}{% for p in m.content %}{{ p.text }} \
+                 {% endfor %}{% endif %}>{% endfor %}";
+    assert_eq!(prepared(&with(taken)).unwrap().train.len(), 1);
+}

@@ -163,6 +163,18 @@ pub enum ChatError {
         /// What it is.
         found: &'static str,
     },
+    /// A content that the template cannot write.
+    #[error("{place}, message {message}: its content is {found}, which the chat template does not write ({reason})")]
+    ContentNotTaken {
+        /// The row.
+        place: String,
+        /// From 1.
+        message: usize,
+        /// `a list of parts`, `missing, or null`.
+        found: &'static str,
+        /// What the template makes of it.
+        reason: String,
+    },
     /// Tools that are no list.
     #[error("{place} holds {found} in column `{column}` (data.columns.tools); expected a list of tools")]
     NotTools {
@@ -219,6 +231,10 @@ impl ChatError {
             Self::MessageShape { .. } => "rename its keys".to_owned(),
             Self::RoleUnknown { .. } => format!("roles: {}", list(&crate::speakers::ROLES.map(str::to_owned))),
             Self::ContentKind { .. } => "write it as a string".to_owned(),
+            Self::ContentNotTaken { found: "a list of parts", .. } => {
+                format!("join the texts of the parts to one string: \"content\": \"…\"; or give {own}")
+            }
+            Self::ContentNotTaken { .. } => format!("write \"content\": \"\"; or give {own}"),
             Self::NotTools { .. } => {
                 "a tool is its JSON schema: {\"type\": \"function\", \"function\": {\"name\": …}}".to_owned()
             }

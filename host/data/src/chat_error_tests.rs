@@ -46,6 +46,18 @@ fn every() -> Vec<ChatError> {
         },
         ChatError::RoleUnknown { place: place(), message: 1, role: "7".to_owned(), nearest: None },
         ChatError::ContentKind { place: place(), message: 1, found: "a number" },
+        ChatError::ContentNotTaken {
+            place: place(),
+            message: 1,
+            found: "a list of parts",
+            reason: "line 2: tried to use + operator on unsupported types string and sequence".to_owned(),
+        },
+        ChatError::ContentNotTaken {
+            place: place(),
+            message: 2,
+            found: "missing, or null",
+            reason: "line 2: undefined value".to_owned(),
+        },
         ChatError::NotTools { place: place(), column: "tools".to_owned(), found: "text".to_owned() },
     ];
     let kind = |error: &ChatError| match error {
@@ -66,9 +78,10 @@ fn every() -> Vec<ChatError> {
         ChatError::RoleUnknown { .. } => 14,
         ChatError::ContentKind { .. } => 15,
         ChatError::NotTools { .. } => 16,
+        ChatError::ContentNotTaken { .. } => 17,
     };
     let kinds: std::collections::BTreeSet<usize> = all.iter().map(kind).collect();
-    assert!(kinds.into_iter().eq(0..17), "one of every kind");
+    assert!(kinds.into_iter().eq(0..18), "one of every kind");
     all
 }
 

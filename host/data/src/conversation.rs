@@ -41,6 +41,21 @@ impl Message {
         Self { role: role.to_owned(), fields, weight: true }
     }
 
+    /// Whether nothing is said in it: no text, no thought, no call.
+    pub fn is_silent(&self) -> bool {
+        let keys = ["content", "tool_calls"].into_iter().chain(REASONING);
+        !keys.filter_map(|key| self.fields.get(key)).any(says)
+    }
+
+    /// What its content is where that is no text, which not every template can write.
+    pub fn odd_content(&self) -> Option<&'static str> {
+        match self.fields.get("content") {
+            Some(Json::String(_)) => None,
+            Some(_) => Some("a list of parts"),
+            None => Some("missing, or null"),
+        }
+    }
+
     /// Whether the model is to say it.
     pub fn is_assistant(&self) -> bool {
         self.role == "assistant"
@@ -83,6 +98,19 @@ impl Conversation {
     }
 }
 
+/// Whether there is anything in a value but white space; of a part of a content, in what its type names.
+fn says(value: &Json) -> bool {
+    match value {
+        Json::Null => false,
+        Json::String(text) => !text.trim().is_empty(),
+        Json::Array(items) => items.iter().any(says),
+        Json::Object(part) if part.get("type").and_then(Json::as_str) == Some("text") => {
+            part.get("text").is_some_and(says)
+        }
+        _ => true,
+    }
+}
+
 /// A field as JSON; a text is JSON of its own, as in a CSV file. An empty one is null.
 fn json(value: &Value) -> Option<Json> {
     match value {
@@ -100,6 +128,7 @@ fn message(item: Json, place: &str, column: &str, number: usize, weight: &str) -
         let found = format!("{} as message {number}", kind(&item));
         return Err(ChatError::NotMessages { place, column: column.to_owned(), found });
     };
+    let unsaid = fields.get("content").is_some_and(Json::is_null);
     fields.retain(|_, value| !value.is_null());
     let weight = match fields.shift_remove(weight) {
         None => true,
@@ -112,7 +141,12 @@ fn message(item: Json, place: &str, column: &str, number: usize, weight: &str) -
             }
         },
     };
-    let said = said(&mut fields, &place, number)?;
+    let said = said(&mut fields, &place, number).map_err(|mut error| {
+        if let (ChatError::MessageShape { keys, .. }, true) = (&mut error, unsaid) {
+            keys.push("content (null)".to_owned());
+        }
+        error
+    })?;
     let Some(role) = speakers::role(&said).map(str::to_owned) else {
         let nearest = speakers::nearest(&said).map(str::to_owned);
         return Err(ChatError::RoleUnknown { place, message: number, role: said, nearest });

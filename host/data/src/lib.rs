@@ -88,6 +88,7 @@ mod testing;
 pub mod tokenization;
 mod tokenize;
 mod tokenizer_class;
+mod tokenizer_file;
 mod turns;
 
 pub use cache::Cache;

@@ -22,6 +22,7 @@ use crate::rows_file::{Account, Opened, RowsFile, RowsWriter};
 use crate::source::{Rows, digest};
 use crate::spec::{DataSpec, Layout, Source, SplitName};
 use crate::stage::Drops;
+use crate::templates;
 use crate::tokenize::{CUT_AWAY, Encoder, NO_TOKENS, NOTHING_TO_LEARN, Reads};
 use crate::{DataError, Result, Tokenization};
 
@@ -30,7 +31,7 @@ const CHUNK: usize = 256;
 /// Rows after which progress is told.
 const TOLD: u64 = 4096;
 /// Changes whenever the same inputs would give other rows.
-const CACHE_VERSION: &str = "5";
+const CACHE_VERSION: &str = "6";
 /// The version of the crate that cuts texts into tokens, which has no constant for it; a test holds it to Cargo.lock.
 const TOKENIZERS_VERSION: &str = "0.23.2";
 /// The version of the crate that renders chat templates, likewise.
@@ -151,7 +152,7 @@ impl Loader<'_> {
             key = key.part("minijinja", MINIJINJA_VERSION);
             key = key.part("chat", serde_json::json!(chat).to_string());
             if let Some(TemplateRef::File(file)) = &chat.template {
-                key = key.part("template", std::fs::read_to_string(file).map_err(|e| DataError::io(file, &e))?);
+                key = key.part("template", templates::read(file).map_err(|e| DataError::io(file, &e))?);
             }
         }
         Ok(key.part("spec", spec.to_string()).finish())

@@ -8,20 +8,55 @@ use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{Error, ErrorKind, Value};
 use serde_json::Value as Json;
 
+/// The most bytes and values of a list or dictionary that is written out.
+const MOST: usize = 4 << 20;
+
+/// The deepest that lists and dictionaries stand in one another.
+const DEEPEST: usize = 100;
+
+/// The most spaces that a level is set in by.
+const WIDEST: usize = 64;
+
+/// Refuses what would be too long once it is written out: a list that holds another twice, which holds another twice, is small
+/// itself.
+fn affordable(value: &Value, left: &mut usize, deep: usize) -> Result<(), Error> {
+    let spent = 1 + value.as_str().map_or(0, str::len);
+    *left = left.checked_sub(spent).filter(|left| *left > 0).ok_or(Error::from(ErrorKind::OutOfFuel))?;
+    if !matches!(value.kind(), ValueKind::Seq | ValueKind::Map | ValueKind::Iterable) {
+        return Ok(());
+    }
+    if deep == DEEPEST {
+        let reason = format!("lists and dictionaries stand in one another more than {DEEPEST} deep");
+        return Err(Error::new(ErrorKind::InvalidOperation, reason));
+    }
+    for item in value.try_iter()? {
+        affordable(&item, left, deep + 1)?;
+        if value.kind() == ValueKind::Map {
+            affordable(&value.get_item(&item)?, left, deep + 1)?;
+        }
+    }
+    Ok(())
+}
+
 /// `json.dumps(value, ensure_ascii=False, indent=None, separators=None, sort_keys=False)`.
 pub(crate) fn tojson(value: &Value, options: Kwargs) -> Result<String, Error> {
     if value.is_undefined() {
         return Err(Error::new(ErrorKind::InvalidOperation, "an undefined value cannot be written as JSON"));
     }
+    let mut left = MOST;
+    affordable(value, &mut left, 0)?;
     let json = serde_json::to_value(value)
         .map_err(|e| Error::new(ErrorKind::InvalidOperation, format!("it cannot be written as JSON: {e}")))?;
     let indent = match options.get::<Option<Value>>("indent")? {
         None => None,
         Some(indent) => match (indent.as_usize(), indent.as_str()) {
-            (Some(spaces), _) => Some(" ".repeat(spaces)),
-            (None, Some(text)) => Some(text.to_owned()),
+            (Some(spaces), _) if spaces <= WIDEST => Some(" ".repeat(spaces)),
+            (None, Some(text)) if text.len() <= WIDEST => Some(text.to_owned()),
             (None, None) if indent.is_none() => None,
-            (None, None) => return Err(Error::new(ErrorKind::InvalidOperation, "indent is not a number of spaces")),
+            _ => {
+                let reason = format!("indent is not a number of spaces, expected at most {WIDEST}");
+                return Err(Error::new(ErrorKind::InvalidOperation, reason));
+            }
         },
     };
     let (item, key) = match options.get::<Option<Vec<String>>>("separators")?.as_deref() {
@@ -120,15 +155,20 @@ impl Writer {
 }
 
 /// `str(value)` of what Python writes otherwise than minijinja: floats, lists and dictionaries.
-pub(crate) fn shown(value: &Value) -> Option<String> {
-    match value.kind() {
+///
+/// # Errors
+/// It would be too long.
+pub(crate) fn shown(value: &Value) -> Result<Option<String>, Error> {
+    Ok(match value.kind() {
         ValueKind::Number => float(value).map(float_repr),
         ValueKind::Seq | ValueKind::Map => {
+            let mut left = MOST;
+            affordable(value, &mut left, 0)?;
             let mut out = String::new();
             repr(value, &mut out).then_some(out)
         }
         _ => None,
-    }
+    })
 }
 
 /// A number that Python has as a float.

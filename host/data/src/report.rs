@@ -127,6 +127,9 @@ pub struct SplitReport {
     /// Rows in which a message holds a control token.
     #[serde(default)]
     pub control: u64,
+    /// Rows in which a turn of the assistant that is learnt says nothing.
+    #[serde(default)]
+    pub silent: u64,
     /// Words of tagged rows of which no token is left, so that their tags are not learnt.
     #[serde(default)]
     pub lost_words: u64,

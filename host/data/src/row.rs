@@ -44,6 +44,8 @@ pub struct Row {
     pub unended: bool,
     /// A message holds a control token.
     pub control: bool,
+    /// A turn of the assistant that is learnt says nothing.
+    pub silent: bool,
 }
 
 /// In a tag: the token is not the first piece of its word.

@@ -23,6 +23,10 @@ const OPEN: char = '\u{fdd0}';
 const CLOSE: char = '\u{fdd1}';
 const NAME: &str = "chat";
 
+/// What a template may do for one conversation, in instructions and bytes of texts that it makes: seconds, and as much memory.
+/// A long conversation takes a hundredth.
+const FUEL: u64 = 32 << 20;
+
 /// A compiled template.
 #[derive(Debug)]
 pub(crate) struct Template {
@@ -64,6 +68,7 @@ impl Template {
         let mut environment = Environment::new();
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
         environment.set_syntax(syntax.map_err(|error| Trouble::of(&error, true))?);
+        environment.set_fuel(Some(FUEL));
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         environment.set_unknown_method_callback(method);
         environment.add_filter("tojson", python::tojson);
@@ -82,11 +87,13 @@ impl Template {
             let date = date.ok_or_else(undated)?;
             date.format(&format).map_err(|reason| Error::new(ErrorKind::InvalidOperation, reason))
         });
-        environment.set_formatter(|out, state, value| match python::shown(value) {
+        environment.set_formatter(|out, state, value| match python::shown(value)? {
             Some(text) => Ok(out.write_str(&text)?),
             None => minijinja::escape_formatter(out, state, value),
         });
-        environment.add_filter("string", |value: &Value| python::shown(value).unwrap_or_else(|| value.to_string()));
+        environment.add_filter("string", |value: &Value| -> Result<String, Error> {
+            Ok(python::shown(value)?.unwrap_or_else(|| value.to_string()))
+        });
         environment.add_template_owned(NAME, source).map_err(|error| Trouble::of(&error, true))?;
         Ok(Self { environment, constants, marks })
     }
@@ -137,6 +144,13 @@ impl Trouble {
             cause = error.source();
         }
         let line = innermost.line().unwrap_or(1);
+        if innermost.kind() == ErrorKind::OutOfFuel {
+            let reason = format!(
+                "it does not come to an end: it made {} MiB of steps and text for one conversation",
+                FUEL >> 20
+            );
+            return Self::Failed { line, reason };
+        }
         let reason = innermost.detail().map_or_else(|| innermost.kind().to_string(), str::to_owned);
         if compiling { Self::Syntax { line, reason } } else { Self::Failed { line, reason } }
     }

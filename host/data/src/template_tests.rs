@@ -51,3 +51,52 @@ fn what_a_template_refuses_is_told_in_its_own_words_and_what_fails_with_its_line
     assert!(matches!(wrong("\n{{ nothing.at.all }}"), Err(Trouble::Failed { line: 2, .. })));
     assert!(matches!(wrong("\n\n{% for %}"), Err(Trouble::Syntax { line: 3, .. })));
 }
+
+fn failed(source: &str) -> String {
+    let template = Template::new(source, BTreeMap::new(), None).unwrap();
+    match template.render(&[Value::from("m")], &Value::from(()), false) {
+        Err(Trouble::Failed { reason, .. }) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_template_without_an_end_is_stopped_by_its_steps_or_by_what_it_makes() {
+    let endless = "it does not come to an end: it made 32 MiB of steps and text for one conversation";
+    let all = "{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999) %}";
+    let ends = "{% endfor %}{% endfor %}{% endfor %}";
+    assert_eq!(failed(&format!("{all}{ends}")), endless, "loops that write nothing");
+    let doubled = |by: &str| {
+        format!(
+            "{{% set ns = namespace(x='xxxxxxxxxxxxxxxx') %}}{{% for i in range(60) %}}{{% set ns.x = {by} %}}{{% endfor %}}"
+        )
+    };
+    for by in [
+        "ns.x ~ ns.x",
+        "ns.x + ns.x",
+        "ns.x * 2",
+        "ns.x|replace('x', 'xx')",
+        "[ns.x, ns.x]|join",
+        "ns.x.replace('x', 'xx')",
+    ] {
+        let told = failed(&doubled(by));
+        assert!(told == endless || told.contains("too large"), "{by}: {told}");
+    }
+    let lists = "{% set ns = namespace(x=[1]) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}";
+    for written in ["{{ ns.x }}", "{{ ns.x|tojson }}", "{{ ns.x|string|length }}"] {
+        assert_eq!(failed(&format!("{lists}{written}")), endless, "{written}");
+    }
+    assert_eq!(failed("{% macro m(n) %}{{ m(n) }}{{ m(n) }}{% endmacro %}{{ m(1) }}").is_empty(), false);
+    for large in ["'a' * 1000000000", "'a' * 1000000000000000000", "range(1000000000)|list", "'a'.ljust(100000000000)"]
+    {
+        assert!(!failed(&format!("{{% set x = {large} %}}{{{{ x }}}}")).is_empty(), "{large}");
+    }
+    assert!(failed("{{ [1]|tojson(indent=1000000000000000000) }}").starts_with("indent is not a number of spaces"));
+}
+
+#[test]
+fn lists_in_one_another_without_bounds_are_refused_where_they_are_written_and_forgotten_without_harm() {
+    let deep = "{% set ns = namespace(x=[1]) %}{% for i in range(100000) %}{% set ns.x = [ns.x] %}{% endfor %}";
+    assert!(failed(&format!("{deep}{{{{ ns.x }}}}")).contains("more than 100 deep"));
+    assert_eq!(render(&format!("{deep}x")).text, "x");
+}

@@ -9,6 +9,7 @@ use std::path::Path;
 use serde_json::Value as Json;
 
 use crate::error::plain_io;
+use crate::tokenizer_file;
 use crate::{DataError, Result};
 
 /// Templates by name.
@@ -68,8 +69,17 @@ impl Templates {
     }
 }
 
+/// More than any template has.
+const LARGEST: u64 = 4 << 20;
+
+/// The text of a template's file.
+pub(crate) fn read(path: &Path) -> std::io::Result<String> {
+    let text = String::from_utf8(tokenizer_file::read(path, LARGEST)?);
+    text.map_err(|_| std::io::Error::new(std::io::ErrorKind::InvalidData, "stream did not contain valid UTF-8"))
+}
+
 fn text(path: &Path) -> Result<Option<String>> {
-    match std::fs::read_to_string(path) {
+    match read(path) {
         Ok(text) => Ok(Some(text)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(DataError::FileUnreadable { path: path.to_owned(), reason: plain_io(&e) }),

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use retune_roles::caught::caught;
 use retune_roles::{Encoding, ErrorKind, Message, Refusal, SpecialTokens};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -18,6 +19,7 @@ use tokenizers::{ModelWrapper, PostProcessor, Tokenizer};
 use crate::error::plain_io;
 use crate::templates::Templates;
 use crate::tokenizer_class::{TokenizerClass, model_type};
+use crate::tokenizer_file::{self, LARGEST, LARGEST_CONFIG, called, gave_up, told, try_out};
 use crate::{DataError, Result};
 
 /// A tokenizer and what it calls its special tokens.
@@ -51,16 +53,20 @@ impl Tokenization {
     pub fn open(directory: &Path) -> Result<Self> {
         std::fs::metadata(directory).map_err(|e| DataError::io(directory, &e))?;
         let path = directory.join("tokenizer.json");
-        let bytes = match std::fs::read(&path) {
+        caught(|| Self::read(directory, &path))
+            .unwrap_or_else(|e| Err(DataError::TokenizerBroken { path: path.clone(), reason: gave_up(&e) }))
+    }
+
+    fn read(directory: &Path, path: &Path) -> Result<Self> {
+        let bytes = match tokenizer_file::read(path, LARGEST) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(missing(directory)),
-            Err(e) => return Err(DataError::FileUnreadable { path, reason: plain_io(&e) }),
+            Err(e) => return Err(DataError::FileUnreadable { path: path.to_owned(), reason: plain_io(&e) }),
         };
-        let mut tokenizer = Tokenizer::from_bytes(&bytes)
-            .map_err(|e| DataError::TokenizerBroken { path: path.clone(), reason: e.to_string() })?;
+        let mut tokenizer = tokenizer_file::tokenizer(path, &bytes)?;
         let padding = tokenizer.get_padding().map(|padding| padding.pad_token.clone());
         tokenizer.with_padding(None);
-        let unusable = |reason: String| DataError::TokenizerBroken { path: path.clone(), reason };
+        let unusable = |reason: String| DataError::TokenizerBroken { path: path.to_owned(), reason };
         tokenizer.with_truncation(None).map_err(|e| unusable(e.to_string()))?;
         if tokenizer.get_vocab_size(true) == 0 {
             return Err(unusable("it has no tokens".to_owned()));
@@ -70,11 +76,10 @@ impl Tokenization {
         hash_part(&mut hash, "tokenizer.json", &bytes);
         let mut read = |name: &str| -> Result<Value> {
             let path = directory.join(name);
-            match std::fs::read(&path) {
+            match tokenizer_file::read(&path, LARGEST_CONFIG) {
                 Ok(bytes) => {
                     hash_part(&mut hash, name, &bytes);
-                    serde_json::from_slice(&bytes)
-                        .map_err(|e| DataError::TokenizerBroken { path, reason: e.to_string() })
+                    serde_json::from_slice(&bytes).map_err(|e| DataError::TokenizerBroken { path, reason: told(&e) })
                 }
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Value::Null),
                 Err(e) => Err(DataError::FileUnreadable { path, reason: plain_io(&e) }),
@@ -94,6 +99,7 @@ impl Tokenization {
         let digest = retune_roles::digest::hex(&hash.finalize());
 
         let mut warnings = class.complete(&mut tokenizer)?;
+        try_out(path, &tokenizer)?;
         let mut special = |role: &str| -> Option<u32> {
             let text = class.special_token(role)?;
             let id = tokenizer.token_to_id(text);
@@ -257,7 +263,7 @@ impl Tokenization {
     /// that ends it adds all of it.
     pub fn pieces(&self, ids: &[u32]) -> Vec<String> {
         let mut stream = self.tokenizer.decode_stream(false);
-        ids.iter().map(|&id| stream.step(id).ok().flatten().unwrap_or_default()).collect()
+        ids.iter().map(|&id| called(|| stream.step(id)).ok().flatten().unwrap_or_default()).collect()
     }
 
     /// What is odd about the tokenizer's files, a sentence each.
@@ -356,9 +362,7 @@ impl retune_roles::Tokenizer for Tokenization {
 
     fn encode(&self, texts: &[String], add_special: bool) -> std::result::Result<Vec<Encoding>, Refusal> {
         let encode = |text: &String| {
-            let encoding = self
-                .tokenizer
-                .encode(text.as_str(), add_special)
+            let encoding = tokenizer_file::encode(&self.tokenizer, text.as_str(), add_special)
                 .map_err(|e| Refusal::new(ErrorKind::Input, format!("the text cannot be tokenised: {e}")))?;
             Ok(Encoding {
                 ids: encoding.get_ids().to_vec(),
@@ -376,8 +380,7 @@ impl retune_roles::Tokenizer for Tokenization {
                 let reason = format!("token id {id} is not in the vocabulary of {size} tokens");
                 return Err(Refusal::new(ErrorKind::Input, reason));
             }
-            self.tokenizer
-                .decode(ids, skip_special)
+            called(|| self.tokenizer.decode(ids, skip_special))
                 .map_err(|e| Refusal::new(ErrorKind::Input, format!("the ids cannot be decoded: {e}")))
         };
         ids.iter().map(decode).collect()

@@ -18,6 +18,7 @@ use crate::record::Record;
 use crate::room::{self, Room};
 use crate::row::{Row, text_digest};
 use crate::spec::DataSpec;
+use crate::tokenizer_file::{encode, encode_fast};
 use crate::{DataError, Result, Tokenization};
 use crate::{several, tags};
 
@@ -176,7 +177,7 @@ impl<'a> Encoder<'a> {
             Some(second) => (text, second).into(),
             None => text.into(),
         };
-        let encoding = self.tokenizer.encode_fast(input, true).map_err(|e| refused(record, e))?;
+        let encoding = encode_fast(&self.tokenizer, input, true).map_err(|e| refused(record, e))?;
         Ok(row(record, digest, &encoding))
     }
 
@@ -196,7 +197,7 @@ impl<'a> Encoder<'a> {
             false => words,
         };
         // The fast way does not say which word a token is of.
-        let encoding = self.tokenizer.encode(words, true).map_err(|e| refused(record, e))?;
+        let encoding = encode(&self.tokenizer, words, true).map_err(|e| refused(record, e))?;
         let mut row = row(record, digest, &encoding);
         row.tags = Some(tags::aligned(encoding.get_word_ids(), count, names));
         Ok(row)
@@ -206,7 +207,7 @@ impl<'a> Encoder<'a> {
     fn maskable(&self, record: &Record) -> Result<Row> {
         let text = record.text(&self.spec.columns.text, "data.columns.text")?;
         let digest = text_digest(&text, None);
-        let encoding = self.tokenizer.encode_fast(text, true).map_err(|e| refused(record, e))?;
+        let encoding = encode_fast(&self.tokenizer, text, true).map_err(|e| refused(record, e))?;
         let mut row = row(record, digest, &encoding);
         let plain = |(at, id): (usize, &u32)| encoding.get_special_tokens_mask()[at] == 0 && !self.special.contains(id);
         let hidden: Vec<bool> = row.input_ids.iter().enumerate().map(plain).collect();
@@ -226,7 +227,7 @@ impl<'a> Encoder<'a> {
         let Some(completion) = &columns.completion else {
             let text = record.text(&columns.text, "data.columns.text")?;
             let digest = text_digest(&text, None);
-            let encoding = self.tokenizer.encode_fast(text, true).map_err(|e| refused(record, e))?;
+            let encoding = encode_fast(&self.tokenizer, text, true).map_err(|e| refused(record, e))?;
             let mut row = row(record, digest, &encoding);
             self.end(&mut row);
             row.learn_from(0);
@@ -236,7 +237,7 @@ impl<'a> Encoder<'a> {
         let completion = record.text(completion, "data.columns.completion")?;
         let digest = text_digest(&prompt, Some(&completion));
         let seam = prompt.len();
-        let encoding = self.tokenizer.encode(prompt + &completion, true).map_err(|e| refused(record, e))?;
+        let encoding = encode(&self.tokenizer, prompt + &completion, true).map_err(|e| refused(record, e))?;
         let mut row = row(record, digest, &encoding);
         // Offsets are bytes of the joined text; tokens that the tokenizer added itself have none.
         let special = encoding.get_special_tokens_mask();
@@ -286,6 +287,7 @@ impl<'a> Encoder<'a> {
             seam: made.seam,
             unended: made.unended,
             control: made.control,
+            silent: made.silent,
             ..Row::default()
         };
         row.cut(self.spec.max_length, self.cuts_left);

@@ -19,6 +19,7 @@ use tokenizers::processors::roberta::RobertaProcessing;
 use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::{AddedToken, NormalizedString, Normalizer as _, NormalizerWrapper, PreTokenizerWrapper, Tokenizer};
 
+use crate::tokenizer_file::{self, LARGEST_CONFIG};
 use crate::{DataError, Result};
 
 /// Classes that take `tokenizer.json` as it is, whatever their options say.
@@ -292,7 +293,7 @@ impl<'a> TokenizerClass<'a> {
 
 /// The `model_type` in the `config.json` of a directory, when there is one.
 pub(crate) fn model_type(directory: &Path) -> Option<String> {
-    let bytes = std::fs::read(directory.join("config.json")).ok()?;
+    let bytes = tokenizer_file::read(&directory.join("config.json"), LARGEST_CONFIG).ok()?;
     let config: Value = serde_json::from_slice(&bytes).ok()?;
     Some(config.get("model_type")?.as_str()?.to_owned())
 }

@@ -26,6 +26,21 @@ fn messages_bring_a_chat_with_its_defaults_and_rows() {
 }
 
 #[test]
+fn a_task_by_another_name_is_told_once_and_nothing_is_said_of_the_keys_that_depend_on_it() {
+    let told = |task: &str| {
+        let error =
+            read(task, "columns = { messages = \"m\" }\nchat = { learn = \"last\" }\nlayout = \"packed\"").unwrap_err();
+        error.render(false, None)
+    };
+    let chat = told("chat");
+    assert!(chat.contains("`model.task` cannot be `chat`") && chat.contains("did you mean `causal-lm`?"), "{chat}");
+    assert_eq!(chat.matches('×').count(), 1, "{chat}");
+    assert!(told("NER").contains("did you mean `token-classification`?"));
+    assert!(told("text_classification").contains("did you mean `sequence-classification`?"));
+    assert!(told("casual-lm").contains("did you mean `causal-lm`?"));
+}
+
+#[test]
 fn a_template_is_a_path_only_where_it_is_a_file() {
     let template = |value: &str| {
         let recipe =

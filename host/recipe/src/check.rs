@@ -9,12 +9,15 @@ use retune_schema::{ConfigError, Problem, Validator, faults, shown};
 use serde_json::Value as Json;
 
 use crate::diagnostic::{Diagnostic, listed};
-use crate::foreign::{Meaning, meaning};
+use crate::foreign::{Meaning, meaning, task};
 use crate::place::{Place, child, deepest};
 use crate::problems::Problems;
 use crate::reference;
 use crate::schema::schema;
 use crate::written::Written;
+
+/// The key on which depends what others mean.
+const TASK: [&str; 2] = ["model", "task"];
 
 /// Reports everything in `written` that is not as the schema has it, and takes it out, so
 /// that the rest can be read.
@@ -30,8 +33,9 @@ pub fn check(written: &mut Written, problems: &mut Problems) {
     for error in errors.iter().filter(|error| !matches!(error.problem, Problem::MissingKey { .. })) {
         let pointer = pointer(&error.path);
         written.remove(&pointer);
-        // What is no table has no keys that rules could miss.
-        if matches!(&error.problem, Problem::WrongType { expected, .. } if expected == "a table") {
+        // What is no table has no keys that rules could miss, and of a task that is not known they have nothing to say.
+        if matches!(&error.problem, Problem::WrongType { expected, .. } if expected == "a table") || error.path == TASK
+        {
             written.places.remove(&pointer);
         }
     }
@@ -79,7 +83,8 @@ fn report(error: &ConfigError, written: &Written, problems: &mut Problems) {
             problems.add(place, message, format!("expected {expected}"), write().or_else(about));
         }
         Problem::NotAllowed { given, allowed } => {
-            let label = match error.near() {
+            let theirs = given.as_str().filter(|_| error.path == TASK).and_then(task);
+            let label = match theirs.or(error.near()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "not one of the allowed values".to_owned(),
             };

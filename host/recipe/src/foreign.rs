@@ -21,6 +21,34 @@ pub fn meaning(name: &str) -> Option<Meaning> {
     WORDS.iter().find(|(theirs, _)| *theirs == name).map(|(_, ours)| *ours)
 }
 
+/// What another system calls a task, by our name for it.
+pub fn task(name: &str) -> Option<&'static str> {
+    let name = name.to_lowercase().replace(['_', ' '], "-");
+    TASKS.iter().find(|(theirs, _)| *theirs == name).map(|(_, ours)| *ours)
+}
+
+const TASKS: [(&str, &str); 19] = [
+    ("chat", "causal-lm"),
+    ("conversational", "causal-lm"),
+    ("instruct", "causal-lm"),
+    ("instruction-tuning", "causal-lm"),
+    ("sft", "causal-lm"),
+    ("completion", "causal-lm"),
+    ("generation", "causal-lm"),
+    ("text-generation", "causal-lm"),
+    ("language-modeling", "causal-lm"),
+    ("pretraining", "causal-lm"),
+    ("lm", "causal-lm"),
+    ("classification", "sequence-classification"),
+    ("text-classification", "sequence-classification"),
+    ("seq-cls", "sequence-classification"),
+    ("ner", "token-classification"),
+    ("tagging", "token-classification"),
+    ("token-cls", "token-classification"),
+    ("mlm", "masked-lm"),
+    ("fill-mask", "masked-lm"),
+];
+
 const QUANTIZED: Meaning = NotYet("quantized base models are");
 const WORDS: &[(&str, Meaning)] = &[
     // Rates and lengths.

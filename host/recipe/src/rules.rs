@@ -386,7 +386,8 @@ impl<'a> Rules<'a> {
             "strategy.train_top_layers",
             "`strategy.train_top_layers` and `adapter` cannot both say what is trained",
             "the adapter trains itself, and the base stays as it is",
-            "to adapt the top blocks alone write target_modules = \"layers.{28..31}\" in [adapter]; or remove [adapter]",
+            "to adapt the top blocks alone name them in target_modules of [adapter] (`retune model inspect` shows their names); or \
+             remove [adapter]",
         );
         for i in 0..self.recipe.strategy.freeze.len() {
             if ["**", "*"].contains(&self.recipe.strategy.freeze[i].as_str()) {

@@ -15,13 +15,12 @@ pub fn cores() -> usize {
 
 /// Bytes of memory in all, and bytes free for new work, where Linux says.
 pub fn memory() -> Option<(u64, u64)> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    Some((field(&text, "MemTotal:")?, field(&text, "MemAvailable:")?))
+    retune_train::memory::of_machine()
 }
 
 /// Most memory this process ever held, in bytes, where Linux says.
 pub fn peak_memory() -> Option<u64> {
-    field(&std::fs::read_to_string("/proc/self/status").ok()?, "VmHWM:")
+    retune_train::memory::field(&std::fs::read_to_string("/proc/self/status").ok()?, "VmHWM:")
 }
 
 /// The processor's own name, where Linux says.
@@ -67,21 +66,4 @@ pub fn cache_limit() -> Result<u64> {
         return Ok(DEFAULT_LIMIT);
     };
     parse_bytes(&text).map_err(|e| Diagnostic::new(format!("RETUNE_CACHE_SIZE is `{text}`: {e}")))
-}
-
-/// A line of `/proc` in kB, as bytes.
-fn field(text: &str, name: &str) -> Option<u64> {
-    let line = text.lines().find(|line| line.starts_with(name))?;
-    line.split_whitespace().nth(1)?.parse::<u64>().ok()?.checked_mul(1024)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_of_proc_is_read_in_kilobytes() {
-        assert_eq!(field("MemTotal:       16 kB\nMemAvailable: 8 kB\n", "MemAvailable:"), Some(8192));
-        assert_eq!(field("MemTotal: x kB", "MemTotal:"), None);
-    }
 }

@@ -80,6 +80,28 @@ pub enum TrainError {
         /// The rows of the micro-batch or window.
         keys: Vec<String>,
     },
+    /// A loss that is not finite in a run in which a policy gave layers new weights.
+    #[error("{error}; {change}")]
+    AfterNewWeights {
+        /// The loss.
+        error: Box<TrainError>,
+        /// Who did what, and when.
+        change: String,
+    },
+    /// Weights are not finite numbers. What was written before is as it was.
+    #[error("step {step}: `{parameter}` is not finite in {found}: {cause}; nothing of this step is kept")]
+    Weights {
+        /// Optimiser steps taken.
+        step: u64,
+        /// Its name.
+        parameter: String,
+        /// How many values, and one of them.
+        found: String,
+        /// Who changed it last, or with which rate.
+        cause: String,
+        /// The next step.
+        help: String,
+    },
     /// The model could not be run or changed.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -169,6 +191,12 @@ impl TrainError {
             Self::Role(failure) => failure.details().help.clone(),
             Self::NonFinite { .. } => Some(
                 "look at these rows first; then try a lower learning_rate, a longer warm-up or a smaller max_grad_norm"
+                    .into(),
+            ),
+            Self::Weights { help, .. } => Some(help.clone()),
+            Self::AfterNewWeights { .. } => Some(
+                "have the policy give smaller weights (a standard deviation of 0.02 is usual), or leave it out of the recipe; \
+                 then look at these rows"
                     .into(),
             ),
             Self::Peer { rank, .. } => Some(format!("the message of worker {rank} says why")),

@@ -1,4 +1,4 @@
-//! What becomes of memory that is freed.
+//! How much memory there is, and what becomes of what is freed.
 //!
 //! A step allocates and frees the same sizes as the step before. glibc gives blocks of more than 128 KiB back to the system at
 //! once, which then has to fault every page in again and clear it.
@@ -51,6 +51,24 @@ pub fn compute_here() {
     }
 }
 
+/// Bytes of memory in all, and bytes free for new work, where Linux says.
+pub fn of_machine() -> Option<(u64, u64)> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    Some((field(&text, "MemTotal:")?, field(&text, "MemAvailable:")?))
+}
+
+/// Bytes that processes can use at most, swap included, where Linux says.
+pub fn usable() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    Some(field(&text, "MemTotal:")?.saturating_add(field(&text, "SwapTotal:").unwrap_or(0)))
+}
+
+/// A line of `/proc` in kB, as bytes.
+pub fn field(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
 /// The largest block that is kept; glibc takes no more.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const LARGEST: i32 = 32 << 20;
@@ -58,3 +76,14 @@ const LARGEST: i32 = 32 << 20;
 /// Free memory at the top of the heap that is not given back.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const KEPT: i32 = 256 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_system_is_read_as_bytes() {
+        assert_eq!(field("MemTotal:       16 kB\nMemAvailable: 8 kB\n", "MemAvailable:"), Some(8192));
+        assert_eq!(field("MemTotal: x kB", "MemTotal:"), None);
+    }
+}

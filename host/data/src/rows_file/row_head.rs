@@ -24,6 +24,7 @@ const CONTROL: u8 = 2;
 const TAGS: u8 = 4;
 const LABELS: u8 = 8;
 const VALUES: u8 = 16;
+const SILENT: u8 = 32;
 
 /// What the file's own numbers make of a row.
 pub(super) struct Numbered {
@@ -53,6 +54,7 @@ pub(super) fn encode(out: &mut Vec<u8>, row: &Row, numbered: &Numbered) {
         (tags.is_some(), TAGS),
         (matches!(row.several, Some(Several::Labels(_))), LABELS),
         (matches!(row.several, Some(Several::Values(_))), VALUES),
+        (row.silent, SILENT),
     ];
     let key = if *plain { "" } else { row.key.as_str() };
     out.extend(row.line.unwrap_or(0).to_le_bytes());
@@ -106,6 +108,7 @@ pub(crate) struct RowHead {
     pub seam: bool,
     pub unended: bool,
     pub control: bool,
+    pub silent: bool,
     /// Words of a tagged row of which no token is there.
     pub lost: u32,
     /// It has tags.
@@ -147,6 +150,7 @@ impl RowHead {
             seam: flags & SEAM != 0,
             unended: bytes[61] & UNENDED != 0,
             control: bytes[61] & CONTROL != 0,
+            silent: bytes[61] & SILENT != 0,
             tagged: bytes[61] & TAGS != 0,
             lost: u32_at(bytes, 68),
             labelled: bytes[61] & LABELS != 0,

@@ -1,6 +1,6 @@
 //! The forecast of a run, as a value.
 
-use retune_data::{Layout, Prepared};
+use retune_data::{Layout, Prepared, SplitName};
 use retune_recipe::Recipe;
 use retune_recipe::diagnostic::Result;
 use serde::Serialize;
@@ -33,6 +33,8 @@ pub struct Forecast {
     pub largest_batch: u64,
     /// Where the lengths come from.
     pub lengths: Lengths,
+    /// Rows of train that lose their end, where rows are known and cut one by one.
+    pub cut: Option<CutRows>,
     /// Bytes, by purpose.
     pub memory: Memory,
     /// Bytes that there are, given or found.
@@ -53,6 +55,25 @@ pub enum Lengths {
     Rows,
     /// Every row is as long as `data.max_length`.
     MaxLength,
+}
+
+/// Rows that are longer than `data.max_length`.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct CutRows {
+    /// How many.
+    pub rows: u64,
+    /// Of so many.
+    pub of: u64,
+    /// `data.max_length`.
+    pub max_length: u64,
+}
+
+impl CutRows {
+    /// Those of the training set.
+    fn of(recipe: &Recipe, prepared: &Prepared) -> Option<Self> {
+        let split = prepared.report.split(SplitName::Train).filter(|_| recipe.data.layout != Layout::Blocks)?;
+        Some(Self { rows: split.truncated, of: split.rows, max_length: recipe.data.max_length })
+    }
 }
 
 /// What a batch is made of.
@@ -113,6 +134,7 @@ impl Forecast {
             tokens: prepared.map(|_| traffic.tokens),
             largest_batch: traffic.largest,
             lengths: if prepared.is_some() { Lengths::Rows } else { Lengths::MaxLength },
+            cut: prepared.and_then(|prepared| CutRows::of(recipe, prepared)),
             fits: available.map(|bytes| memory.peak <= bytes),
             memory,
             available,

@@ -31,6 +31,14 @@ impl Forecast {
             Lengths::MaxLength => "if every row has data.max_length",
         };
         row(&mut out, "largest batch", &format!("{} tokens, {from}", count(self.largest_batch)));
+        if let Some(cut) = self.cut.filter(|cut| cut.rows > 0) {
+            let (rows, of, longest) = (count(cut.rows), count(cut.of), cut.max_length);
+            row(
+                &mut out,
+                "cut",
+                &format!("{rows} of {of} rows of train are longer than data.max_length = {longest}, and lose the rest"),
+            );
+        }
         if let Some(steps) = self.steps {
             let tokens = self.tokens.map_or(String::new(), |tokens| format!(", {} tokens in all", count(tokens)));
             let of = format!("{} of {} {}{tokens}", count(steps), count(self.rows_per_step), self.unit.as_str());

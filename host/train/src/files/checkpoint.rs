@@ -334,6 +334,10 @@ fn kept(model: &Model) -> impl Iterator<Item = &Parameter> {
 fn write_synced(path: &Path, tensors: Vec<(String, Vec<usize>, Source<'_>)>) -> Result<(), TrainError> {
     write_tensors(path, None, tensors).map_err(|error| match error {
         WriteError::Tensor(error) => TrainError::tensor("reading weights for a checkpoint")(error),
+        WriteError::NotFinite(name) => TrainError::Data {
+            problem: format!("`{name}` is not finite, so it was not written to {}", path.display()),
+            help: Some("lower optimizer.learning_rate, or what policies multiply it by".into()),
+        },
         WriteError::File(error) => io_error(path, "writing")(error),
     })?;
     sync(path)

@@ -13,6 +13,7 @@ use std::{
 };
 
 use rayon::prelude::*;
+use retune_roles::{caught::caught, text::shortened};
 use retune_tensor::{AnyTensor, TensorError};
 use safetensors::{
     View,
@@ -20,12 +21,16 @@ use safetensors::{
 };
 
 use crate::{
+    files::whole,
     model::{ModelError, StoredDtype, stand_in},
     optimizer::gradients::{BLOCK, Floats},
 };
 
-/// More than any real header, and little enough to read.
-const LARGEST_HEADER: u64 = 256 << 20;
+/// More than any real header, and little enough to read: room for three hundred thousand tensors.
+const LARGEST_HEADER: u64 = 32 << 20;
+
+/// The most characters that are told of what is wrong with a header: it may quote it.
+const TOLD: usize = 200;
 
 /// Bytes of two files that are compared at a time.
 const COMPARED: usize = 1 << 20;
@@ -81,7 +86,7 @@ impl Place {
 
 /// The tensors of one file, from its header.
 pub(crate) fn header(path: &Path) -> Result<BTreeMap<String, Place>, ModelError> {
-    let mut file = File::open(path).map_err(ModelError::io(path, "cannot be opened"))?;
+    let mut file = whole::open(path).map_err(ModelError::io(path, "cannot be opened"))?;
     let length = file.metadata().map_err(ModelError::io(path, "cannot be read"))?.len();
     let truncated = |needed: u64| {
         ModelError::file(
@@ -98,7 +103,9 @@ pub(crate) fn header(path: &Path) -> Result<BTreeMap<String, Place>, ModelError>
         }
         return Err(ModelError::file(
             path,
-            format!("it is not a safetensors file: its header would have {size} bytes"),
+            format!(
+                "it is not a safetensors file: its header would have {size} bytes, expected at most {LARGEST_HEADER}"
+            ),
         ));
     }
     if length < 8 + size {
@@ -106,9 +113,13 @@ pub(crate) fn header(path: &Path) -> Result<BTreeMap<String, Place>, ModelError>
     }
     let mut text = vec![0; size as usize];
     file.read_exact(&mut text).map_err(ModelError::io(path, "cannot be read"))?;
-    let metadata: Metadata = serde_json::from_slice(&text)
-        .map_err(|e| ModelError::file(path, format!("its safetensors header is not valid: {e}")))?;
-    let needed = 8 + size + metadata.data_len() as u64;
+    let invalid = |reason: String| {
+        ModelError::file(path, format!("its safetensors header is not valid: {}", shortened(&reason, TOLD)))
+    };
+    let metadata: Metadata = caught(|| serde_json::from_slice(&text))
+        .map_err(invalid)?
+        .map_err(|e: serde_json::Error| invalid(e.to_string()))?;
+    let needed = (8 + size).saturating_add(metadata.data_len() as u64);
     if length < needed {
         return Err(truncated(needed));
     }
@@ -196,7 +207,8 @@ pub(crate) enum Source<'a> {
 struct Lazy<'a> {
     shape: Vec<usize>,
     source: Source<'a>,
-    failed: &'a RefCell<Option<TensorError>>,
+    name: &'a str,
+    failed: &'a RefCell<Option<WriteError>>,
 }
 
 impl View for Lazy<'_> {
@@ -241,11 +253,15 @@ impl View for Lazy<'_> {
 
 impl Lazy<'_> {
     /// The bytes of a tensor, of which a piece at a time is copied.
-    fn encoded(&self, tensor: &AnyTensor, stored: StoredDtype) -> Result<Vec<u8>, TensorError> {
+    fn encoded(&self, tensor: &AnyTensor, stored: StoredDtype) -> Result<Vec<u8>, WriteError> {
+        let weights = matches!(self.source, Source::Tensor(..));
         let (flat, length) = (tensor.reshape(&[-1])?, tensor.numel() as i64);
         let mut bytes = Vec::with_capacity(self.data_len());
         for start in (0..length).step_by(PIECE) {
             let values = flat.slice(0, start, (start + PIECE as i64).min(length), 1)?.to_float32()?;
+            if weights && values.iter().any(|value| !value.is_finite()) {
+                return Err(WriteError::NotFinite(self.name.to_owned()));
+            }
             bytes.extend(match stored {
                 StoredDtype::Float32 => little_endian(&values),
                 half => encode(&values, half).1,
@@ -265,10 +281,18 @@ fn little_endian(values: &[f32]) -> Vec<u8> {
     bytes
 }
 
+impl From<TensorError> for WriteError {
+    fn from(error: TensorError) -> Self {
+        Self::Tensor(error)
+    }
+}
+
 /// Why a file was not written.
 pub(crate) enum WriteError {
     /// A value could not be fetched.
     Tensor(TensorError),
+    /// A weight of the tensor of this name is infinite or no number.
+    NotFinite(String),
     /// The file could not be made.
     File(io::Error),
 }
@@ -280,10 +304,13 @@ pub(crate) fn write_tensors(
     tensors: Vec<(String, Vec<usize>, Source<'_>)>,
 ) -> Result<(), WriteError> {
     let failed = RefCell::new(None);
-    let views = tensors.into_iter().map(|(name, shape, source)| (name, Lazy { shape, source, failed: &failed }));
+    let names: Vec<String> = tensors.iter().map(|(name, _, _)| name.clone()).collect();
+    let each = tensors.into_iter().zip(&names);
+    let views =
+        each.map(|((name, shape, source), called)| (name, Lazy { shape, source, name: called, failed: &failed }));
     let written = safetensors::serialize_to_file(views, metadata, path);
     match failed.take() {
-        Some(error) => Err(WriteError::Tensor(error)),
+        Some(error) => Err(error),
         None => written.map_err(|error| WriteError::File(io::Error::other(error))),
     }
 }

@@ -24,6 +24,7 @@ use crate::{
     model::{Model, Parameter},
     optimizer::adamw::{Optimizer, Rate},
     seeds::{Purpose, seed_of},
+    training::finite::{Authors, sign},
 };
 
 /// The most layers that the event of a change names.
@@ -59,6 +60,7 @@ impl LayerSetting {
 pub(crate) struct Target<'a> {
     pub model: &'a mut Model,
     pub settings: &'a mut [LayerSetting],
+    pub authors: &'a mut Authors,
     pub optimizer: &'a mut Optimizer,
     pub frozen: &'a mut Frozen,
     pub told: &'a mut Told,
@@ -133,6 +135,9 @@ impl Target<'_> {
             }
             let selected = selections.get(layers).map(Vec::as_slice).unwrap_or_default();
             check(policy, change, at)?;
+            for &layer in selected {
+                sign(self.authors, layer, policy, change.action, at.step);
+            }
             let altered = self.set_layers(selected, change.action, plan);
             let message = match (change.action, trigger) {
                 (Action::Unfreeze, _) => self.still_frozen(policy, selected, names),

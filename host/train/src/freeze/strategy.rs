@@ -43,8 +43,9 @@ pub fn apply(strategy: &Strategy, model: &mut Model, seed: u64) -> Result<Vec<St
     if let Some(top) = strategy.train_top_layers {
         if model.adapter().is_some() {
             let problem = "the adapter says what is trained, and the base stays as it is".to_owned();
-            let help = "to adapt the top blocks alone name them in adapter.target_modules, such as `layers.{28..31}`";
-            let (field, help) = ("strategy.train_top_layers".to_owned(), Some(help.to_owned()));
+            let help =
+                format!("to adapt the top blocks alone write adapter.target_modules = \"{}\"", top_blocks(model, top));
+            let (field, help) = ("strategy.train_top_layers".to_owned(), Some(help));
             return Err(TrainError::Field { field, problem, help });
         }
         let layers = model.layers();
@@ -157,6 +158,16 @@ fn named(field: &str, what: &'static str, error: PatternError) -> TrainError {
             TrainError::Pattern { field: field.to_string(), pattern, what, nearest }
         }
         invalid => TrainError::field(field, invalid.to_string()),
+    }
+}
+
+/// A glob over the last `top` blocks of the model, by its own numbers.
+fn top_blocks(model: &Model, top: u32) -> String {
+    let shape = &model.config().shape;
+    let last = shape.num_hidden_layers.saturating_sub(1);
+    match shape.num_hidden_layers.saturating_sub(top.max(1) as usize) {
+        first if first >= last => format!("{}.{last}", shape.blocks),
+        first => format!("{}.{{{first}..{last}}}", shape.blocks),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::GenerationSpec;
+use crate::files::whole::{self, LARGEST_CONFIG};
 use crate::model::{Keys, ModelError};
 
 /// Settings that would change what comes out, each with the value that changes nothing.
@@ -79,14 +80,16 @@ impl GenerationSpec {
             Some(Value::Array(texts)) if texts.iter().all(Value::is_string) => {
                 texts.iter().filter_map(Value::as_str).map(str::to_owned).collect()
             }
-            Some(other) => return Err(keys.wrong("stop_strings", format!("expected texts, found {other}"))),
+            Some(other) => {
+                return Err(keys.wrong("stop_strings", format!("expected texts, found {}", Keys::found(other))));
+            }
         };
         Ok((spec, ignored(&map, &path)))
     }
 }
 
 fn read(path: &Path) -> Result<Option<Map<String, Value>>, ModelError> {
-    let bytes = match std::fs::read(path) {
+    let bytes = match whole::read(path, LARGEST_CONFIG) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(ModelError::Io { path: path.to_owned(), action: "cannot be read", source }),
@@ -102,7 +105,8 @@ fn number(keys: &Keys, key: &str) -> Result<Option<f64>, ModelError> {
     match keys.map.get(key) {
         None | Some(Value::Null) => Ok(None),
         Some(value) => {
-            value.as_f64().map(Some).ok_or_else(|| keys.wrong(key, format!("expected a number, found {value}")))
+            let expected = || keys.wrong(key, format!("expected a number, found {}", Keys::found(value)));
+            value.as_f64().map(Some).ok_or_else(expected)
         }
     }
 }
@@ -115,7 +119,7 @@ fn ids(keys: &Keys, key: &str) -> Result<Vec<u32>, ModelError> {
         Some(Value::Array(list)) => list.iter().map(id).collect(),
         Some(value) => id(value).map(|id| vec![id]),
     };
-    let found = || keys.map.get(key).cloned().unwrap_or_default();
+    let found = || keys.map.get(key).map_or_else(String::new, Keys::found);
     read.ok_or_else(|| keys.wrong(key, format!("expected a token id or a list of them, found {}", found())))
 }
 
@@ -123,8 +127,9 @@ fn ids(keys: &Keys, key: &str) -> Result<Vec<u32>, ModelError> {
 fn ignored(map: &Map<String, Value>, path: &Path) -> Vec<String> {
     let told = |key: &str, value: &Value| {
         format!(
-            "{}: `{key}` is {value}, which retune does not do: texts are continued without it, and differ from transformers'",
-            path.display()
+            "{}: `{key}` is {}, which retune does not do: texts are continued without it, and differ from transformers'",
+            path.display(),
+            Keys::found(value)
         )
     };
     let numbers = UNSUPPORTED.iter().filter_map(|(key, neutral)| {

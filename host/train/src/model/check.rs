@@ -12,7 +12,9 @@ use super::inventory::{Entry, Inventory};
 use super::network::{Network, Purpose};
 use super::tensor_files::TensorFiles;
 use super::{ModelConfig, ModelError, Task};
+use crate::memory;
 use retune_roles::TaskKind;
+use retune_tensor::{Device, device::is_host};
 
 /// Refuses an adapter that does not fit the model, and a checkpoint whose files are cut short, lack a tensor of the network, or hold one of another shape or in a
 /// format that is not read. Labels are not known yet, so the head that is made for them is not looked at.
@@ -172,6 +174,52 @@ fn quoted(names: &[&str]) -> String {
     format!("`{}`", names.join("`, `"))
 }
 
+/// Refuses a model whose values need more memory than the machine has, which would end the process without a word. On another
+/// device than the host's only one tensor at a time is here.
+///
+/// # Errors
+/// Names `config.json`, the largest tensor, and both sizes.
+pub(super) fn fits_memory(
+    entries: &[Entry],
+    config: &ModelConfig,
+    adapted: bool,
+    device: &Device,
+) -> Result<(), ModelError> {
+    fits(entries, config, adapted, is_host(device), memory::usable())
+}
+
+/// The same for a machine with so much memory, where that is known.
+fn fits(
+    entries: &[Entry],
+    config: &ModelConfig,
+    adapted: bool,
+    on_host: bool,
+    usable: Option<u64>,
+) -> Result<(), ModelError> {
+    let scalars = |entry: &Entry| entry.shape.iter().map(|n| *n as u128).product::<u128>();
+    let Some(largest) = entries.iter().max_by_key(|entry| scalars(entry)) else { return Ok(()) };
+    // The base of an adapter may stay in half precision.
+    let width = if adapted { 2 } else { 4 };
+    let bytes = match on_host {
+        true => width * entries.iter().map(scalars).sum::<u128>(),
+        false => width * scalars(largest),
+    };
+    match usable {
+        Some(usable) if bytes > u128::from(usable) => {
+            let gib = |bytes: u128| bytes.div_ceil(1 << 30);
+            let (name, shape) = (&largest.name, &largest.shape);
+            let reason = format!(
+                "the network that it describes needs at least {} GiB of memory for its weights (`{name}` has shape {shape:?}), and \
+                 this machine has {} GiB; take a smaller model",
+                gib(bytes),
+                u128::from(usable) >> 30
+            );
+            Err(ModelError::file(&config.path, reason))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The head that may be the token table: its name, and whether the config says that it is.
 pub(super) fn tied_head<'a>(config: &'a mut ModelConfig, task: &Task) -> Option<(&'static str, &'a mut bool)> {
     let shape = &mut config.shape;
@@ -184,4 +232,26 @@ pub(super) fn tied_head<'a>(config: &'a mut ModelConfig, task: &Task) -> Option<
         | Task::Regression { .. } => None,
     };
     head.filter(|(_, tied)| **tied)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn weights_that_no_memory_holds_are_refused_before_they_are_made() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/bert-tiny");
+        let (config, task) = (ModelConfig::read(&path).unwrap(), Task::MaskedLm);
+        let mut inventory = Inventory::default();
+        let purpose = purpose(&config, &task).unwrap();
+        Network::describe(&config.shape, config.family.prefix, purpose, None, &mut inventory);
+        let fits = |on_host, usable| fits(&inventory.entries, &config, false, on_host, usable);
+        let needed: u64 = 4 * inventory.entries.iter().map(|e| e.shape.iter().product::<usize>() as u64).sum::<u64>();
+        assert!(fits(true, None).is_ok() && fits(true, Some(needed)).is_ok());
+        let error = fits(true, Some(needed - 1)).unwrap_err().to_string();
+        assert!(error.contains("config.json: the network that it describes needs at least 1 GiB of memory"), "{error}");
+        assert!(fits(false, Some(needed - 1)).is_ok(), "one tensor at a time");
+        assert!(fits(false, Some(1)).is_err());
+    }
 }

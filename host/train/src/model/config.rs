@@ -12,6 +12,16 @@ use super::family::{FAMILIES, Family};
 use super::keys::Keys;
 use super::shape::Shape;
 use super::stand_in;
+use crate::files::whole::{self, LARGEST_CONFIG};
+
+/// More weights than any network has (4.4 million million); their bytes, and those of an optimiser's state, are counted in 64 bits.
+const MOST_WEIGHTS: u128 = 1 << 42;
+
+/// What would make weights infinite that are drawn.
+const WIDEST_START: f64 = 1e4;
+
+/// Draws beyond the cutoff are made again: nearer than this, nearly all are.
+const NEAREST_CUTOFF: f64 = 0.1;
 
 /// What `config.json` says, checked.
 #[derive(Clone, Debug)]
@@ -51,8 +61,8 @@ impl ModelConfig {
             return Err(error);
         }
         let path = if path.is_dir() { path.join("config.json") } else { path.to_owned() };
-        let text = std::fs::read_to_string(&path).map_err(ModelError::io(&path, "cannot be read"))?;
-        let raw: Map<String, Value> = serde_json::from_str(&text).map_err(|e| {
+        let text = whole::read(&path, LARGEST_CONFIG).map_err(ModelError::io(&path, "cannot be read"))?;
+        let raw: Map<String, Value> = serde_json::from_slice(&text).map_err(|e| {
             stand_in::pointer(&path).unwrap_or_else(|| ModelError::file(&path, format!("it is not a JSON object: {e}")))
         })?;
         Self::from_json(families, raw, path)
@@ -72,17 +82,23 @@ impl ModelConfig {
         if raw.get("per_layer_config").is_some_and(|v| !v.is_null()) {
             return Err(keys.wrong("per_layer_config", "blocks with keys of their own are not supported"));
         }
-        let sizes = [
-            ("vocab_size", shape.vocab_size),
-            ("hidden_size", shape.hidden_size),
-            ("num_attention_heads", shape.attention.num_attention_heads),
-            ("num_key_value_heads", shape.attention.num_key_value_heads),
-            ("head_dim", shape.attention.head_dim),
-            ("intermediate_size", shape.feed_forward.intermediate_size),
-            ("max_position_embeddings", shape.max_position_embeddings),
-        ];
+        let sizes = sizes(&shape, &filled);
         if let Some((key, _)) = sizes.iter().find(|(_, size)| *size == 0) {
             return Err(keys.wrong(key, "it must be positive"));
+        }
+        let weights = shape.weights();
+        if let Some((key, size)) = sizes.iter().max_by_key(|(_, size)| *size).filter(|_| weights > MOST_WEIGHTS) {
+            let reason = format!("with {size} the network has {weights} weights, expected at most {MOST_WEIGHTS}");
+            return Err(keys.wrong(key, reason));
+        }
+        if shape.initializer_range > WIDEST_START {
+            let reason = format!("{} is not possible, expected at most {WIDEST_START}", shape.initializer_range);
+            return Err(keys.wrong("initializer_range", reason));
+        }
+        if let Some((key, _)) = family.initial.cutoff
+            && keys.positive(key)?.is_some_and(|cutoff| cutoff < NEAREST_CUTOFF)
+        {
+            return Err(keys.wrong(key, format!("expected at least {NEAREST_CUTOFF} deviations")));
         }
         let rotaries = shape.attention.rotary.iter().flatten();
         if let Some(reason) = rotaries.filter_map(|rotary| rotary.misfit(shape.attention.head_dim)).next() {
@@ -105,6 +121,37 @@ impl ModelConfig {
         Ok(Self { family, shape, pad_token_id, unlearnt_token, labels, architectures, raw, path })
     }
 
+    /// The error about a size that the weights do not have; `keys` are what families call it.
+    fn contradicted(&self, keys: &[&str], size: usize, reason: String) -> ModelError {
+        let reason = format!("{size}, but {reason}; take the config.json that belongs to these weights");
+        ModelError::Config { path: self.path.clone(), key: named(keys, &self.raw).to_owned(), reason }
+    }
+
+    /// Refuses sizes that weights with so many blocks and such a token table, `[rows, width]`, do not have. What is not
+    /// known is not compared.
+    pub(super) fn compare(
+        &self,
+        weights: &Path,
+        blocks: Option<usize>,
+        table: Option<&[usize]>,
+    ) -> Result<(), ModelError> {
+        let (shape, file) = (&self.shape, weights.display());
+        let count = shape.num_hidden_layers;
+        if let Some(found) = blocks.filter(|found| *found < count) {
+            return Err(self.contradicted(BLOCKS, count, format!("{file} has {found} blocks")));
+        }
+        let Some(&[rows, width]) = table else { return Ok(()) };
+        if rows != shape.vocab_size {
+            let reason = format!("the token table of {file} has {rows} rows");
+            return Err(self.contradicted(&["vocab_size"], shape.vocab_size, reason));
+        }
+        if width != shape.hidden_size {
+            let reason = format!("the token table of {file} has rows of {width}");
+            return Err(self.contradicted(&["hidden_size", "n_embd", "dim"], shape.hidden_size, reason));
+        }
+        Ok(())
+    }
+
     /// The projection whose rows stand for the labels of `task`.
     pub(super) fn classifier_of(&self, task: &Task) -> Option<&'static str> {
         match task {
@@ -115,6 +162,30 @@ impl ModelConfig {
             Task::CausalLm | Task::MaskedLm => None,
         }
     }
+}
+
+/// The sizes of a network by the keys that the family has for them.
+fn sizes<'a>(shape: &Shape, filled: &Map<String, Value>) -> [(&'a str, usize); 8] {
+    let attention = &shape.attention;
+    let all: [(&[&str], usize); 8] = [
+        (&["vocab_size"], shape.vocab_size),
+        (&["hidden_size", "n_embd", "dim"], shape.hidden_size),
+        (BLOCKS, shape.num_hidden_layers),
+        (&["num_attention_heads", "n_head", "n_heads"], attention.num_attention_heads),
+        (&["num_key_value_heads"], attention.num_key_value_heads),
+        (&["head_dim"], attention.head_dim),
+        (&["intermediate_size", "n_inner", "hidden_dim"], shape.feed_forward.intermediate_size),
+        (&["max_position_embeddings", "n_positions"], shape.max_position_embeddings),
+    ];
+    all.map(|(names, size)| (named(names, filled), size))
+}
+
+/// What families call the number of blocks.
+const BLOCKS: &[&str] = &["num_hidden_layers", "n_layer", "n_layers"];
+
+/// The one of `names` that is there.
+fn named<'a>(names: &[&'a str], map: &Map<String, Value>) -> &'a str {
+    names.iter().find(|name| map.contains_key(**name)).or(names.first()).copied().unwrap_or_default()
 }
 
 /// Names in a sentence, quoted.

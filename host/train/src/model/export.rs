@@ -233,6 +233,11 @@ fn write(path: &Path, tensors: Vec<(String, Vec<usize>, Source<'_>)>) -> Result<
     let metadata = [("format".to_owned(), "pt".to_owned())].into();
     write_tensors(path, Some(metadata), tensors).map_err(|error| match error {
         WriteError::Tensor(error) => error.into(),
+        WriteError::NotFinite(name) => ModelError::file(
+            path,
+            format!("`{name}` has values that are infinite or no numbers, so no model was written; train again from what is \
+                     finite, or merge with a smaller lora_alpha"),
+        ),
         WriteError::File(error) => ModelError::file(path, format!("it cannot be written: {error}")),
     })
 }

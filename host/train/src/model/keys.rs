@@ -7,7 +7,21 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use retune_roles::text::shortened;
+
 use super::ModelError;
+
+/// Larger than any width, count or length of a network: products of two fit into 64 bits.
+const LARGEST: u64 = i32::MAX as u64;
+
+/// More blocks than any network has; every block is written down before the weights are looked at.
+const MOST_BLOCKS: usize = 4096;
+
+/// More numbers than any list has: a factor for each pair of a head.
+const LONGEST_LIST: usize = 4096;
+
+/// The most characters that are told of a value.
+const TOLD: usize = 60;
 
 /// Typed access with errors that name the key.
 pub struct Keys<'a> {
@@ -26,21 +40,38 @@ impl Keys<'_> {
         ModelError::Config { path: self.path.to_owned(), key, reason: reason.into() }
     }
 
-    fn typed<T>(&self, key: &str, expected: &str, read: impl Fn(&Value) -> Option<T>) -> Result<Option<T>, ModelError> {
-        match self.map.get(key) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => {
-                read(value).map(Some).ok_or_else(|| self.wrong(key, format!("expected {expected}, found {value}")))
-            }
+    /// A value in a message; what is large is not written out.
+    pub(crate) fn found(value: &Value) -> String {
+        match value {
+            Value::Array(list) => format!("a list of {}", list.len()),
+            Value::Object(map) => format!("an object of {}", map.len()),
+            Value::String(text) => Value::String(shortened(text, TOLD)).to_string(),
+            other => shortened(&other.to_string(), TOLD),
         }
     }
 
-    /// A whole number.
+    fn typed<T>(&self, key: &str, expected: &str, read: impl Fn(&Value) -> Option<T>) -> Result<Option<T>, ModelError> {
+        match self.map.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => read(value)
+                .map(Some)
+                .ok_or_else(|| self.wrong(key, format!("expected {expected}, found {}", Self::found(value)))),
+        }
+    }
+
+    /// A whole number below two to the 31.
     ///
     /// # Errors
-    /// When it is of another kind.
+    /// When it is of another kind, or larger.
     pub fn optional_size(&self, key: &str) -> Result<Option<usize>, ModelError> {
-        self.typed(key, "a whole number", |v| v.as_u64().and_then(|n| usize::try_from(n).ok()))
+        match self.typed(key, "a whole number", Value::as_u64)? {
+            Some(size) if size > LARGEST => Err(self.above(key, size, LARGEST)),
+            size => Ok(size.map(|size| size as usize)),
+        }
+    }
+
+    fn above(&self, key: &str, found: u64, most: u64) -> ModelError {
+        self.wrong(key, format!("{found} is more than any model has, expected at most {most}"))
     }
 
     /// A whole number that must be there.
@@ -49,6 +80,18 @@ impl Keys<'_> {
     /// When it is of another kind.
     pub fn size(&self, key: &str) -> Result<usize, ModelError> {
         self.optional_size(key)?.ok_or_else(|| self.wrong(key, "it is missing"))
+    }
+
+    /// How many blocks there are, which must be said.
+    ///
+    /// # Errors
+    /// When it is of another kind, zero, or more than any network has.
+    pub fn blocks(&self, key: &str) -> Result<usize, ModelError> {
+        match self.size(key)? {
+            0 => Err(self.wrong(key, "it must be positive")),
+            count if count > MOST_BLOCKS => Err(self.above(key, count as u64, MOST_BLOCKS as u64)),
+            count => Ok(count),
+        }
     }
 
     /// A finite number above zero.
@@ -110,13 +153,20 @@ impl Keys<'_> {
         self.typed(key, "a list of whole numbers", |v| v.as_array()?.iter().map(size).collect())
     }
 
-    /// Finite numbers.
+    /// Finite numbers, 4,096 at most.
     ///
     /// # Errors
-    /// When it is of another kind.
+    /// When it is of another kind, or longer.
     pub fn numbers(&self, key: &str) -> Result<Option<Vec<f64>>, ModelError> {
         let number = |v: &Value| v.as_f64().filter(|x| x.is_finite());
-        self.typed(key, "a list of numbers", |v| v.as_array()?.iter().map(number).collect())
+        match self
+            .typed(key, "a list of numbers", |v| v.as_array()?.iter().map(number).collect::<Option<Vec<f64>>>())?
+        {
+            Some(list) if list.len() > LONGEST_LIST => {
+                Err(self.wrong(key, format!("it has {} numbers, expected at most {LONGEST_LIST}", list.len())))
+            }
+            list => Ok(list),
+        }
     }
 
     /// An object's own keys, which stand `within` it in messages.
@@ -127,7 +177,7 @@ impl Keys<'_> {
         match self.map.get(key) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::Object(map)) => Ok(Some(Self { map, path: self.path, within })),
-            Some(other) => Err(self.wrong(key, format!("expected an object, found {other}"))),
+            Some(other) => Err(self.wrong(key, format!("expected an object, found {}", Self::found(other)))),
         }
     }
 
@@ -160,7 +210,8 @@ impl Keys<'_> {
     pub fn only(&self, key: &str, supported: &[&str]) -> Result<(), ModelError> {
         match self.string(key)? {
             Some(value) if !supported.contains(&value.as_str()) => {
-                Err(self.wrong(key, format!("`{value}` is not supported; supported: {}", supported.join(", "))))
+                let (value, supported) = (shortened(&value, TOLD), supported.join(", "));
+                Err(self.wrong(key, format!("`{value}` is not supported; supported: {supported}")))
             }
             _ => Ok(()),
         }

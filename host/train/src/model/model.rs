@@ -7,7 +7,7 @@ use retune_tensor::device::is_host;
 use retune_tensor::{Device, from_float32};
 
 use super::adapter::{AdapterSpec, Module, ModuleKind, Placed};
-use super::check::{placements, purpose, tied_head};
+use super::check::{fits_memory, placements, purpose, tied_head};
 use super::dropout::Dropout;
 use super::family::{FAMILIES, Family};
 use super::initial;
@@ -232,6 +232,7 @@ impl Model {
     fn read_values(&mut self, directory: &Path, files: &TensorFiles) -> Result<LoadReport, ModelError> {
         let plan = files.plan(&self.entries, &self.config, &self.task)?;
         files.refuse_lost(&plan.unused, &self.config)?;
+        fits_memory(&self.entries, &self.config, self.adapter.is_some(), &self.device)?;
         let mut list = Vec::with_capacity(self.entries.len());
         for (index, (entry, source)) in self.entries.iter().zip(&plan.sources).enumerate() {
             list.push(match source {
@@ -253,6 +254,7 @@ impl Model {
     }
 
     fn new_values(&mut self) -> Result<LoadReport, ModelError> {
+        fits_memory(&self.entries, &self.config, self.adapter.is_some(), &self.device)?;
         let mut list = Vec::with_capacity(self.entries.len());
         for entry in &self.entries {
             list.push(self.new_parameter(entry, &list)?);

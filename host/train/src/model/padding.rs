@@ -19,6 +19,10 @@ use serde_json::Value;
 
 use super::shape::Pooling;
 use super::{Model, ModelConfig, ModelError, Task};
+use crate::files::whole;
+
+/// More than any `tokenizer.json` has.
+const LARGEST_TOKENIZER: u64 = 128 << 20;
 
 impl Model {
     /// Takes the padding token of the tokenizer in the directory `tokenizer`, when this
@@ -96,6 +100,6 @@ fn json(path: &Path) -> Result<Value, ModelError> {
     if !path.is_file() {
         return Ok(Value::Null);
     }
-    let text = std::fs::read(path).map_err(ModelError::io(path, "cannot be read"))?;
+    let text = whole::read(path, LARGEST_TOKENIZER).map_err(ModelError::io(path, "cannot be read"))?;
     serde_json::from_slice(&text).map_err(|error| ModelError::file(path, format!("it is not JSON: {error}")))
 }

@@ -108,6 +108,24 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// About as many scalars as the network has, without its head; no single tensor has more.
+    pub(super) fn weights(&self) -> u128 {
+        let attention = &self.attention;
+        let [hidden, inner, heads, key_heads, head_dim] = [
+            self.hidden_size,
+            self.feed_forward.intermediate_size,
+            attention.num_attention_heads,
+            attention.num_key_value_heads,
+            attention.head_dim,
+        ]
+        .map(|size| size as u128);
+        let positions = self.embeddings.positions.map_or(0, |_| self.max_position_embeddings);
+        let segments = self.embeddings.segments.map_or(0, |(_, count)| count);
+        let rows = [self.vocab_size, positions, segments].map(|rows| rows as u128).iter().sum::<u128>();
+        let block = 2 * (heads + key_heads) * head_dim * hidden + 3 * inner * hidden;
+        rows * hidden + self.num_hidden_layers as u128 * block
+    }
+
     /// The longest row that the model takes, in tokens.
     pub fn longest_row(&self) -> usize {
         let scaled = self.attention.rotary.iter().flatten().filter_map(Rotary::longest_row).max();

@@ -57,7 +57,7 @@ impl Sizes {
         Ok(Self {
             vocab_size: keys.size("vocab_size")?,
             hidden_size,
-            num_hidden_layers: keys.size("num_hidden_layers")?,
+            num_hidden_layers: keys.blocks("num_hidden_layers")?,
             num_attention_heads: heads,
             num_key_value_heads: kv_heads,
             head_dim,

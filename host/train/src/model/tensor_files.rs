@@ -7,12 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use retune_roles::text::shortened;
 use serde_json::Value;
 
 use super::family::Family;
 use super::inventory::Entry;
 use super::{ModelConfig, ModelError, StoredDtype, Task, stand_in};
 use crate::files::tensor_file::{Place, float32, header, stored};
+use crate::files::whole::{self, LARGEST_INDEX};
 
 /// Names in a sentence, three at most.
 fn some(names: &[&str]) -> String {
@@ -57,8 +59,8 @@ impl TensorFiles {
     }
 
     fn open_shards(directory: &Path, index: PathBuf) -> Result<Self, ModelError> {
-        let text = std::fs::read_to_string(&index).map_err(ModelError::io(&index, "cannot be read"))?;
-        let json: Value = serde_json::from_str(&text).map_err(|e| {
+        let text = whole::read(&index, LARGEST_INDEX).map_err(ModelError::io(&index, "cannot be read"))?;
+        let json: Value = serde_json::from_slice(&text).map_err(|e| {
             stand_in::pointer(&index).unwrap_or_else(|| ModelError::file(&index, format!("it is not JSON: {e}")))
         })?;
         let map = json.get("weight_map").and_then(Value::as_object);
@@ -66,8 +68,10 @@ impl TensorFiles {
         let mut wanted: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (tensor, shard) in map {
             let shard = shard.as_str().filter(|name| !name.contains(['/', '\\']));
-            let shard =
-                shard.ok_or_else(|| ModelError::file(&index, format!("`weight_map.{tensor}` is not a file name")))?;
+            let shard = shard.ok_or_else(|| {
+                let tensor = shortened(tensor, 100);
+                ModelError::file(&index, format!("`weight_map.{tensor}` is not the name of a file beside it"))
+            })?;
             wanted.entry(shard).or_default().push(tensor);
         }
         let mut places = BTreeMap::new();
@@ -90,6 +94,7 @@ impl TensorFiles {
     /// Finds a source for every entry and checks its shape and number format.
     pub(super) fn plan(&self, entries: &[Entry], config: &ModelConfig, task: &Task) -> Result<Plan, ModelError> {
         let prefix = config.family.prefix;
+        self.check_sizes(config)?;
         let mut plan = Plan { sources: Vec::new(), replaced: Vec::new(), unused: Vec::new() };
         let mut used = BTreeSet::new();
         for entry in entries {
@@ -133,6 +138,20 @@ impl TensorFiles {
             .cloned()
             .collect();
         Ok(plan)
+    }
+
+    /// Refuses a `config.json` with other sizes than the weights have, by the name of the key.
+    fn check_sizes(&self, config: &ModelConfig) -> Result<(), ModelError> {
+        let (family, shape) = (config.family, &config.shape);
+        let number = |name: &String| {
+            let bare = name.strip_prefix(family.prefix).unwrap_or(name);
+            let (number, _) = bare.strip_prefix(shape.blocks)?.strip_prefix('.')?.split_once('.')?;
+            number.parse::<usize>().ok()
+        };
+        // Without any it is another kind of model, of which the first tensor that is missing tells more.
+        let blocks = self.places.keys().filter_map(number).max().map(|last| last.saturating_add(1));
+        let table = self.find(&format!("{}{}.weight", family.prefix, shape.embeddings.tokens), family);
+        config.compare(&self.root, blocks, table.map(|(_, place)| place.info.shape.as_slice()))
     }
 
     /// A parameter under its own name, without the base model's prefix (a checkpoint of the base model alone), or
@@ -187,7 +206,7 @@ impl TensorFiles {
                 format!(
                     "it has {} blocks, but config.json says num_hidden_layers = {}, so that {} tensors would be lost; take \
                      the config.json that belongs to these weights",
-                    last + 1,
+                    last.saturating_add(1),
                     shape.num_hidden_layers,
                     more.len()
                 ),

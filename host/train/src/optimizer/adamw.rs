@@ -15,7 +15,8 @@
 //! On the CPU all parameters are one sweep: their pieces go to all cores together, in
 //! place, with no wait between one parameter and the next. A group of scalars that never had a
 //! gradient, such as the row of a token that no text has, has zero moments; while
-//! its gradient is zero too, only decay is applied, which is what the formulas give, to the bit.
+//! its gradient is zero too, only decay is applied, which is what the formulas give, to the bit. The sweep sees whether a new
+//! weight is not finite while it is in the cache; on another device that is asked before weights are written.
 //!
 //! Price: two numbers a learning scalar, in memory that is touched by the first gradient. A
 //! scalar costs seven reads and writes, one of a group without moments three.
@@ -39,6 +40,15 @@ pub struct Moments {
     pub first: Floats,
     /// Running mean of its square.
     pub second: Floats,
+}
+
+/// What an update came to.
+#[derive(Debug, Default)]
+pub struct Updated {
+    /// Squared norm of each parameter's change, where that was measured.
+    pub changes: Vec<Option<f64>>,
+    /// The first parameter with a weight that is no finite number, as far as the sweep saw one.
+    pub not_finite: Option<usize>,
 }
 
 /// The rate and decay of one parameter in one step.
@@ -131,7 +141,8 @@ impl Optimizer {
 
     /// One update from gradients that are to be multiplied by `scale`.
     ///
-    /// With `measure`, gives the squared norm of each parameter's change.
+    /// With `measure`, gives the squared norm of each parameter's change. Weights that became infinite or no number are in the
+    /// model when this returns: whoever called throws it away.
     pub fn update(
         &mut self,
         parameters: &mut Parameters,
@@ -139,7 +150,7 @@ impl Optimizer {
         scale: f64,
         rate: impl Fn(&Parameter) -> Rate,
         measure: bool,
-    ) -> Result<Vec<Option<f64>>, TrainError> {
+    ) -> Result<Updated, TrainError> {
         let mut changes = vec![None; parameters.len()];
         let (mut on_host, mut on_device) = (Vec::new(), Vec::new());
         let slots = self.states.iter_mut().zip(gradients.into_parts()).enumerate();
@@ -170,7 +181,8 @@ impl Optimizer {
                 }
             }
         }
-        let squares = sweep(&mut on_host, measure)?;
+        let swept = sweep(&mut on_host, measure)?;
+        let not_finite = swept.iter().filter(|(_, swept)| !swept.finite).map(|(index, _)| *index).min();
         for learning in on_host {
             let Learning { index, weights, shape, device, gradient, .. } = learning;
             drop(gradient);
@@ -180,8 +192,8 @@ impl Optimizer {
         }
         if measure {
             // Pieces are in order, so that sums do not depend on threads.
-            for (index, squared) in squares {
-                changes[index] = Some(changes[index].unwrap_or(0.0) + squared);
+            for (index, swept) in swept {
+                changes[index] = Some(changes[index].unwrap_or(0.0) + swept.squared);
             }
         }
         let (indices, scalars): (Vec<_>, Vec<_>) = on_device.into_iter().unzip();
@@ -189,8 +201,17 @@ impl Optimizer {
         for (index, squared) in indices.into_iter().zip(read) {
             changes[index] = Some(squared);
         }
-        Ok(changes)
+        Ok(Updated { changes, not_finite })
     }
+}
+
+/// What the sweep of a piece came to.
+#[derive(Clone, Copy)]
+struct Swept {
+    /// Squared norm of the change, where it was measured.
+    squared: f64,
+    /// All weights are finite.
+    finite: bool,
 }
 
 /// A parameter on the host, taken apart for the sweep.
@@ -204,8 +225,8 @@ struct Learning<'a> {
     coefficients: Coefficients,
 }
 
-/// Updates all of them; gives the squared norm of each piece's change, in order.
-fn sweep(on_host: &mut [Learning], measure: bool) -> Result<Vec<(usize, f64)>, TrainError> {
+/// Updates all of them; gives what each piece came to, in order.
+fn sweep(on_host: &mut [Learning], measure: bool) -> Result<Vec<(usize, Swept)>, TrainError> {
     let mut pieces = Vec::new();
     for learning in on_host {
         let State { moments, moved } = &mut *learning.state;
@@ -233,12 +254,12 @@ fn sweep(on_host: &mut [Learning], measure: bool) -> Result<Vec<(usize, f64)>, T
 }
 
 impl Piece<'_> {
-    /// Gives the squared norm of the change when `MEASURE`.
-    fn update<const MEASURE: bool>(self) -> f64 {
+    /// Measures the change when `MEASURE`.
+    fn update<const MEASURE: bool>(self) -> Swept {
         #[cfg(target_arch = "x86_64")]
         {
             #[target_feature(enable = "avx2")]
-            fn wide<const MEASURE: bool>(piece: Piece) -> f64 {
+            fn wide<const MEASURE: bool>(piece: Piece) -> Swept {
                 piece.update_groups::<MEASURE>()
             }
             if std::is_x86_feature_detected!("avx2") {
@@ -250,9 +271,9 @@ impl Piece<'_> {
     }
 
     #[inline(always)]
-    fn update_groups<const MEASURE: bool>(self) -> f64 {
+    fn update_groups<const MEASURE: bool>(self) -> Swept {
         let Self { weights, first, second, moved, gradient, coefficients: c, .. } = self;
-        let mut squared = 0.0;
+        let (mut squared, mut largest) = (0.0, 0);
         let groups = weights.chunks_mut(GROUP).zip(gradient.chunks(GROUP)).zip(moved);
         for (group, ((weights, gradient), moved)) in groups.enumerate() {
             *moved |= !all_zero(gradient);
@@ -262,9 +283,19 @@ impl Piece<'_> {
             } else {
                 squared += decay_block::<MEASURE>(weights, c.keep);
             }
+            largest = largest.max(magnitude(weights));
         }
-        squared
+        Swept { squared, finite: largest < INFINITE }
     }
+}
+
+/// The bits of an infinite value without its sign; those of what is no number are greater, all others less.
+const INFINITE: u32 = 0x7f80_0000;
+
+/// The bits of the largest value without its sign. The values are in the cache, and nothing depends on their order.
+#[inline(always)]
+fn magnitude(values: &[f32]) -> u32 {
+    values.iter().fold(0, |largest, value| largest.max(value.to_bits() & !(1 << 31)))
 }
 
 #[inline(always)]
@@ -368,114 +399,5 @@ fn update_block<const MEASURE: bool>(
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic)]
-    use retune_tensor::{Device, from_float32};
-
-    use super::*;
-
-    const GRADIENTS: [[f32; 4]; 5] = [
-        [0.1, -0.2, 0.3, 0.0],
-        [-0.05, 0.4, 1e-3, 0.0],
-        [10.0, 0.0, -0.3, 1e-6],
-        [0.7, 0.7, 0.7, 0.7],
-        [-1.0, 2.0, -3.0, 4.0],
-    ];
-    const RATES: [f64; 5] = [0.0, 0.01, 0.02, 0.015, 0.005];
-    /// torch.optim.AdamW of torch 2.15.0, weight_decay 0.1, from [0.5, -1.25, 2.0, 0.03125].
-    const TORCH: [[f32; 4]; 5] = [
-        [0.5, -1.25, 2.0, 0.03125],
-        [0.496_836_63, -1.252_411, 1.991_274_7, 0.031_218_75],
-        [0.483_021_5, -1.255_566_1, 1.988_982_4, 0.018_597_461],
-        [0.473_830_34, -1.262_901_4, 1.979_080_2, 0.009_852_628],
-        [0.471_490_8, -1.265_784_6, 1.980_209_4, 0.006_737_894_4],
-    ];
-
-    /// Gradients given as `scale` times too small are the same as torch's. `update` gives value and change.
-    fn follow(scale: f32, mut update: impl FnMut(Vec<f32>, Vec<f32>, Coefficients) -> (Vec<f32>, f64)) {
-        let mut value = vec![0.5, -1.25, 2.0, 0.03125];
-        let spec = AdamW::default();
-        for (step, ((gradient, learning_rate), expected)) in (1..).zip(GRADIENTS.iter().zip(RATES).zip(TORCH)) {
-            let rate = Rate { learning_rate, weight_decay: 0.1 };
-            let c = Coefficients::new(&spec, rate, step, f64::from(scale));
-            let before = value.clone();
-            let (got, squared) = update(value, gradient.iter().map(|g| g / scale).collect(), c);
-            for (got, expected) in got.iter().zip(expected) {
-                assert!(
-                    (got - expected).abs() <= 2e-7 * expected.abs().max(0.1),
-                    "step {step}: {got} is not {expected}"
-                );
-            }
-            let expected: f64 = got.iter().zip(&before).map(|(a, b)| f64::from(a - b).powi(2)).sum();
-            assert!((squared - expected).abs() <= 1e-6 * expected, "{squared} is not {expected}");
-            value = got;
-        }
-    }
-
-    fn on_host(
-        state: &mut State,
-        weights: Vec<f32>,
-        gradient: Vec<f32>,
-        coefficients: Coefficients,
-    ) -> (Vec<f32>, f64) {
-        let (shape, device) = (vec![weights.len()], Device::flex());
-        let mut all = [Learning { index: 0, weights, shape, device, gradient, state, coefficients }];
-        let squared = sweep(&mut all, true).unwrap().iter().map(|(_, squared)| squared).sum();
-        let [learning] = all;
-        (learning.weights, squared)
-    }
-
-    #[test]
-    fn an_update_on_the_host_is_that_of_torch() {
-        for scale in [1.0, 0.125] {
-            let mut state = State::new(Moments::zero_like(&Floats::Host(vec![0.0; 4])).unwrap());
-            follow(scale, |value, gradient, c| on_host(&mut state, value, gradient, c));
-        }
-    }
-
-    #[test]
-    fn an_update_by_tensor_operations_is_that_of_torch() {
-        let tensor = |values: Vec<f32>| from_float32(values, &[2, 2], &Device::flex()).unwrap();
-        let flat = |values: Vec<f32>| from_float32(values, &[4], &Device::flex()).unwrap();
-        for scale in [1.0, 0.125] {
-            let mut moments = Moments::zero_like(&Floats::Device(flat(vec![0.0; 4]))).unwrap();
-            follow(scale, |value, gradient, c| {
-                let (new, change) = moments.apply(tensor(value), flat(gradient), c, true).unwrap();
-                assert_eq!(new.shape(), [2, 2]);
-                (new.to_float32().unwrap(), change.unwrap().item().unwrap())
-            });
-        }
-    }
-
-    /// Lengths that no group and no piece divides; the gradient begins in one group at a time.
-    #[test]
-    fn groups_without_moments_are_updated_to_the_same_bits_as_all_others() {
-        let length = 2 * BLOCK + 3 * GROUP + 5;
-        let spec = AdamW::default();
-        let zeros = || State::new(Moments::zero_like(&Floats::Host(vec![0.0; length])).unwrap());
-        let (mut left_out, mut plain) = (zeros(), zeros());
-        let weights: Vec<f32> = (0..length).map(|i| (i as f32 * 0.37).sin()).collect();
-        let (mut found, mut expected) = (weights.clone(), weights);
-        for step in 1..5usize {
-            let mut gradient = vec![0.0; length];
-            let from = [0, BLOCK + 7 * GROUP + 1, length - 3, 40][step - 1];
-            gradient[from..(from + 9).min(length)].fill(0.3 * step as f32);
-            gradient[GROUP * 11] = -0.0;
-            let c = Coefficients::new(&spec, Rate { learning_rate: 0.01, weight_decay: 0.1 }, step as u64, 0.5);
-            // As if every group had moments.
-            plain.moved.fill(true);
-            let a = on_host(&mut left_out, found, gradient.clone(), c);
-            let b = on_host(&mut plain, expected, gradient, c);
-            assert!((a.1 - b.1).abs() <= 1e-12 * b.1);
-            (found, expected) = (a.0, b.0);
-            assert_eq!(found, expected, "step {step}");
-        }
-        assert!(left_out.moved.iter().filter(|moved| **moved).count() <= 8);
-        for (a, b) in
-            [(&left_out.moments.first, &plain.moments.first), (&left_out.moments.second, &plain.moments.second)]
-        {
-            assert_eq!(a.to_vec().unwrap(), b.to_vec().unwrap());
-        }
-        assert_eq!(State::new(left_out.moments.clone()).moved, left_out.moved);
-    }
-}
+#[path = "adamw_tests.rs"]
+mod tests;

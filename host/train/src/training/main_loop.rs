@@ -166,7 +166,8 @@ impl Trainer<'_> {
             workers: &*self.workers,
             interrupted: &|| watch.interrupted(),
         };
-        let Some(sums) = step::interruptible(&setting, &mut *self.loss, &rows)? else {
+        let computed = step::interruptible(&setting, &mut *self.loss, &rows).map_err(|error| self.blamed(error));
+        let Some(sums) = computed? else {
             if let Some(state) = remembered {
                 self.loss.load(&state)?;
             }
@@ -216,9 +217,12 @@ impl Trainer<'_> {
         let (settings, decay) = (&self.state.settings, self.spec.optimizer.weight_decay);
         let measure = self.policies.wants_stats();
         let rate = |parameter: &Parameter| settings[parameter.layer].rate(parameter, learning_rate, decay);
-        let changes = self.optimizer.update(self.model.parameters_mut(), sums.gradients, scale, rate, measure)?;
+        let updated = self.optimizer.update(self.model.parameters_mut(), sums.gradients, scale, rate, measure)?;
+        if let Some(index) = updated.not_finite {
+            return Err(self.not_finite(index, self.state.step + 1));
+        }
         if measure {
-            self.state.watch.record(&self.model, &sums.squared_norms, divided, &changes);
+            self.state.watch.record(&self.model, &sums.squared_norms, divided, &updated.changes);
         }
         Ok(grad_norm)
     }
@@ -246,6 +250,7 @@ impl Trainer<'_> {
         let mut target = Target {
             model: &mut self.model,
             settings: &mut self.state.settings,
+            authors: &mut self.state.authors,
             optimizer: &mut self.optimizer,
             frozen: &mut self.state.frozen,
             told: &mut self.told,

@@ -133,6 +133,7 @@ impl Trainer<'_> {
         if self.workers.rank() != 0 {
             return Ok(self.store.path(Name::Step(self.state.step)));
         }
+        self.check_weights()?;
         let mut roles = Vec::new();
         if let Some(bytes) = self.loss.save()? {
             roles.push(("loss".to_string(), bytes));
@@ -166,6 +167,7 @@ impl Trainer<'_> {
             self.state.best = Some(leader);
             return Ok(());
         }
+        self.check_weights()?;
         let contents = Contents { model: &self.model, optimizer: None, roles: &[], state: &leader };
         self.store.write(Name::Best(leader.step), &contents)?;
         self.state.best = Some(leader);

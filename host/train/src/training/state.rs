@@ -13,6 +13,7 @@ use crate::{
     freeze::frozen::Frozen,
     freeze::statistics::Watch,
     spec::{EarlyStopping, Mode},
+    training::finite::Authors,
     training::sampler::Position,
 };
 
@@ -101,6 +102,9 @@ pub(crate) struct State {
     pub patience: Patience,
     /// What policies set, one a layer.
     pub settings: Vec<LayerSetting>,
+    /// Who changed layers last.
+    #[serde(default)]
+    pub authors: Authors,
     /// What does not learn, with digests.
     pub frozen: Frozen,
     /// Statistics on their way to the policies.

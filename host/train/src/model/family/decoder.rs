@@ -117,7 +117,7 @@ pub(super) fn token_dropout(keys: &Keys) -> Result<f64, ModelError> {
 
 /// For each block whether it is local: as `layer_types` says or, in a config without it, as `otherwise` does.
 pub(super) fn local(keys: &Keys, otherwise: impl Fn(usize) -> bool) -> Result<Vec<bool>, ModelError> {
-    let blocks = keys.size("num_hidden_layers")?;
+    let blocks = keys.blocks("num_hidden_layers")?;
     let Some(types) = keys.texts("layer_types")? else { return Ok((0..blocks).map(otherwise).collect()) };
     if types.len() != blocks {
         return Err(keys.wrong("layer_types", format!("it has {} entries for {blocks} blocks", types.len())));

@@ -33,7 +33,7 @@ fn shape(keys: &Keys) -> Result<Shape, ModelError> {
     Ok(Shape {
         vocab_size: keys.size("vocab_size")?,
         hidden_size,
-        num_hidden_layers: keys.size("n_layers")?,
+        num_hidden_layers: keys.blocks("n_layers")?,
         max_position_embeddings: keys.size("max_position_embeddings")?,
         embeddings: EmbeddingsShape {
             layer: "embeddings",

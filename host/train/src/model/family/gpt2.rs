@@ -42,7 +42,7 @@ fn shape(keys: &Keys) -> Result<Shape, ModelError> {
     Ok(Shape {
         vocab_size: keys.size("vocab_size")?,
         hidden_size,
-        num_hidden_layers: keys.size("n_layer")?,
+        num_hidden_layers: keys.blocks("n_layer")?,
         max_position_embeddings: keys.size("n_positions")?,
         embeddings: EmbeddingsShape {
             layer: "embeddings",

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use retune_roles::TaskKind;
 use serde_json::{Map, Value};
 
+use crate::files::whole::{self, LARGEST_CONFIG};
 use crate::model::adapter::{AdapterMethod, AdapterSpec, InitLoraWeights};
 use crate::model::{Keys, ModelError};
 
@@ -66,8 +67,8 @@ pub(super) struct Settings {
 
 impl Settings {
     pub(super) fn read(path: &Path) -> Result<Self, ModelError> {
-        let text = std::fs::read_to_string(path).map_err(ModelError::io(path, "cannot be read"))?;
-        let map: Map<String, Value> = serde_json::from_str(&text)
+        let text = whole::read(path, LARGEST_CONFIG).map_err(ModelError::io(path, "cannot be read"))?;
+        let map: Map<String, Value> = serde_json::from_slice(&text)
             .map_err(|error| ModelError::file(path, format!("it is not a JSON object: {error}")))?;
         File { path, map }.settings()
     }
