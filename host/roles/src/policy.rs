@@ -129,8 +129,8 @@ pub enum Action {
 }
 
 impl Action {
-    /// Whether its number is one that training can use. Beyond these bounds a rate or a deviation overflows the weights in
-    /// a step; what is tried in earnest lies far within them.
+    /// Whether its number is one that a plugin may give: beyond these bounds a rate or a deviation overflows the weights in
+    /// a step, and what is tried in earnest lies far within them.
     ///
     /// # Errors
     /// What the number is, and what it may be.

@@ -102,6 +102,16 @@ fn weights_that_a_policy_draws_anew_and_infinite_are_its_fault_and_not_that_of_t
 }
 
 #[test]
+fn finite_weights_that_a_policy_drew_anew_are_told_of_where_they_make_the_loss_infinite() {
+    let directory = tempfile::tempdir().unwrap();
+    let error = run(directory.path(), |_| (), (3, Some(3)), Some(Action::Reinit(InitScheme::Normal(1e38))));
+    let told = error.to_string();
+    assert!(told.starts_with("step 4: the numerator of loss"), "{told}");
+    assert!(told.contains("; policy scripted gave layers new weights (reinit normal 1"), "{told}");
+    assert!(error.help().unwrap().starts_with("have the policy give smaller weights"), "{:?}", error.help());
+}
+
+#[test]
 fn a_model_with_weights_that_are_not_finite_is_not_exported() {
     let directory = tempfile::tempdir().unwrap();
     let mut model = bert(0.0);

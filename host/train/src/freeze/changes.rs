@@ -261,8 +261,19 @@ pub(crate) fn layers_event(model: &Model, settings: &[LayerSetting], step: u64) 
     TrainEvent::Layers { step, layers: layers.into_iter().enumerate().map(state).collect() }
 }
 
+/// What no update can be made of; a plugin's numbers are bounded further where they come in.
 fn check(policy: &str, change: &Change, at: Progress) -> Result<(), TrainError> {
-    change.action.check().map_err(|reason| failed(policy, at, format!("it gave `{}` {reason}", change.layers)).into())
+    let (what, value) = match change.action {
+        Action::LrScale(scale) => ("learning-rate scale", scale),
+        Action::WeightDecay(decay) => ("weight decay", decay),
+        Action::Reinit(InitScheme::Normal(std)) => ("standard deviation", std),
+        Action::Freeze | Action::Unfreeze | Action::Reinit(_) => return Ok(()),
+    };
+    if value.is_finite() && value >= 0.0 {
+        return Ok(());
+    }
+    let reason = format!("it gave `{}` a {what} of {value}, expected a number of at least 0", change.layers);
+    Err(failed(policy, at, reason).into())
 }
 
 /// Who is to blame for what a moment brings.
