@@ -329,14 +329,15 @@ mod tests {
         let change =
             |layers: &str, action, reason: &str| Change { layers: layers.into(), action, reason: reason.into() };
         let (freeze, unfreeze) = (Action::Freeze, Action::Unfreeze);
-        let kept = distinct(&[
+        let changes = [
             change("a", freeze, "1"),
             change("a", unfreeze, "2"),
             change("b", freeze, "3"),
             change("a", freeze, "4"),
             change("a", Action::LrScale(0.5), "5"),
             change("a", Action::LrScale(0.25), "6"),
-        ]);
+        ];
+        let kept = distinct(&changes);
         let reasons: Vec<&str> = kept.iter().map(|change| change.reason.as_str()).collect();
         assert_eq!(reasons, ["2", "3", "4", "5", "6"]);
         assert_eq!(distinct(&vec![change("a", freeze, "r"); 10_000]).len(), 1);
