@@ -178,7 +178,7 @@ fn answers_before_and_after_stand_beside_what_was_expected() {
         json!({"event": "answers", "step": 20, "answers": answers("seven & a half")}),
     ];
     let start = json!({"event": "run_start", "total_steps": 40, "resumed_from": null});
-    let log = |events: &[&serde_json::Value]| events.iter().map(|e| format!("{e}\n")).collect::<String>();
+    let log = |events: &[&Value]| events.iter().map(|e| format!("{e}\n")).collect::<String>();
     let trained = html(&log(&[&start, &during[0], &during[1]]));
     assert_well_formed(&trained);
     assert!(
