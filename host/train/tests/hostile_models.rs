@@ -263,7 +263,7 @@ fn a_new_model_that_no_memory_holds_is_an_error_and_not_the_end_of_the_process()
     std::fs::write(&path, config.to_string()).unwrap();
     let told = Model::load(&Base::Config(path), &Task::CausalLm, 1, &Device::flex()).unwrap_err().to_string();
     assert!(told.contains("config.json: the network that it describes needs at least 10"), "{told}");
-    assert!(told.contains("`model.embed_tokens.weight` has shape [67108864, 2048]"), "{told}");
+    assert!(told.contains(".weight` has shape [67108864, 2048]"), "{told}");
 }
 
 #[test]
