@@ -14,9 +14,10 @@ use tokenizers::Tokenizer;
 use crate::chat_error::{ChatError, origin};
 use crate::chat_spec::{ChatSpec, Learn, TemplateRef};
 use crate::control::Controls;
-use crate::conversation::Conversation;
+use crate::conversation::{Conversation, PARTS};
 use crate::date::Date;
 use crate::python;
+use crate::stack::deep;
 use crate::template::{Rendered, Template, Trouble};
 use crate::templates::{self, Templates};
 use crate::tokenizer_file::{encode, encode_fast};
@@ -54,6 +55,8 @@ pub(crate) struct Encoded {
     pub control: bool,
     /// A turn of the assistant that is learnt says nothing.
     pub silent: bool,
+    /// The template writes a list of parts as a list.
+    pub listed: bool,
 }
 
 impl Chat {
@@ -119,6 +122,12 @@ impl Chat {
         if conversation.messages.is_empty() {
             return Ok(Encoded::default());
         }
+        // On one thread for all that is rendered of it; without one each says so.
+        let encoded = deep(|| self.rendered(conversation, place, prompt));
+        encoded.unwrap_or_else(|| self.rendered(conversation, place, prompt))
+    }
+
+    fn rendered(&self, conversation: &Conversation, place: &str, prompt: bool) -> Result<Encoded> {
         let template = match &self.tool_use {
             Some(template) if !conversation.tools.is_null() => template,
             _ => &self.template,
@@ -133,16 +142,7 @@ impl Chat {
         let tools = template.value(&conversation.tools).map_err(told)?;
         let rendered =
             template.render(&values, &tools, prompt).map_err(|wrong| unwritten(conversation, wrong, place))?;
-        if let Some(message) = shown_as_python(conversation, &values, &rendered.text) {
-            let reason = "it writes the list itself, in brackets".to_owned();
-            return Err(ChatError::ContentNotTaken {
-                place: place.to_owned(),
-                message,
-                found: "a list of parts",
-                reason,
-            }
-            .into());
-        }
+        let listed = listed(conversation, &values, &rendered.text);
         let turns = Turns {
             template,
             messages: &conversation.messages,
@@ -160,7 +160,7 @@ impl Chat {
             Learn::Assistant => learnt.any(|message| message.weight && message.is_silent()),
             Learn::All => false,
         };
-        Ok(Encoded { control, silent, ..self.tokens(rendered, &turns, place)? })
+        Ok(Encoded { control, silent, listed, ..self.tokens(rendered, &turns, place)? })
     }
 
     fn tokens(&self, rendered: Rendered, turns: &[Turn], place: &str) -> Result<Encoded> {
@@ -216,16 +216,12 @@ fn unwritten(conversation: &Conversation, wrong: Trouble, place: &str) -> ChatEr
     }
 }
 
-/// The message whose list of parts stands in the text as Python prints a list, which nobody means.
-fn shown_as_python(conversation: &Conversation, values: &[minijinja::Value], text: &str) -> Option<usize> {
-    let lists = conversation.messages.iter().zip(values).enumerate();
-    let mut lists = lists.filter(|(_, (message, _))| message.odd_content() == Some("a list of parts"));
-    let printed = |value: &minijinja::Value| {
-        let list = value.get_attr("content").ok()?;
-        let printed = python::shown(&list).ok()??;
-        text.contains(&printed).then_some(())
-    };
-    lists.find_map(|(at, (_, value))| printed(value).map(|()| at + 1))
+/// Whether a list of parts stands in the text as Python prints a list, which nobody means.
+fn listed(conversation: &Conversation, values: &[minijinja::Value], text: &str) -> bool {
+    let printed = |value: &minijinja::Value| python::shown(&value.get_attr("content").ok()?).ok()?;
+    let mut lists =
+        conversation.messages.iter().zip(values).filter(|(message, _)| message.odd_content() == Some(PARTS));
+    lists.any(|(_, value)| printed(value).is_some_and(|printed| text.contains(&printed)))
 }
 
 /// The tokens with a character in `bytes`, from the first to the last of them.

@@ -93,6 +93,13 @@ pub fn warnings(split: &SplitReport, chat: &ChatSpec) -> Vec<String> {
             chat.weight
         ));
     }
+    if split.listed > 0 {
+        said.push(format!(
+            "in {} a message's content is a list of parts, and the template writes it as a list, brackets and all; join the texts of \
+             the parts to one string, or give a template that takes parts: data.chat.template",
+            rows(split.listed)
+        ));
+    }
     if chat.learn != Learn::All && split.rows > 0 && split.all_learnt == split.rows {
         said.push(format!(
             "every token of every row of {} is learnt, also what users say; data.chat.learn = \"assistant\" learns the answers",

@@ -164,7 +164,7 @@ pub enum ChatError {
         found: &'static str,
     },
     /// A content that the template cannot write.
-    #[error("{place}, message {message}: its content is {found}, which the chat template does not write ({reason})")]
+    #[error("{place}, message {message}: its content is {found}, which the chat template cannot write ({reason})")]
     ContentNotTaken {
         /// The row.
         place: String,

@@ -11,6 +11,9 @@ use crate::chat_error::ChatError;
 use crate::record::Record;
 use crate::speakers::{self, FUNCTION_CALL};
 
+/// A content that is no text.
+pub(crate) const PARTS: &str = "a list of parts";
+
 /// The names of what a model thought before it spoke; the first is the one that templates read.
 const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
 
@@ -51,7 +54,7 @@ impl Message {
     pub fn odd_content(&self) -> Option<&'static str> {
         match self.fields.get("content") {
             Some(Json::String(_)) => None,
-            Some(_) => Some("a list of parts"),
+            Some(_) => Some(PARTS),
             None => Some("missing, or null"),
         }
     }

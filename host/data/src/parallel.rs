@@ -16,6 +16,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 
+use crate::stack;
+
 /// Pieces on their way, per worker.
 const IN_FLIGHT: usize = 4;
 
@@ -136,10 +138,10 @@ fn on_threads<S: Send, T: Send, E: Send>(
     std::thread::scope(|scope| {
         scope.spawn(move || read(&mut source, &gate, routes));
         for (step, receiver) in in_order {
-            scope.spawn(move || ordered(step, &receiver, routes, stopped));
+            stack::spawn(scope, move || ordered(step, &receiver, routes, stopped));
         }
         for state in states {
-            scope.spawn(move || work(state, inbox, anywhere, routes, stopped));
+            stack::spawn(scope, move || work(state, inbox, anywhere, routes, stopped));
         }
         let collected = catch_unwind(AssertUnwindSafe(|| collect(&results, &tickets, sink)));
         stopped.store(true, Ordering::Relaxed);

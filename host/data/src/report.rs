@@ -130,6 +130,9 @@ pub struct SplitReport {
     /// Rows in which a turn of the assistant that is learnt says nothing.
     #[serde(default)]
     pub silent: u64,
+    /// Rows in which the template writes a list of parts as a list.
+    #[serde(default)]
+    pub listed: u64,
     /// Words of tagged rows of which no token is left, so that their tags are not learnt.
     #[serde(default)]
     pub lost_words: u64,

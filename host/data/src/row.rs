@@ -46,6 +46,8 @@ pub struct Row {
     pub control: bool,
     /// A turn of the assistant that is learnt says nothing.
     pub silent: bool,
+    /// The template writes a list of parts as a list.
+    pub listed: bool,
 }
 
 /// In a tag: the token is not the first piece of its word.

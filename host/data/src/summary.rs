@@ -23,7 +23,7 @@ pub(crate) fn split_report(split: SplitName, data: &Dataset, without_target: u64
     let rows = data.rows();
     let mut counts = vec![0u64; labels.len()];
     let (mut truncated, mut doubled_bos, mut empty) = (0, 0, 0);
-    let (mut all_learnt, mut unended, mut control, mut silent) = (0, 0, 0, 0);
+    let (mut all_learnt, mut unended, mut control, mut silent, mut listed) = (0, 0, 0, 0, 0);
     let (mut lost_words, mut stray_tags) = (0, 0);
     let (mut unlabelled, mut several_labels) = (0, 0);
     for (row, head) in rows.heads().enumerate() {
@@ -34,6 +34,7 @@ pub(crate) fn split_report(split: SplitName, data: &Dataset, without_target: u64
         unended += u64::from(head.unended);
         control += u64::from(head.control);
         silent += u64::from(head.silent);
+        listed += u64::from(head.listed);
         if let Some(count) = rows.class(&head).and_then(|class| counts.get_mut(class as usize)) {
             *count += 1;
         }
@@ -75,6 +76,7 @@ pub(crate) fn split_report(split: SplitName, data: &Dataset, without_target: u64
         unended,
         control,
         silent,
+        listed,
         lost_words,
         stray_tags,
         blocks_without_target: without_target,

@@ -14,18 +14,20 @@ use std::ops::Range;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Serde, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
+use retune_roles::caught::caught;
 use serde_json::Value as Json;
 
 use crate::date::Date;
 use crate::python;
+use crate::stack::deep;
 
 const OPEN: char = '\u{fdd0}';
 const CLOSE: char = '\u{fdd1}';
 const NAME: &str = "chat";
 
-/// What a template may do for one conversation, in instructions and bytes of texts that it makes: seconds, and as much memory.
-/// A long conversation takes a hundredth.
-const FUEL: u64 = 32 << 20;
+/// What a template may do for one conversation, in instructions and, 64 bytes each, in what it makes: less than a second, and
+/// 128 MiB. A conversation of a hundred turns takes a hundredth.
+const FUEL: u64 = 2 << 20;
 
 /// A compiled template.
 #[derive(Debug)]
@@ -116,7 +118,12 @@ impl Template {
         let names = own.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(constants);
         let context: Value = names.collect::<BTreeMap<_, _>>().into();
         let template = self.environment.get_template(NAME).map_err(|error| Trouble::of(&error, true))?;
-        let text = template.render(context).map_err(|error| Trouble::of(&error, false))?;
+        // Values are dropped there too, and errors, which hold some.
+        let written = deep(|| caught(|| template.render(context).map_err(|error| Trouble::of(&error, false))));
+        let failed = |reason: String| Err(Trouble::Failed { line: 1, reason });
+        let text = written
+            .unwrap_or_else(|| Ok(failed("there is no memory for the stack of a thread".to_owned())))
+            .unwrap_or_else(|reason| failed(format!("the library that renders it gave up: {reason}")))?;
         Ok(if self.marks { without_marks(&text) } else { Rendered { text, generated: Vec::new() } })
     }
 
@@ -145,10 +152,8 @@ impl Trouble {
         }
         let line = innermost.line().unwrap_or(1);
         if innermost.kind() == ErrorKind::OutOfFuel {
-            let reason = format!(
-                "it does not come to an end: it made {} MiB of steps and text for one conversation",
-                FUEL >> 20
-            );
+            let reason =
+                format!("it does not come to an end within {FUEL} steps and {} MiB for one conversation", FUEL >> 14);
             return Self::Failed { line, reason };
         }
         let reason = innermost.detail().map_or_else(|| innermost.kind().to_string(), str::to_owned);

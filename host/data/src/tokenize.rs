@@ -288,6 +288,7 @@ impl<'a> Encoder<'a> {
             unended: made.unended,
             control: made.control,
             silent: made.silent,
+            listed: made.listed,
             ..Row::default()
         };
         row.cut(self.spec.max_length, self.cuts_left);

@@ -60,7 +60,7 @@ fn rules_that_make_gigabytes_of_a_letter_are_refused_before_one_is_written() {
     let told = refused(|json| json["decoder"] = sequence("Sequence", "decoders", double(json!({"String": "a"})), 40));
     assert!(told.contains("`decoder` may make "), "{told}");
     let told = refused(|json| {
-        json["normalizer"] = sequence("Sequence", "normalizers", double(json!({"String": "a"})), 12);
+        json["normalizer"] = sequence("Sequence", "normalizers", double(json!({"String": "a"})), 11);
         json["added_tokens"][0]["content"] = "a".repeat(1 << 20).into();
     });
     assert!(told.contains("`added_tokens` have 1048"), "{told}");

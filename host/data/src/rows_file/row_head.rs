@@ -25,6 +25,7 @@ const TAGS: u8 = 4;
 const LABELS: u8 = 8;
 const VALUES: u8 = 16;
 const SILENT: u8 = 32;
+const LISTED: u8 = 64;
 
 /// What the file's own numbers make of a row.
 pub(super) struct Numbered {
@@ -55,6 +56,7 @@ pub(super) fn encode(out: &mut Vec<u8>, row: &Row, numbered: &Numbered) {
         (matches!(row.several, Some(Several::Labels(_))), LABELS),
         (matches!(row.several, Some(Several::Values(_))), VALUES),
         (row.silent, SILENT),
+        (row.listed, LISTED),
     ];
     let key = if *plain { "" } else { row.key.as_str() };
     out.extend(row.line.unwrap_or(0).to_le_bytes());
@@ -109,6 +111,7 @@ pub(crate) struct RowHead {
     pub unended: bool,
     pub control: bool,
     pub silent: bool,
+    pub listed: bool,
     /// Words of a tagged row of which no token is there.
     pub lost: u32,
     /// It has tags.
@@ -151,6 +154,7 @@ impl RowHead {
             unended: bytes[61] & UNENDED != 0,
             control: bytes[61] & CONTROL != 0,
             silent: bytes[61] & SILENT != 0,
+            listed: bytes[61] & LISTED != 0,
             tagged: bytes[61] & TAGS != 0,
             lost: u32_at(bytes, 68),
             labelled: bytes[61] & LABELS != 0,

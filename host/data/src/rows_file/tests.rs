@@ -52,6 +52,7 @@ fn read(file: &RowsFile, row: usize) -> Row {
         seam: head.seam,
         unended: head.unended,
         silent: head.silent,
+        listed: head.listed,
         control: head.control,
     }
 }
@@ -166,14 +167,14 @@ proptest! {
     fn rows_survive_the_file_bit_for_bit(
         (ids, segmented) in (prop::collection::vec(any::<u32>(), 0..20), any::<bool>()),
         extra in prop::collection::vec(any::<f32>().prop_filter("equal to itself", |f| !f.is_nan()), 0..4),
-        flags in any::<[bool; 7]>(),
+        flags in any::<[bool; 8]>(),
         (key, line, label) in (".{0,20}", any::<Option<u64>>(), any::<Option<String>>()),
         cuts in prop::collection::btree_set(0u32..20, 0..7),
         (text, group) in (any::<[u8; 16]>(), any::<Option<[u8; 16]>>()),
         (from, most) in (0u32..20, 0u32..20),
         (tagged, lost) in (any::<bool>(), any::<u32>()),
     ) {
-        let [truncated, doubled_bos, empty, seam, unended, control, silent] = flags;
+        let [truncated, doubled_bos, empty, seam, unended, control, silent, listed] = flags;
         let cuts: Vec<u32> = cuts.into_iter().filter(|cut| *cut <= ids.len() as u32).collect();
         let learnt = cuts.chunks_exact(2).map(|pair| pair[0]..pair[1]).collect();
         let token_type_ids = if segmented { ids.iter().map(|id| *id as u8).collect() } else { Vec::new() };
@@ -191,7 +192,7 @@ proptest! {
         };
         let row = Row {
             tags, several, key, line, input_ids: ids, token_type_ids, learnt, label, extra, text, group, truncated,
-            doubled_bos, empty, seam, unended, control, silent,
+            doubled_bos, empty, seam, unended, control, silent, listed,
         };
         let plain = Row { key: format!("t.csv:{}", line.unwrap_or(0)), ..row.clone() };
         let directory = tempfile::tempdir().unwrap();

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use retune_roles::Task;
+use retune_roles::text::shortened;
 use serde_json::{Map, Value};
 
 use super::ModelError;
@@ -19,6 +20,9 @@ const MOST_WEIGHTS: u128 = 1 << 42;
 
 /// What would make weights infinite that are drawn.
 const WIDEST_START: f64 = 1e4;
+
+/// Bytes of the longest name of a family or a class.
+const LONGEST_NAME: usize = 200;
 
 /// Draws beyond the cutoff are made again: nearer than this, nearly all are.
 const NEAREST_CUTOFF: f64 = 0.1;
@@ -114,7 +118,9 @@ impl ModelConfig {
         let last = u32::try_from(shape.vocab_size - 1).ok().filter(|_| minus_one);
         let unlearnt_token = pad_token_id.or(last).filter(|_| !shape.embeddings.padding_learns);
         let architectures = match raw.get("architectures") {
-            Some(Value::Array(list)) => list.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect(),
+            Some(Value::Array(list)) => {
+                list.iter().filter_map(|v| v.as_str().map(|name| shortened(name, LONGEST_NAME))).collect()
+            }
             _ => Vec::new(),
         };
         let labels = labels(&raw);
@@ -201,6 +207,9 @@ pub(super) fn in_words<'a>(names: impl Iterator<Item = &'a str>) -> String {
 fn family(families: &[&'static Family], keys: &Keys) -> Result<&'static Family, ModelError> {
     let known = in_words(families.iter().map(|family| family.model_type));
     match keys.string("model_type")? {
+        Some(name) if name.len() > LONGEST_NAME => {
+            Err(keys.wrong("model_type", format!("it has {} bytes; supported are {known}", name.len())))
+        }
         Some(name) => families.iter().find(|family| family.model_type == name).copied().ok_or_else(|| {
             let likeness = |family: &&Family| strsim::normalized_damerau_levenshtein(family.model_type, &name);
             let nearest = families.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));

@@ -23,6 +23,9 @@ const LONGEST_LIST: usize = 4096;
 /// The most characters that are told of a value.
 const TOLD: usize = 60;
 
+/// The most characters of a reason.
+const SAID: usize = 1000;
+
 /// Typed access with errors that name the key.
 pub struct Keys<'a> {
     /// The object.
@@ -37,7 +40,9 @@ impl Keys<'_> {
     /// An error that names file and key.
     pub fn wrong(&self, key: &str, reason: impl Into<String>) -> ModelError {
         let key = if self.within.is_empty() { key.to_owned() } else { format!("{}.{key}", self.within) };
-        ModelError::Config { path: self.path.to_owned(), key, reason: reason.into() }
+        // Both may quote the file.
+        let (key, reason) = (shortened(&key, 2 * TOLD), shortened(&reason.into(), SAID));
+        ModelError::Config { path: self.path.to_owned(), key, reason }
     }
 
     /// A value in a message; what is large is not written out.

@@ -16,6 +16,12 @@ use super::{ModelConfig, ModelError, StoredDtype, Task, stand_in};
 use crate::files::tensor_file::{Place, float32, header, stored};
 use crate::files::whole::{self, LARGEST_INDEX};
 
+/// Names that are compared with one that is missing: more than any checkpoint has, and what is no name is not compared.
+const COMPARED: usize = 10_000;
+
+/// Bytes of the longest of them.
+const LONGEST_NAME: usize = 200;
+
 /// Names in a sentence, three at most.
 fn some(names: &[&str]) -> String {
     let shown: Vec<String> = names.iter().take(3).map(|name| format!("`{name}`")).collect();
@@ -236,7 +242,8 @@ impl TensorFiles {
             strsim::normalized_damerau_levenshtein(name, &entry.name)
                 .max(strsim::normalized_damerau_levenshtein(name, bare))
         };
-        let best = self.places.keys().map(|name| (likeness(name), name)).max_by(|a, b| a.0.total_cmp(&b.0));
+        let names = self.places.keys().filter(|name| name.len() <= LONGEST_NAME).take(COMPARED);
+        let best = names.map(|name| (likeness(name), name)).max_by(|a, b| a.0.total_cmp(&b.0));
         ModelError::MissingTensor {
             path: self.root.clone(),
             tensor: entry.name.clone(),

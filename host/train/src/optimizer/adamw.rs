@@ -279,11 +279,11 @@ impl Piece<'_> {
             *moved |= !all_zero(gradient);
             if *moved || c.epsilon == 0.0 {
                 let part = group * GROUP..group * GROUP + weights.len();
-                squared += update_block::<MEASURE>(weights, &mut first[part.clone()], &mut second[part], gradient, c);
+                let moments = (&mut first[part.clone()], &mut second[part]);
+                squared += update_block::<MEASURE>(weights, moments, gradient, c, &mut largest);
             } else {
-                squared += decay_block::<MEASURE>(weights, c.keep);
+                squared += decay_block::<MEASURE>(weights, c.keep, &mut largest);
             }
-            largest = largest.max(magnitude(weights));
         }
         Swept { squared, finite: largest < INFINITE }
     }
@@ -292,10 +292,10 @@ impl Piece<'_> {
 /// The bits of an infinite value without its sign; those of what is no number are greater, all others less.
 const INFINITE: u32 = 0x7f80_0000;
 
-/// The bits of the largest value without its sign. The values are in the cache, and nothing depends on their order.
+/// The bits of a value without its sign, in the order of magnitudes.
 #[inline(always)]
-fn magnitude(values: &[f32]) -> u32 {
-    values.iter().fold(0, |largest, value| largest.max(value.to_bits() & !(1 << 31)))
+fn magnitude(value: f32) -> u32 {
+    value.to_bits() & !(1 << 31)
 }
 
 #[inline(always)]
@@ -360,29 +360,31 @@ impl Moments {
 
 /// What [`update_block`] does where moments and gradient are zero.
 #[inline(always)]
-fn decay_block<const MEASURE: bool>(weights: &mut [f32], keep: f32) -> f64 {
-    let mut squared = 0.0;
+fn decay_block<const MEASURE: bool>(weights: &mut [f32], keep: f32, largest: &mut u32) -> f64 {
+    let (mut squared, mut most) = (0.0, *largest);
     for w in weights {
         let old = *w;
         *w = old * keep;
+        most = most.max(magnitude(*w));
         if MEASURE {
             let change = f64::from(*w - old);
             squared += change * change;
         }
     }
+    *largest = most;
     squared
 }
 
-/// Updates one block in place; gives the squared norm of the change when `MEASURE`.
+/// Updates one block in place, and `largest` by the magnitudes of its weights; gives the squared norm of the change when `MEASURE`.
 #[inline(always)]
 fn update_block<const MEASURE: bool>(
     weights: &mut [f32],
-    first: &mut [f32],
-    second: &mut [f32],
+    (first, second): (&mut [f32], &mut [f32]),
     gradient: &[f32],
     c: Coefficients,
+    largest: &mut u32,
 ) -> f64 {
-    let mut squared = 0.0;
+    let (mut squared, mut most) = (0.0, *largest);
     for (((w, m), v), g) in weights.iter_mut().zip(first).zip(second).zip(gradient) {
         let g = g * c.gradient_scale;
         let old = *w;
@@ -390,11 +392,13 @@ fn update_block<const MEASURE: bool>(
         *v = c.beta2 * *v + c.beta2_rest * g * g;
         let root = v.sqrt() / c.second_root + c.epsilon;
         *w = old * c.keep - c.step_size * (*m / root);
+        most = most.max(magnitude(*w));
         if MEASURE {
             let change = f64::from(*w - old);
             squared += change * change;
         }
     }
+    *largest = most;
     squared
 }
 

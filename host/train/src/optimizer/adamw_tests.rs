@@ -113,9 +113,10 @@ fn a_weight_that_becomes_infinite_or_no_number_is_seen_wherever_it_lies() {
         // Beside it in the group, zero times infinity is no number.
         assert_eq!(finite, place.is_none(), "{place:?}");
     }
-    let largest = [f32::MAX, -f32::MAX, f32::MIN_POSITIVE, -0.0];
-    assert!(magnitude(&largest) < INFINITE);
+    for good in [f32::MAX, -f32::MAX, f32::MIN_POSITIVE, -0.0] {
+        assert!(magnitude(good) < INFINITE, "{good}");
+    }
     for bad in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN, -f32::NAN] {
-        assert!(magnitude(&[0.0, bad, 1.0]) >= INFINITE, "{bad}");
+        assert!(magnitude(bad) >= INFINITE, "{bad}");
     }
 }
