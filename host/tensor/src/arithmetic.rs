@@ -81,7 +81,15 @@ impl AnyTensor {
             let least =
                 if [self, rhs].iter().any(|t| t.dtype() == Dtype::Int64) { i64::MIN } else { i64::from(i32::MIN) };
             if divisors.contains(&-1) && self.to_int64()?.contains(&least) {
-                fail!(op, "{least} divided by -1 is more than its type holds; cast to a float first");
+                let shape = broadcast(op, &self.shape(), &rhs.shape())?;
+                admit(op, &shape, Dtype::Int64)?;
+                let to: Vec<i32> = shape.iter().map(|size| *size as i32).collect();
+                let pairs = self.expand(&to)?.to_int64()?.into_iter().zip(rhs.expand(&to)?.to_int64()?);
+                ensure!(
+                    !pairs.into_iter().any(|pair| pair == (least, -1)),
+                    op,
+                    "{least} divided by -1 is more than its type holds; cast to a float first"
+                );
             }
         }
         self.binary(op, rhs, Dispatch::float_div, Dispatch::int_div)

@@ -61,7 +61,7 @@ fn each_refusal_says_what_was_given_and_what_fits() {
     refused(x.matmul(&x), "`matmul`: inner sizes of shapes [2, 3] and [2, 3] differ: 3 and 2");
     refused(t.div(&i(&[1, 0], &[2])), "`div`: an integer divisor is zero");
     refused(
-        i(&[3, i64::MIN], &[2]).div(&i(&[1, -1], &[2])),
+        i(&[3, i64::MIN], &[2]).div(&i(&[-1], &[])),
         "`div`: -9223372036854775808 divided by -1 is more than its type holds; cast to a float first",
     );
     assert_eq!(i(&[i64::MIN, 6], &[2]).div(&i(&[2, -1], &[2])).unwrap().to_int64().unwrap(), [i64::MIN / 2, -6]);
