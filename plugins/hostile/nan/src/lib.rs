@@ -1,4 +1,4 @@
-//! Mistake: the logarithm of a negative number. The sandbox lets NaN pass; the training loop stops at it.
+//! Mistake: the logarithm of a negative number. Answered by the training loop, which stops at the step.
 
 use retune_sdk::{Batch, Dtype, Loss, LossOutput, Progress, Result, tensor::full};
 

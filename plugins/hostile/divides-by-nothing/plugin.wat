@@ -1,0 +1,4 @@
+;; Mistake: a denominator of zero. Answered by the training loop, which stops at the step.
+;; Plays: loss
+
+(func $denominator (param $logits i32) (result i32) (call $number (f64.const 0)))

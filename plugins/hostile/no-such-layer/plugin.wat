@@ -1,0 +1,5 @@
+;; Mistake: a pattern that matches nothing. Answered by the nearest names.
+;; Plays: policy
+
+(global $changes i32 (i32.const 1))
+(text $layers "encoder.layer.7")
