@@ -1,0 +1,5 @@
+;; Attack: a pattern of two hundred and fifty opening braces, to use up the stack of whoever expands it. Answered by a bound on nesting.
+;; Plays: policy
+
+(global $changes i32 (i32.const 1))
+(text $layers (for 1 250 `{`))
