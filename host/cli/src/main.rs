@@ -19,6 +19,9 @@ use clap::Parser;
 use verb::Cli;
 
 fn main() -> ExitCode {
+    if let Some(code) = retune_sandbox::acceptance::requested() {
+        return code;
+    }
     retune_train::memory::keep_freed();
     retune_train::memory::compute_here();
     let cli = Cli::parse();

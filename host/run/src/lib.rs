@@ -57,6 +57,7 @@ pub mod speaker;
 mod stages;
 pub mod summary;
 mod trained;
+mod usage;
 pub mod words;
 
 pub use account::tell_account;

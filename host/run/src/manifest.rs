@@ -9,6 +9,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use retune_roles::digest::hex;
+use retune_sandbox::Used;
 use retune_train::model::peft::{ADAPTER_CONFIG, ADAPTER_WEIGHTS};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -105,15 +106,21 @@ pub struct RoleFacts {
     pub config: Json,
     /// Sandbox limits; null for a built-in.
     pub limits: Json,
+    /// What a plugin has taken, over all parts of the run; absent for a built-in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used: Option<Used>,
 }
 
 impl Manifest {
-    /// Writes it to `path`.
+    /// Writes it to `path`, whole or not at all.
     pub fn write(&self, path: &Path) -> Result<()> {
         let cannot = |e: String| Diagnostic::new(format!("cannot write `{}`", path.display())).because(e);
         let mut text = serde_json::to_string_pretty(self).map_err(|e| cannot(e.to_string()))?;
         text.push('\n');
-        std::fs::write(path, text).map_err(|e| cannot(e.to_string()))
+        let unfinished = path.with_extension("json.new");
+        std::fs::write(&unfinished, text)
+            .and_then(|()| std::fs::rename(&unfinished, path))
+            .map_err(|e| cannot(e.to_string()))
     }
 
     /// A sentence for each plugin that is another one now.

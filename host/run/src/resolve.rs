@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use retune_roles::{RoleKind, builtin};
-use retune_sandbox::{Columns, ConfigError, Limits, Plugin, Sandbox};
+use retune_sandbox::{Columns, ConfigError, Limits, Meter, Plugin, Sandbox};
 
 use crate::role::{Origin, Role};
 use retune_recipe::diagnostic::listed;
@@ -86,8 +86,14 @@ impl<'a> Resolver<'a> {
             self.sandbox = Some(started);
         }
         let sandbox = self.sandbox.as_ref().ok_or_else(|| Diagnostic::new("the sandbox did not start"))?;
+        // What is wrong with the limits is told where they are read.
+        let instances = role
+            .limits
+            .get("instances")
+            .and_then(serde_json::Value::as_u64)
+            .and_then(|most| usize::try_from(most).ok());
         sandbox
-            .load(path)
+            .load_within(path, instances.unwrap_or(Limits::default().instances))
             .map_err(|e| self.recipe.diagnostic(e.to_string(), self.named(role), "given here").help_some(e.help()))
     }
 
@@ -116,7 +122,13 @@ impl<'a> Resolver<'a> {
             }
         };
         let limits = self.limits(role, plugin.name())?;
-        Some(Role { path: role.path.clone(), kind, config, origin: Origin::Plugin { plugin, limits } })
+        Some(Role {
+            path: role.path.clone(),
+            kind,
+            config,
+            origin: Origin::Plugin { plugin, limits },
+            meter: Meter::default(),
+        })
     }
 
     /// Reports settings in `table` (`config`, `limits`) that do not fit the role called `name`, each where it stands.
@@ -175,7 +187,13 @@ impl<'a> Resolver<'a> {
             self.report(self.recipe.diagnostic(format!("`{}`: {refusal}", role.path), place.as_ref(), "here"));
             return None;
         }
-        Some(Role { path: role.path.clone(), kind, config, origin: Origin::Builtin(name.to_owned()) })
+        Some(Role {
+            path: role.path.clone(),
+            kind,
+            config,
+            origin: Origin::Builtin(name.to_owned()),
+            meter: Meter::default(),
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use retune_roles::builtin;
 use retune_roles::digest::hex;
 use retune_roles::{Failure, Reads, Refusal, RoleKind, Stage, Tokenizer};
-use retune_sandbox::{Limits, Plugin, Setup};
+use retune_sandbox::{Limits, Meter, Plugin, Setup};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
@@ -23,6 +23,8 @@ pub struct Role {
     pub config: Json,
     /// What plays it.
     pub origin: Origin,
+    /// What it has taken so far, when it is a plugin.
+    pub meter: Meter,
 }
 
 /// Plugin or built-in.
@@ -64,7 +66,7 @@ impl Role {
             Origin::Plugin { limits, .. } => limits.clone(),
             Origin::Builtin(_) => Limits::default(),
         };
-        Setup { config: self.config.clone(), seed, limits, tokenizer }
+        Setup { config: self.config.clone(), seed, limits, tokenizer, meter: self.meter.clone() }
     }
 
     pub(crate) fn stage(&self, seed: u64, tokenizer: &Arc<dyn Tokenizer>) -> Stage {
@@ -96,16 +98,16 @@ impl Role {
     }
 
     pub(crate) fn facts(&self) -> RoleFacts {
-        let (plugin, limits) = match &self.origin {
+        let (plugin, limits, used) = match &self.origin {
             Origin::Plugin { plugin, limits } => {
                 let file = FileFacts {
                     path: plugin.path().to_owned(),
                     sha256: plugin.digest().to_owned(),
                     bytes: plugin.size(),
                 };
-                (Some(file), serde_json::to_value(limits).unwrap_or(Json::Null))
+                (Some(file), serde_json::to_value(limits).unwrap_or(Json::Null), Some(self.meter.used()))
             }
-            Origin::Builtin(_) => (None, Json::Null),
+            Origin::Builtin(_) => (None, Json::Null, None),
         };
         RoleFacts {
             path: self.path.clone(),
@@ -114,6 +116,7 @@ impl Role {
             plugin,
             config: self.config.clone(),
             limits,
+            used,
         }
     }
 }

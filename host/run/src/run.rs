@@ -17,6 +17,7 @@ use crate::options::{RunOptions, RunOutcome};
 use crate::plan::Plan;
 use crate::run_dir::RunDir;
 use crate::stages::Stages;
+use crate::usage::Usage;
 use crate::{inputs, locate, recorded, settings};
 use retune_recipe::diagnostic::Result;
 use retune_recipe::{Recipe, resolved};
@@ -92,8 +93,9 @@ pub fn run(recipe: &Recipe, options: &RunOptions, console: &mut dyn Reporter) ->
     if options.resume {
         inputs::tell_changed_plugins(&run_dir, assembly.roles.facts(), &mut log, console)?;
     }
+    let usage = Usage::begin(&run_dir, options.resume)?;
     let mut stages =
-        Stages { recipe, assembly: &assembly, prepared: &prepared, run_dir, log, console, options, untrained };
+        Stages { recipe, assembly: &assembly, prepared: &prepared, run_dir, usage, log, console, options, untrained };
     let outcome = stages.go(trainer, began);
     drop(held);
     outcome

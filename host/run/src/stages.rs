@@ -20,6 +20,7 @@ use crate::options::{RunOptions, RunOutcome};
 use crate::report::{self, History};
 use crate::run_dir::RunDir;
 use crate::summary::Summary;
+use crate::usage::Usage;
 use crate::{Reporter, forecast, locate, machine, settings};
 use retune_recipe::diagnostic::{Diagnostic, Result, unreadable};
 use retune_recipe::sections::{Chat, ExportFormat};
@@ -31,6 +32,7 @@ pub(crate) struct Stages<'a> {
     pub assembly: &'a Assembly,
     pub prepared: &'a Prepared,
     pub run_dir: RunDir,
+    pub usage: Usage,
     pub log: EventLog,
     pub console: &'a mut dyn Reporter,
     pub options: &'a RunOptions,
@@ -80,6 +82,7 @@ impl Stages<'_> {
             self.measure(When::Test, &outcome.model)?;
         }
         self.log.write(&HostEvent::Finished { seconds: seconds(began), peak_memory: machine::peak_memory() })?;
+        self.usage.write(&self.assembly.roles)?;
         report::write(self.run_dir.root())?;
         Ok(Summary::new(
             self.recipe.name.clone(),
@@ -132,6 +135,7 @@ impl Stages<'_> {
 
     /// The report of a run that did not end well; best effort, for the reason above.
     fn report_anyway(&self) {
+        let _ = self.usage.write(&self.assembly.roles);
         let _ = report::write(self.run_dir.root());
     }
 

@@ -36,7 +36,8 @@ mod tests {
     #[test]
     fn a_batch_of_an_earlier_call_may_be_dropped_but_not_used() {
         let device = Device::flex();
-        let mut state = State::new("p".into(), Limits::default(), device.clone(), None, 7);
+        let mut state =
+            State::new("p".into(), Limits::default(), device.clone(), None, 7, crate::meter::Meter::default());
         let batch = Batch::default().with("logits", from_float32(vec![1.0], &[1], &device).unwrap());
         let lent = state.lend_batch(&batch).unwrap();
         let again = || Resource::new_borrow(lent.rep());

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use retune_roles::nearest::nearest;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// A component that cannot be used, or an engine that cannot be had.
 ///
 /// `Display` says what is wrong, in one sentence; [`LoadError::help`] what to do.
-#[derive(Debug, Error)]
+#[derive(Debug, Error, Serialize, Deserialize)]
 pub enum LoadError {
     /// wasmtime does not start here.
     #[error("the WebAssembly engine does not start: {reason}")]
@@ -42,7 +43,45 @@ pub enum LoadError {
         /// What it is.
         reason: String,
         /// How to make it one.
-        help: &'static str,
+        help: String,
+    },
+    /// The component comes to too many instances.
+    #[error("{} is made of {instances} instances of modules and components, and the most is {most}", path.display())]
+    Instances {
+        /// The file.
+        path: PathBuf,
+        /// How many, at least.
+        instances: u64,
+        /// How many there may be.
+        most: usize,
+    },
+    /// Loading the component takes too much of the machine.
+    #[error("{} takes too much to load: {doing} took {amount}", path.display())]
+    Costly {
+        /// The file.
+        path: PathBuf,
+        /// What was being done: `compiling it`.
+        doing: String,
+        /// How much it had taken when it was ended.
+        amount: String,
+    },
+    /// Loading the component ended the process that did it.
+    #[error("{} cannot be loaded: the process that was {doing} ended ({how})", path.display())]
+    Broke {
+        /// The file.
+        path: PathBuf,
+        /// What was being done: `compiling it`.
+        doing: String,
+        /// How it ended, with its last words.
+        how: String,
+    },
+    /// The process that loads components does not work.
+    #[error("{} cannot be loaded in a process of its own: {reason}", path.display())]
+    Loader {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
     },
     /// The component wants the network.
     #[error("{} asks for {import}: plugins have no network", path.display())]
@@ -92,12 +131,18 @@ impl LoadError {
                 Some(near) => format!("did you mean {}?", near.display()),
                 None => "give the path of a .wasm component".into(),
             }),
-            Self::NotAComponent { help, .. } => Some((*help).into()),
+            Self::NotAComponent { help, .. } => Some(help.clone()),
             Self::Network { .. } => Some(
                 "remove what uses the network from the plugin; where the toolchain adds it by itself, \
                  have it stubbed (`componentize-py componentize --stub-wasi`, `componentize-js -d http -d fetch-event`)"
                     .into(),
             ),
+            Self::Instances { .. } => Some("raise `limits.instances`, if you know what the plugin is made of".into()),
+            Self::Costly { .. } => Some(
+                "code as toolchains make it takes a small part of that: do not use this file, or build it again from source".into(),
+            ),
+            Self::Broke { .. } => Some("do not use this file; if you have built it yourself, tell us how".into()),
+            Self::Loader { .. } => Some("`retune doctor` looks at this machine".into()),
             Self::Import { help, .. } => Some(help.clone()),
             Self::NoRole { .. } => {
                 Some("build it for one of the worlds in wit/worlds.wit, such as `loss-plugin`".into())

@@ -5,25 +5,32 @@
 //! and later calls answer that it has stopped. Price of a call beyond the guest's
 //! own work: setting the deadline and a walk over the open handles.
 
+use std::time::{Duration, Instant};
+
 use retune_roles::{ErrorKind, Failure, Result, RoleKind};
 use retune_tensor::Device;
-use wasmtime::Store;
 use wasmtime::component::Instance as Component;
+use wasmtime::{Store, Trap};
 
 use crate::bindings::guest;
 use crate::bindings::host::types;
 use crate::convert;
 use crate::engine::TICK;
 use crate::limits::{Limits, bytes};
+use crate::meter::Meter;
 use crate::plugin::{Plugin, Setup};
 use crate::state::State;
 use crate::trap;
+
+/// Bytes that a call may say without being counted.
+const FREE_WORDS: usize = 256;
 
 /// A plugin playing one role.
 pub(crate) struct Instance {
     who: String,
     role: RoleKind,
     limits: Limits,
+    meter: Meter,
     /// `None` once a trap has ended it.
     live: Option<Live>,
     /// Why it ended.
@@ -60,13 +67,15 @@ impl Instance {
             device.clone(),
             setup.tokenizer.clone(),
             plugin.seed(setup),
+            setup.meter.clone(),
         );
         let mut store = Store::new(plugin.engine(), state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(usize::try_from(bytes(limits.copy_mib)).unwrap_or(usize::MAX));
         store.set_max_component_handles(limits.handles as usize);
-        store.set_epoch_deadline(ticks(&limits));
-        let mut instance = Self { who: plugin.who(), role, limits, live: None, stopped: None };
+        store.set_epoch_deadline(ticks(Duration::from_millis(limits.deadline_ms)));
+        let meter = setup.meter.clone();
+        let mut instance = Self { who: plugin.who(), role, limits, meter, live: None, stopped: None };
         match plugin.instantiate(&mut store) {
             Ok(component) => {
                 instance.live = Some(Live { store, component });
@@ -113,15 +122,46 @@ impl Instance {
         let Some(live) = &mut self.live else {
             return Err(at(stopped(&self.who, self.role, call, &self.stopped), place()));
         };
-        live.store.set_epoch_deadline(ticks(&self.limits));
-        live.store.data_mut().begin();
-        match body(&mut live.store) {
+        let left = Duration::from_secs(self.limits.total_s).saturating_sub(self.meter.time());
+        if left.is_zero() {
+            return Err(at(self.used_up(call), place()));
+        }
+        let allowed = Duration::from_millis(self.limits.deadline_ms).min(left);
+        live.store.set_epoch_deadline(ticks(allowed));
+        let began = Instant::now();
+        let before = live.store.data().usage;
+        live.store.data_mut().begin(began, allowed);
+        let answer = body(&mut live.store);
+        let state = live.store.data();
+        let (memory, usage) = (state.limiter.memory(), state.usage);
+        let (operations, read) = (usage.operations - before.operations, usage.readback_bytes - before.readback_bytes);
+        self.meter.called(began.elapsed(), memory, usage.most_held, operations, read);
+        match answer {
             Ok(answer) => answer.map_err(|error| self.refused(call, place(), error)),
             Err(error) => match self.live.take() {
                 Some(mut live) => Err(self.trapped(call, place(), &error, live.store.data_mut())),
                 None => Err(self.misbehaved(call, error.to_string())),
             },
         }
+    }
+
+    /// Counts what the guest said towards what it may say in a run. Every call may say a few words for nothing: as many as the
+    /// host itself writes about it.
+    pub(crate) fn say(&self, call: &str, length: usize) -> Result<()> {
+        let counted = length.saturating_sub(FREE_WORDS);
+        if counted == 0 || self.meter.say(counted as u64, bytes(self.limits.words_mib)) {
+            return Ok(());
+        }
+        let reason = format!("said more than {} MiB in this run", self.limits.words_mib);
+        Err(Failure::new(&self.who, self.role, call, reason)
+            .help("log lines, reasons of changes and names of values count; raise `limits.words_mib`, or let the plugin say less"))
+    }
+
+    /// All the time of the run is used up.
+    fn used_up(&self, call: &str) -> Failure {
+        let reason = format!("ran longer than {} s in all calls of this run together", self.limits.total_s);
+        Failure::new(&self.who, self.role, call, reason)
+            .help("raise `limits.total_s`, or let the plugin do less in each call")
     }
 
     /// A result that breaks the contract. The instance lives on.
@@ -148,7 +188,13 @@ impl Instance {
     }
 
     fn trapped(&mut self, call: &str, place: Option<String>, error: &wasmtime::Error, state: &mut State) -> Failure {
-        let told = trap::tell(error, state, &self.limits);
+        let mut told = trap::tell(error, state, &self.limits);
+        let interrupted = error.downcast_ref() == Some(&Trap::Interrupt);
+        if interrupted && self.meter.time() >= Duration::from_secs(self.limits.total_s) {
+            let used_up = self.used_up(call);
+            told.reason.clone_from(&used_up.details().reason);
+            told.help.clone_from(&used_up.details().help);
+        }
         self.stopped = Some(format!("it {} in `{call}`", told.reason));
         let failure = Failure::new(&self.who, self.role, call, told.reason).backtrace(told.frames);
         at(told.help.into_iter().fold(failure, Failure::help), place)
@@ -176,7 +222,8 @@ fn at(failure: Failure, place: Option<String>) -> Failure {
     }
 }
 
-/// The deadline in ticks; one more, because the current tick has begun already.
-fn ticks(limits: &Limits) -> u64 {
-    limits.deadline_ms.div_ceil(TICK.as_millis() as u64).saturating_add(1).min(u64::MAX / 2)
+/// A time in ticks; one more, because the current tick has begun already.
+fn ticks(allowed: Duration) -> u64 {
+    let ticks = allowed.as_nanos().div_ceil(TICK.as_nanos());
+    u64::try_from(ticks).unwrap_or(u64::MAX).saturating_add(1).min(u64::MAX / 2)
 }

@@ -31,9 +31,11 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
+pub mod acceptance;
 mod batch_host;
 mod bindings;
 mod checkpoint;
+mod compiled;
 mod convert;
 mod engine;
 mod error;
@@ -42,8 +44,10 @@ mod imports;
 mod instance;
 mod keeps;
 mod limits;
+mod loader;
 mod logging_host;
 mod loss;
+mod meter;
 mod metric;
 mod play;
 mod plugin;
@@ -52,6 +56,7 @@ mod preprocessor;
 mod roles;
 mod sandbox;
 mod state;
+mod survey;
 mod tensor_host;
 mod tokenizer_host;
 mod trap;
@@ -61,6 +66,7 @@ mod wasi_host;
 
 pub use error::LoadError;
 pub use limits::Limits;
+pub use meter::{Meter, Used};
 pub use play::PluginRole;
 pub use plugin::{Plugin, Setup};
 pub use retune_schema::{Columns, ConfigError};

@@ -1,8 +1,9 @@
 //! What a plugin may use, and the part of it that wasmtime asks about.
 //!
 //! Every limit holds from before instantiation, so start-up code is bound by it
-//! too. A limit belongs to one instance: a preprocessor on four worker threads
-//! may use its memory four times.
+//! too. Most belong to one instance: a preprocessor on four worker threads may use its
+//! memory four times. `total_s` and `words_mib` belong to a use: all its instances share them
+//! ([`crate::meter`]).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,13 @@ pub struct Limits {
     pub tensor_mib: u64,
     /// Tensor data the guest may copy out in one call, in MiB. Default 64.
     pub readback_mib: u64,
+    /// Time that all calls of a run may take together, in seconds, added up over
+    /// the instances of one use. Default 604,800 (a week).
+    #[schemars(range(min = 1))]
+    pub total_s: u64,
+    /// What one use may say in a run, in MiB: log lines, reasons of changes, names of
+    /// values. Log lines beyond it are dropped; anything else ends the run. Default 64.
+    pub words_mib: u64,
 }
 
 impl Default for Limits {
@@ -52,6 +60,8 @@ impl Default for Limits {
             handles: 20_000,
             tensor_mib: 4_096,
             readback_mib: 64,
+            total_s: 604_800,
+            words_mib: 64,
         }
     }
 }
@@ -95,6 +105,11 @@ impl Limiter {
     /// The limit that was refused since the last call of this function.
     pub(crate) fn take_refused(&mut self) -> Option<Refused> {
         self.refused.take()
+    }
+
+    /// Bytes of linear memory now. It never shrinks.
+    pub(crate) fn memory(&self) -> u64 {
+        self.memory
     }
 
     fn grow(held: u64, current: usize, desired: usize) -> u64 {

@@ -22,6 +22,14 @@ impl logging::Host for State {
             tracing::warn!(target: "plugin", plugin, "logs more than {LOG_LINES} lines in one call; the rest is dropped");
         }
         if self.log_lines >= LOG_LINES {
+            self.meter.drop_line();
+            return Ok(());
+        }
+        let said = message.len().saturating_add(fields.iter().map(|(name, value)| name.len() + value.len()).sum());
+        if !self.may_say(said) {
+            if self.meter.drop_line() {
+                tracing::warn!(target: "plugin", plugin, "has said all that `limits.words_mib` lets it in this run; its further log lines are dropped");
+            }
             return Ok(());
         }
         let mut text = shortened(&message, MESSAGE);

@@ -117,7 +117,11 @@ impl Loss for Plugged {
                 Err(error) => Ok(Err(error)),
             }
         })?;
-        self.checked(raw, tracked).map_err(|failure| place().into_iter().fold(failure, Failure::at))
+        let said = raw.reported.iter().map(|(name, ..)| 16 + name.len()).sum();
+        self.instance
+            .say("compute", said)
+            .and_then(|()| self.checked(raw, tracked))
+            .map_err(|failure| place().into_iter().fold(failure, Failure::at))
     }
 
     fn save(&mut self) -> Result<Option<Vec<u8>>> {

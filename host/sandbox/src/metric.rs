@@ -163,6 +163,7 @@ impl Metric for Plugged {
     fn compute(&mut self) -> Result<Vec<(String, f64)>> {
         let functions = &self.metric;
         let values = self.instance.call("compute", || None, |store| functions.call_compute(store))?;
+        self.instance.say("compute", values.iter().map(|(name, _)| 16 + name.len()).sum())?;
         self.checked(values)
     }
 

@@ -14,6 +14,7 @@ use crate::bindings::guest;
 use crate::error::LoadError;
 use crate::imports::{Shape, VERSION, fits};
 use crate::limits::Limits;
+use crate::meter::Meter;
 use crate::state::State;
 
 /// How a plugin is set up for one use.
@@ -27,12 +28,14 @@ pub struct Setup {
     pub limits: Limits,
     /// The run's tokenizer, for preprocessors and for metrics of what the model writes.
     pub tokenizer: Option<Arc<dyn Tokenizer>>,
+    /// Counts what all instances of this use take together.
+    pub meter: Meter,
 }
 
 impl Setup {
     /// This configuration, with default limits and no tokenizer.
     pub fn new(config: Value, seed: u64) -> Self {
-        Self { config, seed, limits: Limits::default(), tokenizer: None }
+        Self { config, seed, limits: Limits::default(), tokenizer: None, meter: Meter::default() }
     }
 }
 
@@ -160,6 +163,13 @@ impl Plugin {
     /// What it imports, with versions.
     pub fn imports(&self) -> Vec<String> {
         self.0.imports.clone()
+    }
+
+    /// With the answer to the question for its schema, which was asked elsewhere.
+    pub(crate) fn answering(self, schema: Result<Value>) -> Self {
+        // Nobody else has it yet, so it was not asked here.
+        let _ = self.0.schema.set(schema);
+        self
     }
 
     /// Its schema: asked for the first time, remembered after.

@@ -72,6 +72,8 @@ impl Policy for Plugged {
         let place = || Some(format!("step {}", event.at.step));
         let told = self::event(event);
         let changes = self.instance.call("decide", place, |store| functions.call_decide(store, &told))?;
+        let said = changes.iter().map(|change| 32 + change.layers.len() + change.reason.len()).sum();
+        self.instance.say("decide", said).map_err(|failure| failure.at(format!("step {}", event.at.step)))?;
         checked(changes)
             .map_err(|reason| self.instance.misbehaved("decide", reason).at(format!("step {}", event.at.step)))
     }

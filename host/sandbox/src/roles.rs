@@ -34,6 +34,8 @@ impl Plugin {
         }
         let schema = serde_json::from_str(&text).map_err(|e| wrong(shortened(&e.to_string(), 300)))?;
         retune_schema::compile(&schema).map_err(wrong)?;
+        retune_schema::affordable(&schema)
+            .map_err(|reason| instance.misbehaved("config-schema", format!("gave a JSON Schema that {reason}")))?;
         Ok(schema)
     }
 

@@ -24,6 +24,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use crate::handles::{Lent, Slot};
 use crate::keeps::Keeps;
 use crate::limits::{Limiter, Limits, bytes};
+use crate::meter::Meter;
 use crate::violation::Violation;
 use crate::wasi::{self, Printed};
 
@@ -45,6 +46,8 @@ pub(crate) struct Usage {
     pub readback_bytes: u64,
     /// Handles left open when a call returned.
     pub left_open: u64,
+    /// The most bytes of tensors held at a time.
+    pub most_held: u64,
 }
 
 /// The data of a wasmtime store.
@@ -58,6 +61,7 @@ pub(crate) struct State {
     pub plugin: Arc<str>,
     pub device: Device,
     pub usage: Usage,
+    pub meter: Meter,
     pub log_lines: u32,
     limits: Limits,
     /// Tensor bytes held now, of which `permanent` since `init`.
@@ -76,6 +80,7 @@ impl State {
         device: Device,
         tokenizer: Option<Arc<dyn Tokenizer>>,
         seed: u64,
+        meter: Meter,
     ) -> Self {
         let mut table = ResourceTable::new();
         // WASI's own streams share the table.
@@ -89,6 +94,7 @@ impl State {
             plugin,
             device,
             usage: Usage::default(),
+            meter,
             log_lines: 0,
             limits,
             held: 0,
@@ -206,6 +212,7 @@ impl State {
 
     fn charge(&mut self, more: u64) -> Result<(), Violation> {
         self.held = self.held.saturating_add(more);
+        self.usage.most_held = self.usage.most_held.max(self.held);
         if self.held <= bytes(self.limits.tensor_mib) {
             return Ok(());
         }
@@ -268,11 +275,11 @@ impl State {
         }
     }
 
-    /// Before a call. What an earlier one printed or was refused is no evidence about this one.
-    pub(crate) fn begin(&mut self) {
+    /// Before a call that may take so long. What an earlier one printed or was refused is no evidence about this one.
+    pub(crate) fn begin(&mut self, now: Instant, allowed: Duration) {
         self.printed.take();
         self.limiter.take_refused();
-        self.deadline = Instant::now().checked_add(Duration::from_millis(self.limits.deadline_ms));
+        self.deadline = now.checked_add(allowed);
         self.read = 0;
         self.log_lines = 0;
     }
@@ -309,6 +316,11 @@ impl State {
             }
         }
         self.permanent = self.held;
+    }
+
+    /// Whether the guest may still say so many bytes in this run.
+    pub(crate) fn may_say(&self, length: usize) -> bool {
+        self.meter.say(length as u64, bytes(self.limits.words_mib))
     }
 
     /// Counts a copy out of the host, before it is made.
@@ -350,10 +362,10 @@ mod tests {
     #[test]
     fn a_call_is_not_explained_by_what_an_earlier_one_did() {
         let limits = Limits { memory_mib: 1, ..Limits::default() };
-        let mut state = State::new("p".into(), limits, Device::flex(), None, 7);
+        let mut state = State::new("p".into(), limits, Device::flex(), None, 7, Meter::default());
         state.printed.write(b"loaded");
         assert!(!state.limiter.memory_growing(0, 2 << 20, None).unwrap());
-        state.begin();
+        state.begin(Instant::now(), Duration::from_secs(1));
         assert_eq!((state.printed.take().as_str(), state.limiter.take_refused()), ("", None));
     }
     #[test]
@@ -366,7 +378,14 @@ mod tests {
         let labels = from_int64(vec![0, 1, -100, 2], &[2, 2], &device).unwrap();
         let score = |tensors: &[AnyTensor]| fused::token_log_probs(&tensors[0], &tensors[1], -100);
         for (tensor_mib, fits) in [(1, false), (8, true)] {
-            let mut state = State::new("p".into(), Limits { tensor_mib, ..Limits::default() }, device.clone(), None, 7);
+            let mut state = State::new(
+                "p".into(),
+                Limits { tensor_mib, ..Limits::default() },
+                device.clone(),
+                None,
+                7,
+                Meter::default(),
+            );
             let [x, y] = [&logits, &labels].map(|tensor| state.lend(tensor.clone()).unwrap());
             state.make(&[&x, &y], Keeps::LAZILY, score).unwrap();
             assert!(state.held < 2 * OVERHEAD, "{}", state.held);

@@ -301,8 +301,14 @@ mod tests {
 
     #[test]
     fn what_the_contract_calls_an_error_is_one_and_not_a_trap() {
-        let mut state =
-            State::new("p".into(), Limits { readback_mib: 0, ..Limits::default() }, Device::flex(), None, 7);
+        let mut state = State::new(
+            "p".into(),
+            Limits { readback_mib: 0, ..Limits::default() },
+            Device::flex(),
+            None,
+            7,
+            crate::meter::Meter::default(),
+        );
         let pair = state.from_float32(vec![1.0, 2.0], vec![2]).unwrap();
         let error = state.item(Resource::new_borrow(pair.rep())).unwrap().unwrap_err();
         assert_eq!(error.message, "`item` wants one element, this tensor has shape [2]");

@@ -304,14 +304,14 @@ fn compiled_code_is_kept_and_compiled_again_where_it_is_damaged() {
     assert_eq!(load(), first);
 }
 
-/// Compiled modules below a directory, without the cache's statistics.
+/// Compiled code below a directory.
 fn files(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         match path.is_dir() {
             true => found.extend(files(&path)),
-            false if path.extension().is_none() => found.push(path),
+            false if path.extension().is_some_and(|extension| extension == "code") => found.push(path),
             false => {}
         }
     }

@@ -23,6 +23,12 @@ const VISITS: u64 = 100_000;
 /// Visits allowed for each value of a configuration, so that long lists may be long.
 const EACH: u64 = 8;
 
+/// Entries of a list in a schema (`required`, `enum`) that a validator goes through in the time of one visit.
+const ENTRIES: u64 = 16;
+
+/// Most errors that a configuration may come to before only the first one is looked for: each takes memory.
+pub(crate) const ERRORS: u64 = 20_000;
+
 /// Patterns in a schema.
 const PATTERNS: usize = 64;
 
@@ -36,17 +42,33 @@ pub(crate) const PATTERN: usize = 256 << 10;
 #[derive(Debug)]
 pub(crate) struct Endless;
 
-/// What is left of the budget.
-pub(crate) struct Budget(u64);
+/// What is left of the budget, and how many errors there may be in what was visited.
+pub(crate) struct Budget {
+    visits: u64,
+    errors: u64,
+}
 
 impl Budget {
     /// For one configuration.
     pub(crate) fn of(config: &Value) -> Self {
-        Self(VISITS.saturating_add(EACH * size(config)))
+        Self { visits: VISITS.saturating_add(EACH * size(config)), errors: 0 }
+    }
+
+    /// The most errors that a validator can find on its way.
+    pub(crate) fn errors(&self) -> u64 {
+        self.errors
     }
 
     pub(crate) fn spend(&mut self, cost: u64) -> Result<(), Endless> {
-        self.0 = self.0.checked_sub(cost).ok_or(Endless)?;
+        self.visits = self.visits.checked_sub(cost).ok_or(Endless)?;
+        self.errors = self.errors.saturating_add(cost);
+        Ok(())
+    }
+
+    /// Goes through lists of a schema.
+    fn compare(&mut self, entries: u64) -> Result<(), Endless> {
+        self.visits = self.visits.checked_sub(entries / ENTRIES).ok_or(Endless)?;
+        self.errors = self.errors.saturating_add(entries);
         Ok(())
     }
 }
@@ -93,7 +115,7 @@ fn target<'a>(root: &'a Value, reference: &str) -> Option<&'a Value> {
 /// places within it that [`weigh`] finds as well, its patterns are few, and it can
 /// be compiled. Gives the reason against it.
 pub(crate) fn check(schema: &Value) -> Result<(), String> {
-    Check { root: schema, patterns: 0, budget: Budget(VISITS) }.part(schema)
+    Check { root: schema, patterns: 0, budget: Budget { visits: VISITS, errors: 0 } }.part(schema)
 }
 
 struct Check<'a> {
@@ -166,6 +188,7 @@ impl Walk<'_> {
     fn visit(&mut self, schema: &Value, config: &Value, depth: Depth) -> Result<(), Endless> {
         self.budget.spend(1)?;
         let Some(schema) = schema.as_object() else { return Ok(()) };
+        self.budget.compare(listed(schema))?;
         let deeper = depth.deeper()?;
         for _ in 0..=u8::from(looks_again(schema)) {
             self.beside(schema, config, deeper)?;
@@ -224,6 +247,16 @@ impl Walk<'_> {
         }
         Ok(())
     }
+}
+
+/// Entries of the lists that a schema compares each value with: names that must be there, values that there may be.
+fn listed(schema: &Map<String, Value>) -> u64 {
+    let names = |key: &str| schema.get(key).and_then(Value::as_array).map_or(0, |list| list.len() as u64);
+    let depends = |key: &str| schema.get(key).and_then(Value::as_object).into_iter().flat_map(Map::values);
+    let depends = ["dependentRequired", "dependencies"].into_iter().flat_map(depends);
+    let depends: u64 = depends.map(|names| 1 + names.as_array().map_or(0, |list| list.len() as u64)).sum();
+    let values = ["enum", "const"].iter().filter_map(|key| schema.get(*key)).map(size).sum::<u64>();
+    names("required") + depends + values
 }
 
 #[cfg(test)]

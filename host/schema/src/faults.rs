@@ -21,8 +21,17 @@ const MOST: usize = 100;
 /// A key that is missing is left out where a misspelt one beside it was meant to be it.
 /// The worst comes first: unknown keys, then what stands deeper.
 pub fn faults(schema: &Value, validator: &Validator, config: &Value) -> Vec<ConfigError> {
+    sorted(schema, validator.iter_errors(config).take(MOST))
+}
+
+/// The first thing that `validator` has against `config`: what [`faults`] gives where there could be more errors than memory for them.
+pub(crate) fn first(schema: &Value, validator: &Validator, config: &Value) -> Vec<ConfigError> {
+    sorted(schema, validator.validate(config).err())
+}
+
+fn sorted<'a>(schema: &Value, errors: impl IntoIterator<Item = ValidationError<'a>>) -> Vec<ConfigError> {
     let mut found = Vec::new();
-    for error in validator.iter_errors(config).take(MOST) {
+    for error in errors {
         collect(schema, &error, &mut found);
     }
     let misspelt: Vec<(Vec<String>, String)> = found

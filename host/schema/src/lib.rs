@@ -49,6 +49,24 @@ pub fn compile(schema: &Value) -> Result<Validator, String> {
         .map_err(|error| shortened(&error.to_string(), 300))
 }
 
+/// Whether a configuration can be checked against `schema` at a bounded price.
+///
+/// # Errors
+/// Why not, in words for "the schema ...".
+pub fn affordable(schema: &Value) -> Result<(), String> {
+    let mut config = Value::Object(Map::new());
+    filled(schema, &mut config).map(drop).map_err(|Endless| "expands without end".to_owned())
+}
+
+/// Fills defaults in, and gives the most errors that a validator can find then.
+fn filled(schema: &Value, config: &mut Value) -> Result<u64, Endless> {
+    let mut budget = Budget::of(config);
+    defaults::fill(schema, schema, config, Depth::START, &mut budget)?;
+    let mut budget = Budget::of(config);
+    bounds::weigh(schema, schema, config, &mut budget)?;
+    Ok(budget.errors())
+}
+
 /// `given` with defaults filled in, when it is valid; `null` is an empty configuration.
 ///
 /// # Errors
@@ -57,13 +75,13 @@ pub fn resolve(schema: &Value, given: &Value) -> Result<Value, Vec<ConfigError>>
     let validator = compile(schema)
         .map_err(|reason| vec![ConfigError::whole(format!("the plugin's own schema is not valid: {reason}"), None)])?;
     let mut config = if given.is_null() { Value::Object(Map::new()) } else { given.clone() };
-    let mut budget = Budget::of(&config);
-    defaults::fill(schema, schema, &mut config, Depth::START, &mut budget)
-        .and_then(|()| bounds::weigh(schema, schema, &config, &mut Budget::of(&config)))
-        .map_err(|Endless| {
-            vec![ConfigError::whole("the plugin's schema expands without end", Some(ENDLESS.to_owned()))]
-        })?;
-    let faults = faults(schema, &validator, &config);
+    let errors = filled(schema, &mut config).map_err(|Endless| {
+        vec![ConfigError::whole("the plugin's schema expands without end", Some(ENDLESS.to_owned()))]
+    })?;
+    let faults = match errors {
+        0..=bounds::ERRORS => faults(schema, &validator, &config),
+        _ => faults::first(schema, &validator, &config),
+    };
     if faults.is_empty() { Ok(config) } else { Err(faults) }
 }
 
@@ -219,6 +237,28 @@ mod tests {
         assert!(
             resolve(&doubling("allOf", 10), &Value::Null).unwrap_err()[0].to_string().contains("expected a string")
         );
+    }
+
+    #[test]
+    fn errors_without_number_are_not_listed() {
+        let names = |count: usize| (0..count).map(|n| format!("n{n}")).collect::<Vec<_>>();
+        let items = |count: usize, items: Value| json!({"properties": {"a": {"type": "array", "default": vec![json!({}); count], "items": items}}});
+        // A hundred thousand million comparisons are refused.
+        let depends = json!({"x": names(20_000)});
+        for part in
+            [json!({"required": names(20_000)}), json!({"enum": names(20_000)}), json!({"dependentRequired": depends})]
+        {
+            let error = &resolve(&items(20_000, part), &Value::Null).unwrap_err()[0];
+            assert!(error.to_string().ends_with("expands without end"), "{error}");
+        }
+        // A million errors can be looked for, and are told as the first of them.
+        let errors = resolve(&items(1_000, json!({"required": names(1_000)})), &Value::Null).unwrap_err();
+        assert_eq!((errors.len(), errors[0].shown_path().as_str()), (1, "a[0].n0"));
+        let errors = resolve(&items(10, json!({"required": names(50)})), &Value::Null).unwrap_err();
+        assert_eq!(errors.len(), 100);
+        // A long list of the words that there may be is as good as a short one.
+        let words = items(20_000, json!({"enum": ["low", "mid", "high", {}]}));
+        assert!(resolve(&words, &Value::Null).is_ok());
     }
 
     #[test]

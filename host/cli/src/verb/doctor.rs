@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use retune_sandbox::Sandbox;
+use retune_sandbox::{Sandbox, acceptance};
 use retune_tensor::device::{DeviceChoice, cuda_report, describe};
 use serde_json::json;
 
@@ -143,7 +143,17 @@ fn writable(directory: &Path) -> std::io::Result<()> {
 
 fn sandbox() -> Finding {
     match Sandbox::new(None) {
-        Ok(_) => good("plugins", "the WebAssembly engine starts".to_owned()),
+        Ok(_) if acceptance::is_bounded() => good(
+            "plugins",
+            "the WebAssembly engine starts; new plugins are loaded in a process with bounded memory".to_owned(),
+        ),
+        Ok(_) => Finding {
+            what: "plugins",
+            state: State::Missing,
+            fact: "the WebAssembly engine starts; this system does not bound the memory that loading a plugin takes"
+                .to_owned(),
+            remedy: vec!["load plugins of strangers on Linux".to_owned()],
+        },
         Err(e) => Finding {
             what: "plugins",
             state: State::Broken,

@@ -46,7 +46,10 @@ impl Lines {
             .max_history_size(EARLIER)
             .and_then(|config| config.history_ignore_dups(true))
             .map(|config| config.auto_add_history(true).behavior(Behavior::PreferTerm).build())
-            .and_then(|config| Editor::with_history(config, MemHistory::with_config(&config)));
+            .and_then(|config| {
+                let history = MemHistory::with_config(&config);
+                Editor::with_history(config, history)
+            });
         Ok(Self::Terminal(Box::new(editor.map_err(cannot)?)))
     }
 

@@ -122,6 +122,8 @@ fn meaning(limit: &str) -> &'static str {
         "copy_mib" => "data it may hand over in a call",
         "handles" => "tensors and batches it may hold at a time",
         "tensor_mib" => "tensors it has made and not dropped",
+        "total_s" => "seconds all its calls in a run may take",
+        "words_mib" => "log lines, reasons and names it may say in a run",
         "readback_mib" => "tensor data it may read in a call",
         _ => "",
     }

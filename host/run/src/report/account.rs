@@ -143,7 +143,38 @@ pub fn roles(manifest: &Manifest) -> String {
         );
     }
     out.push_str("</tbody></table>");
+    out.push_str(&taken(manifest));
     out
+}
+
+/// What each plugin took of the machine.
+fn taken(manifest: &Manifest) -> String {
+    let rows: String = manifest
+        .roles
+        .iter()
+        .filter_map(|role| Some((role, role.used?)))
+        .map(|(role, used)| {
+            let cells = [
+                count(used.calls),
+                format!("{:.1} s", used.seconds),
+                bytes(used.memory),
+                bytes(used.tensors),
+                count(used.operations),
+                bytes(used.read),
+                bytes(used.words),
+            ];
+            let cells: String = cells.iter().map(|cell| format!("<td class=\"n\">{cell}</td>")).collect();
+            format!("<tr><td>{}</td><td>{}</td>{cells}</tr>", escape(&role.path), escape(&role.name))
+        })
+        .collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let names = ["calls", "time", "most memory", "most tensors", "tensor operations", "tensor data read", "words"];
+    let names: String = names.iter().map(|name| format!("<th class=\"n\">{name}</th>")).collect();
+    format!(
+        "<h3>What the plugins took</h3><table><thead><tr><th>role</th><th>plugin</th>{names}</tr></thead><tbody>{rows}</tbody></table>"
+    )
 }
 
 /// Versions, files and the recipe.

@@ -1,5 +1,6 @@
 //! The page as a whole: made from a synthetic run.
 
+use retune_sandbox::Used;
 use serde_json::json;
 
 use super::{History, page};
@@ -34,6 +35,16 @@ fn manifest() -> Manifest {
                 plugin: Some(file("focal.wasm")),
                 config: json!({"gamma": 2.0}),
                 limits: json!({}),
+                used: Some(Used {
+                    calls: 1_240,
+                    seconds: 3.21,
+                    memory: 3 << 20,
+                    tensors: 5 << 20,
+                    operations: 21_080,
+                    read: 0,
+                    words: 512,
+                    dropped_lines: 0,
+                }),
             },
             RoleFacts {
                 path: "evaluation.metrics[0]".into(),
@@ -42,6 +53,7 @@ fn manifest() -> Manifest {
                 plugin: None,
                 config: json!({}),
                 limits: json!(null),
+                used: None,
             },
         ],
     }
