@@ -1,5 +1,5 @@
-;; Attack: a histogram of all the numbers that its quota allows, which takes three times as much while it is made. Answered by what the
-;; operation says that it needs, before memory is taken.
+;; Attack: a histogram of all the numbers that its quota allows, which would take three times as much if it were made at once. Answered by
+;; an operation that works in parts, and says before what it needs.
 ;; Plays: loss
 
 (text $shape "\00\00\e0\00")

@@ -1,4 +1,5 @@
 ;; Mistake: a loss that is infinite. Answered by the training loop, which stops at the step.
+;; Run: is inf on rows
 ;; Plays: loss
 
 (func $numerator (param $logits i32) (result i32)

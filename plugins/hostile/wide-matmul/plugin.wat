@@ -1,5 +1,6 @@
 ;; Attack: a product that broadcasts to terabytes. Answered by the checks of every operation, before memory is taken.
 ;; Plays: loss
+;; Limits: {"deadline_ms": 600000}
 
 (text $column "\e8\03\00\00" "\e8\03\00\00" "\01\00\00\00")
 (text $row "\01\00\00\00" "\01\00\00\00" "\40\42\0f\00")

@@ -1,6 +1,6 @@
 //! One attack: its folder, and what the head of its source says: `Attack: does this. Answered by that.`, and for one that
 //! has settings `Config: {..}`, for one that reads rows what is in them `Text: ..`,
-//! for one that needs more than the others `Limits: {..}`.
+//! for one that needs more than the others `Limits: {..}`, for one that only a run stops what that says `Run: ..`.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,6 @@
 //! An attack put to use as a run would: loaded, asked for its schema, started, and called in the order of a run, until
 //! something fails.
 
-#![allow(dead_code)]
-
 mod attack;
 
 use std::path::Path;
@@ -22,7 +20,7 @@ use crate::common::{self, AT, Lengths, root};
 pub fn limits() -> Limits {
     Limits {
         memory_mib: 64,
-        deadline_ms: 1_500,
+        deadline_ms: 1_000,
         copy_mib: 8,
         handles: 1_000,
         tensor_mib: 64,
