@@ -1,7 +1,7 @@
 //! Builds every plugin to a WebAssembly component.
 //!
 //! A plugin is a folder of `plugins/` (an attack on the host: of `plugins/hostile/`) that holds a `Cargo.toml`. The
-//! file that comes out is named after the folder. All are built by one call of cargo, so that what they share is
+//! file that comes out is named after the folder, as are those of attacks that are written as text (`tests/assemble`). All are built by one call of cargo, so that what they share is
 //! compiled once; the files are replaced only when they differ, so that caches keyed by time stay valid.
 
 use std::fs;
@@ -28,9 +28,25 @@ pub fn build(workspace: &Workspace) -> Result<(), Failed> {
     let mut sources = find(&workspace.path("plugins"), false)?;
     sources.extend(find(&workspace.path("plugins/hostile"), true)?);
     make(workspace, &sources)?;
-    let hostile = sources.iter().filter(|source| source.hostile).count();
-    eprintln!("{} plugins, and {hostile} hostile ones for the tests, are in target/plugins", sources.len() - hostile);
+    assemble(workspace)?;
+    let plugins = sources.iter().filter(|source| !source.hostile).count();
+    let hostile = components(&workspace.path("target/plugins/hostile"))?;
+    eprintln!("{plugins} plugins, and {hostile} hostile ones for the tests, are in target/plugins");
     Ok(())
+}
+
+/// Makes components of the attacks that are written as text. What does it is no member of the workspace.
+fn assemble(workspace: &Workspace) -> Result<(), Failed> {
+    let manifest = workspace.path("tests/assemble/Cargo.toml");
+    let mut cargo = workspace.cargo(["run", "--quiet", "--manifest-path"]);
+    cargo.arg(manifest).arg("--target-dir").arg(workspace.target()).arg("--").arg(workspace.path(""));
+    command::run(cargo.arg(workspace.path("target/plugins/hostile")))
+}
+
+/// How many components there are in `folder`.
+fn components(folder: &Path) -> Result<usize, Failed> {
+    let entries = fs::read_dir(folder).map_err(|error| Failed::file("list", folder, &error))?;
+    Ok(entries.flatten().filter(|entry| entry.path().extension().is_some_and(|extension| extension == "wasm")).count())
 }
 
 /// Builds the plugins that a recipe of this checkout names.

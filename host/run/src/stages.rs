@@ -95,6 +95,8 @@ impl Stages<'_> {
 
     fn train(&mut self, trainer: Trainer<'_>) -> std::result::Result<Outcome, Cut> {
         let mut watcher = RunObserver::new(&mut self.log, self.console, self.options.interrupt.clone());
+        // A policy may fail before the run has told where it goes on.
+        watcher.checkpoint = trainer.resumed_from();
         let result = trainer.run(&mut watcher);
         let (failed, checkpoint) = (watcher.failed.take(), watcher.checkpoint);
         self.console.clear();

@@ -203,6 +203,11 @@ impl<'a> Trainer<'a> {
         self.total
     }
 
+    /// The step of the checkpoint that it goes on from.
+    pub fn resumed_from(&self) -> Option<u64> {
+        self.resumed_from
+    }
+
     /// The model as it stands now; after [`Trainer::start`] with what the policies have set at the start.
     pub fn model(&self) -> &Model {
         &self.model

@@ -1,4 +1,6 @@
-//! Attack: gives the run's tokenizer more than it can take. The row says what.
+//! Attack: gives the run's tokenizer more than it can take; the row says what. Answered by the bounds of a call, before
+//! the tokenizer sees any.
+//! Text: a long text
 
 use retune_sdk::{BatchResult, Preprocessor, PreprocessorContract, Result, Sample};
 

@@ -1,4 +1,5 @@
 //! Nuisance: a hundred thousand lines to every stream there is. Answered by keeping the last of them.
+//! Limits: {"deadline_ms": 60000}
 
 use retune_sdk::{BatchResult, Preprocessor, PreprocessorContract, Result, Sample};
 

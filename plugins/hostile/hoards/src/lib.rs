@@ -1,5 +1,7 @@
 //! Attack: repeats an operation on the logits and drops all it is given. What the backward pass keeps of it has no
-//! handle. Or holds on to a row of a matrix, whose handle it drops.
+//! handle, or it holds on to a row of a matrix whose handle it drops. Answered by the quota of tensors.
+//! Config: {"operation": "exp", "times": 1000000}
+//! Limits: {"deadline_ms": 60000}
 
 use retune_sdk::tensor::{cat, full};
 use retune_sdk::{Batch, Dtype, Error, Loss, LossOutput, Progress, Result, Tensor, fused};

@@ -1,4 +1,5 @@
 //! Attack: a row of a hundred megabytes. Answered by the limit on copies.
+//! Limits: {"memory_mib": 512}
 
 use retune_sdk::{BatchResult, Preprocessor, PreprocessorContract, Result, Sample};
 

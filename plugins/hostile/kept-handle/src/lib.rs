@@ -1,6 +1,6 @@
-//! Mistake: keeps a tensor of one call for the next. Dropping it late is harmless;
-//! using or returning it is answered by ending the call. A tensor that `new` made
-//! may be kept.
+//! Mistake: keeps a tensor of one call for the next. Answered by ending the call that uses or returns it; dropping it late is
+//! harmless, and a tensor that `new` made may be kept.
+//! Config: {"late": "use"}
 
 use retune_sdk::tensor::full;
 use retune_sdk::{Batch, Dtype, Loss, LossOutput, Progress, Result, Tensor};

@@ -1,4 +1,5 @@
-//! Mistake: the logarithm of a negative number. The sandbox lets NaN pass; the training loop stops at it.
+//! Mistake: the logarithm of a negative number. Answered by the training loop, which stops at the step.
+//! Run: is NaN on rows
 
 use retune_sdk::{Batch, Dtype, Loss, LossOutput, Progress, Result, tensor::full};
 

@@ -1,4 +1,5 @@
 //! Attack: broadcasts a column against a row of a million each. Answered before memory is taken.
+//! Limits: {"deadline_ms": 600000}
 
 use retune_sdk::{Batch, Loss, LossOutput, Progress, Result, tensor::arange};
 

@@ -1,0 +1,42 @@
+;; A policy: `$changes` equal changes whenever it is asked, and it is asked at every step.
+
+(text $layers "**")
+(text $reason "because")
+(global $changes i32 (i32.const 0))
+;; 0 freeze, 1 unfreeze, 2 lr-scale, 3 weight-decay, 4 reinit; what it holds is a number or a scheme and its number.
+(global $action i32 (i32.const 1))
+(global $scheme i32 (i32.const 0))
+(global $value f64 (f64.const 1))
+
+(func (export "policy#describe") (result i32) (local $out i32)
+  (local.set $out (call $take (i32.const 16)))
+  (i32.store8 offset=4 (local.get $out) (i32.const 1))
+  (i32.store offset=8 (local.get $out) (i32.const 1))
+  (local.get $out))
+(func (export "policy#attach") (param $list i32) (param $length i32) (result i32) (call $ok))
+(func (export "policy#decide")
+  (param $trigger i32) (param i32) (param i32) (param $epoch i32) (param $step i64) (param i32) (param i64)
+  (param i32) (param f64) (param i32) (param i32) (result i32)
+  (local $out i32) (local $list i32) (local $n i32)
+  (local.set $list (call $take (i32.mul (global.get $changes) (i32.const 40))))
+  (loop $next
+    (if (i32.lt_u (local.get $n) (global.get $changes))
+      (then
+        (call $change (i32.add (local.get $list) (i32.mul (local.get $n) (i32.const 40))))
+        (local.set $n (i32.add (local.get $n) (i32.const 1)))
+        (br $next))))
+  (local.set $out (call $ok))
+  (i32.store offset=4 (local.get $out) (local.get $list))
+  (i32.store offset=8 (local.get $out) (local.get $n))
+  (local.get $out))
+(func $change (param $place i32)
+  (i32.store (local.get $place) (global.get $layers))
+  (i32.store offset=4 (local.get $place) (global.get $layers.len))
+  (i32.store8 offset=8 (local.get $place) (global.get $action))
+  (if (i32.eq (global.get $action) (i32.const 4))
+    (then
+      (i32.store8 offset=16 (local.get $place) (global.get $scheme))
+      (f64.store offset=24 (local.get $place) (global.get $value)))
+    (else (f64.store offset=16 (local.get $place) (global.get $value))))
+  (i32.store offset=32 (local.get $place) (global.get $reason))
+  (i32.store offset=36 (local.get $place) (global.get $reason.len)))

@@ -1,0 +1,59 @@
+//! Makes components of the attacks in `plugins/hostile` that are written as text: `assemble WORKSPACE DESTINATION`.
+//!
+//! An attack is a folder with a `plugin.wat`. `;; Plays: loss, checkpoint` in its head names the layers of `honest/` that
+//! the text is laid over ([`layers`]), so that it holds the attack and nothing else; `;; Plays: shell` wraps a component of
+//! which only the exports are honest; without the line the text is the whole component. The syntax beside WebAssembly's own
+//! is that of [`macros`]. Price: where the attack leaves it alone, a component is as `wit-component` makes it.
+
+mod component;
+mod layers;
+mod macros;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
+    let (Some(workspace), Some(destination)) = (arguments.next(), arguments.next()) else {
+        eprintln!("assemble WORKSPACE DESTINATION");
+        return ExitCode::FAILURE;
+    };
+    match all(&workspace, &destination) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("error: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Every attack to `destination/NAME.wasm`. A file that is as it should be is left alone.
+fn all(workspace: &Path, destination: &Path) -> Result<(), String> {
+    let attacks = workspace.join("plugins/hostile");
+    let told = |path: &Path, error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    fs::create_dir_all(destination).map_err(|error| told(destination, &error))?;
+    for folder in fs::read_dir(&attacks).map_err(|error| told(&attacks, &error))?.flatten() {
+        let source = folder.path().join("plugin.wat");
+        if !source.is_file() {
+            continue;
+        }
+        let text = fs::read_to_string(&source).map_err(|error| told(&source, &error))?;
+        let made = made(workspace, &text).map_err(|reason| told(&source, &reason))?;
+        let target = destination.join(folder.file_name()).with_extension("wasm");
+        if !fs::read(&target).is_ok_and(|there| there == made) {
+            fs::write(&target, made).map_err(|error| told(&target, &error))?;
+        }
+    }
+    Ok(())
+}
+
+fn made(workspace: &Path, text: &str) -> Result<Vec<u8>, String> {
+    let plays = text.lines().map_while(|line| line.strip_prefix(";; ")).find_map(|line| line.strip_prefix("Plays: "));
+    let plays: Vec<&str> = plays.unwrap_or_default().split(", ").filter(|role| !role.is_empty()).collect();
+    match *plays {
+        [] => component::whole(text),
+        ["shell"] => component::wrapped(workspace, text),
+        _ => component::laid(workspace, text, &plays),
+    }
+}
