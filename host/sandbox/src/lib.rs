@@ -49,6 +49,7 @@ mod logging_host;
 mod loss;
 mod meter;
 mod metric;
+mod operation;
 mod play;
 mod plugin;
 mod policy;

@@ -1,5 +1,6 @@
 //! The training loop: a run that is ready, its steps, its state, and going on from a checkpoint.
 
+mod first_steps;
 mod main_loop;
 mod preflight;
 mod resume;
