@@ -6,6 +6,8 @@ mod common;
 #[path = "../../../tests/support/counting.rs"]
 mod counting;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use common::{AT, batch_of, plugin};
 use counting::most;
 use retune_sandbox::{Limits, Setup};
@@ -78,6 +80,12 @@ const MORE: [&str; 49] = [
     "scores of thin logits",
 ];
 
+/// One test at a time is counted.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn batch(dtype: Dtype, tracked: bool) -> retune_roles::Batch {
     let device = Device::flex();
     let logits = normal(&[SIZE, SIZE], 1.0, 0.1, 7, &device).unwrap().cast(dtype).unwrap();
@@ -87,6 +95,7 @@ fn batch(dtype: Dtype, tracked: bool) -> retune_roles::Batch {
 
 #[test]
 fn an_operation_takes_no_more_than_its_quota_and_is_refused_before_it_would() {
+    let _turn = turn();
     let (plugin, device) = (plugin("hostile/hoards"), Device::flex());
     let mut wrong = Vec::new();
     for operation in OPERATIONS.split_whitespace().chain(MORE) {
@@ -138,6 +147,7 @@ fn an_operation_takes_no_more_than_its_quota_and_is_refused_before_it_would() {
 
 #[test]
 fn the_backward_pass_takes_at_most_three_times_the_quota() {
+    let _turn = turn();
     let (plugin, device) = (plugin("hostile/hoards"), Device::flex());
     let batch = batch(Dtype::Float32, true);
     for operation in OPERATIONS.split_whitespace().chain(MORE) {
