@@ -146,8 +146,8 @@ fn stopping(since: Duration) -> String {
     }
     let seconds = since.as_secs();
     format!(
-        "stopping after this micro-batch, which goes forward and backward since {seconds} s and cannot be cut short; once more \
-         ends the process at once, and the last checkpoint is whole"
+        "stopping after this micro-batch, which has gone forward and backward for {seconds} s and cannot be cut short; once more \
+         ends the process at once and keeps the last checkpoint"
     )
 }
 
@@ -180,7 +180,7 @@ mod tests {
         assert_eq!(stopping(interrupt.since(now)), STOPPING, "nothing is known of a run that has not looked yet");
         assert!(!interrupt.happened());
         assert_eq!(stopping(interrupt.since(Instant::now())), STOPPING);
-        insta::assert_snapshot!(stopping(interrupt.since(Instant::now() + Duration::from_secs(75))), @"stopping after this micro-batch, which goes forward and backward since 75 s and cannot be cut short; once more ends the process at once, and the last checkpoint is whole");
+        insta::assert_snapshot!(stopping(interrupt.since(Instant::now() + Duration::from_secs(75))), @"stopping after this micro-batch, which has gone forward and backward for 75 s and cannot be cut short; once more ends the process at once and keeps the last checkpoint");
     }
 
     #[test]
