@@ -32,6 +32,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 pub mod acceptance;
+mod admission;
 mod batch_host;
 mod bindings;
 mod checkpoint;

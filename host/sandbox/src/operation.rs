@@ -2,7 +2,7 @@
 //!
 //! A line has what the operation leaves for the backward pass ([`Keeps`]), what its result takes ([`Makes`]), what it
 //! needs beside inputs and result while it works ([`Beside`]), and how often it goes through its elements, forward and
-//! backward. [`State`](crate::state::State) compares that with what is left of the quota and of the call's time, before
+//! backward. [`State::make`](crate::state::State::make) compares that with what is left of the quota and of the call's time, before
 //! any memory is taken.
 //!
 //! Memory is an upper bound (`tests/admission.rs` measures it, and `tests/hoarding.rs` what is kept); price: near its
