@@ -2,40 +2,18 @@
 //! own, because all that it allocates is counted.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "../support/counting.rs"]
+mod counting;
 mod tiny;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::fmt::Write as _;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use counting::most;
 use retune_recipe::Recipe;
 use retune_run::{RunOptions, Silent, run};
 use serde_json::{Value, json};
 use tiny::{Draw, Tiny};
-
-/// The system's allocator, and how much is allocated now and was at most.
-struct Counting;
-
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: each call is passed on as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        MOST.fetch_max(NOW.fetch_add(layout.size(), Relaxed) + layout.size(), Relaxed);
-        // SAFETY: the caller keeps the contract.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: the caller keeps the contract.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 const VOCABULARY: usize = 2000;
 
@@ -120,11 +98,9 @@ fn peaks(tiny: &Tiny, name: &str, recipe: &str) -> (usize, usize, Value) {
     tiny.write(&format!("{name}.toml"), recipe);
     let recipe = Recipe::load(&tiny.path().join(format!("{name}.toml"))).unwrap_or_else(|e| panic!("{name}: {e}"));
     let output = tiny.path().join("out").join(name);
-    let before = NOW.load(Relaxed);
-    MOST.store(before, Relaxed);
     let options = RunOptions { output: Some(output.clone()), measure: true, ..RunOptions::default() };
-    run(&recipe, &options, &mut Silent).unwrap_or_else(|e| panic!("{name}: {e}"));
-    let most = MOST.load(Relaxed) - before;
+    let (most, outcome) = most(|| run(&recipe, &options, &mut Silent).map(drop));
+    outcome.unwrap_or_else(|e| panic!("{name}: {e}"));
     let events = std::fs::read_to_string(output.join("events.jsonl")).unwrap();
     let forecast = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let memory = forecast.into_iter().find(|event| event["event"] == "forecast").unwrap()["memory"].take();

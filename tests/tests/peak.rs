@@ -2,43 +2,14 @@
 //! counts what this one allocates.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "../support/counting.rs"]
+mod counting;
 mod plugged;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
+use counting::most;
 use retune_roles::{Batch, Progress};
 use retune_tensor::{AnyTensor, Device, Head, from_int64, lazy_logits, normal};
 use serde_json::json;
-
-/// The system's allocator, and how much is allocated now and was at most.
-struct Counting;
-
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: each call is passed on as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        MOST.fetch_max(NOW.fetch_add(layout.size(), Relaxed) + layout.size(), Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), Relaxed);
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// The most that `body` takes beyond what is taken before, and what it gives.
-fn most<T>(body: impl FnOnce() -> T) -> (usize, T) {
-    let before = NOW.load(Relaxed);
-    MOST.store(before, Relaxed);
-    let given = body();
-    (MOST.load(Relaxed) - before, given)
-}
 
 /// A loss plugin over logits that are made beside logits that are computed chunk by chunk: the same loss and gradients, and the
 /// peak of the second is at most a fifth.

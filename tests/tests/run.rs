@@ -419,3 +419,15 @@ fn prepared_rows_are_kept_listed_and_removed() {
         tiny.said(tiny.command(&["cache", "list"]).env("RETUNE_CACHE_SIZE", "much").output().expect("it starts"));
     assert!(wrong.err.contains("RETUNE_CACHE_SIZE is `much`: expected a size"), "{}", wrong.err);
 }
+
+#[test]
+fn a_loss_times_zero_is_told_once_and_by_its_name() {
+    let tiny = Tiny::new();
+    tiny.recipe(&format!("[loss]\nplugin = \"{}\"\n", plugin("hostile/vanishes").display()));
+    let said = tiny.retune(&["run", "recipe.toml", "-q", "--output", "out"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let told: Vec<&str> = said.err.lines().filter(|line| line.contains("was exactly zero everywhere")).collect();
+    assert!(told.len() == 1 && told[0].starts_with("warning   the gradient of loss vanishes"), "{}", said.err);
+    let report = std::fs::read_to_string(tiny.path().join("out/report.html")).unwrap();
+    assert!(report.contains("was exactly zero everywhere in the first 3 steps"), "it stands in the report");
+}

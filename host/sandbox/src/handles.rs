@@ -13,6 +13,8 @@ pub struct Slot {
     pub(crate) permanent: bool,
     /// The backward pass will read it: charged until the call returns.
     pub(crate) kept: bool,
+    /// Its elements may lie in another order than its shape says: what reads it may have to copy it.
+    pub(crate) turned: bool,
 }
 
 /// The batch of a call: nothing once the call is over.

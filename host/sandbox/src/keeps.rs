@@ -4,7 +4,8 @@
 //! has no handle to that: it could drop everything it sees and go on, until the host
 //! has no memory left. So the quota charges for it. Its inputs are charged already,
 //! and stay charged when the operation is recorded; what has to be said here is what
-//! lies between them and the result. The numbers are upper bounds of what burn keeps
+//! lies between them and the result, and what has a gradient of its own there: the backward pass holds one for each
+//! step at the same depth. The numbers are upper bounds of what burn keeps
 //! (`tests/hoarding.rs` measures them); price: an honest loss is charged for some
 //! memory that it does not take.
 //!
@@ -49,6 +50,11 @@ impl Keeps {
     /// So many bytes.
     pub(crate) const fn bytes(self, bytes: u64) -> Self {
         Self { bytes, ..self }
+    }
+
+    /// What there is of it for a moment when nothing is recorded.
+    pub(crate) fn unrecorded(self) -> Self {
+        Self { tensors: self.tensors.min(1), ..self }
     }
 
     /// The places that a maximum over `dims` came from, one dimension after the other.

@@ -32,6 +32,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 pub mod acceptance;
+mod admission;
 mod batch_host;
 mod bindings;
 mod checkpoint;
@@ -50,6 +51,7 @@ mod logging_host;
 mod loss;
 mod meter;
 mod metric;
+mod operation;
 mod play;
 mod plugin;
 mod policy;

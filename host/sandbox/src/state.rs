@@ -8,7 +8,7 @@
 //!
 //! What the backward pass will read belongs to it, not to a handle: a tracked
 //! tensor, what it was computed from, and what the operation keeps in between
-//! ([`Keeps`]). Dropping a handle to one of them gives nothing back before the call
+//! ([`Keeps`](crate::keeps::Keeps)). Dropping a handle to one of them gives nothing back before the call
 //! returns, and the quota says so.
 
 use std::sync::Arc;
@@ -21,10 +21,11 @@ use wasmtime::Trap;
 use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use crate::admission::Recorded;
 use crate::handles::{Lent, Slot};
-use crate::keeps::Keeps;
 use crate::limits::{Limiter, Limits, bytes};
 use crate::meter::Meter;
+use crate::operation::Speed;
 use crate::violation::Violation;
 use crate::wasi::{self, Printed};
 
@@ -63,14 +64,19 @@ pub(crate) struct State {
     pub usage: Usage,
     pub meter: Meter,
     pub log_lines: u32,
-    limits: Limits,
+    pub(crate) limits: Limits,
     /// Tensor bytes held now, of which `permanent` since `init`.
-    held: u64,
+    pub(crate) held: u64,
     permanent: u64,
     /// Bytes copied out in this call.
     read: u64,
     /// When this call has to be over.
-    deadline: Option<Instant>,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) speed: Speed,
+    /// The least time that the operations of this call can take, and the backward pass of those that were recorded.
+    pub(crate) worked: Duration,
+    pub(crate) backward: Duration,
+    pub(crate) recorded: Vec<Recorded>,
 }
 
 impl State {
@@ -85,6 +91,7 @@ impl State {
         let mut table = ResourceTable::new();
         // WASI's own streams share the table.
         table.set_max_capacity(limits.handles as usize + 64);
+        let speed = Speed::of(&device);
         Self {
             table,
             wasi: wasi::empty(seed),
@@ -101,6 +108,10 @@ impl State {
             permanent: 0,
             read: 0,
             deadline: None,
+            speed,
+            worked: Duration::ZERO,
+            backward: Duration::ZERO,
+            recorded: Vec::new(),
         }
     }
 
@@ -144,59 +155,8 @@ impl State {
         })
     }
 
-    /// A handle for what an operation makes of `inputs`.
-    pub(crate) fn make(
-        &mut self,
-        inputs: &[&Resource<Slot>],
-        keeps: Keeps,
-        operation: impl FnOnce(&[AnyTensor]) -> Result<AnyTensor, TensorError>,
-    ) -> wasmtime::Result<Resource<Slot>> {
-        let (made, within) = self.compute(inputs, keeps, operation)?;
-        let kept = made.is_tracked();
-        if kept {
-            self.keep(inputs)?;
-        }
-        self.put(made, within, kept)
-    }
-
-    /// As [`State::make`], of an operation that also says where the values came from.
-    pub(crate) fn make_pair(
-        &mut self,
-        input: &Resource<Slot>,
-        keeps: Keeps,
-        operation: impl FnOnce(&AnyTensor) -> Result<(AnyTensor, AnyTensor), TensorError>,
-    ) -> wasmtime::Result<(Resource<Slot>, Resource<Slot>)> {
-        let ((values, places), _) = self.compute(&[input], keeps, |inputs| operation(&inputs[0]))?;
-        let kept = values.is_tracked();
-        if kept {
-            self.keep(&[input])?;
-        }
-        Ok((self.put(values, 0, kept)?, self.put(places, 0, kept)?))
-    }
-
-    /// The result, and the bytes of memory it may lie in beside its own.
-    fn compute<V>(
-        &mut self,
-        inputs: &[&Resource<Slot>],
-        keeps: Keeps,
-        operation: impl FnOnce(&[AnyTensor]) -> Result<V, TensorError>,
-    ) -> wasmtime::Result<(V, u64)> {
-        let read = |input| if keeps.is_lazy() { self.get(input) } else { self.whole(input) };
-        let tensors = inputs.iter().copied().map(read).collect::<wasmtime::Result<Vec<_>>>()?;
-        if tensors.iter().any(AnyTensor::is_tracked) {
-            self.charge(keeps.between(&tensors))?;
-        }
-        let mut within = 0;
-        if keeps.is_view() {
-            for input in inputs {
-                within = self.table.get(input)?.bytes.max(within);
-            }
-        }
-        Ok((self.run(|| operation(&tensors))?, within))
-    }
-
     /// The backward pass will read these.
-    fn keep(&mut self, inputs: &[&Resource<Slot>]) -> wasmtime::Result<()> {
+    pub(crate) fn keep(&mut self, inputs: &[&Resource<Slot>]) -> wasmtime::Result<()> {
         for input in inputs {
             self.table.get_mut(input)?.kept = true;
         }
@@ -204,13 +164,19 @@ impl State {
     }
 
     /// A handle for a tensor the guest made, charged for `within` where that is more.
-    fn put(&mut self, tensor: AnyTensor, within: u64, kept: bool) -> wasmtime::Result<Resource<Slot>> {
+    pub(crate) fn put(
+        &mut self,
+        tensor: AnyTensor,
+        within: u64,
+        kept: bool,
+        turned: bool,
+    ) -> wasmtime::Result<Resource<Slot>> {
         let bytes = tensor.byte_len().max(within).max(OVERHEAD);
         self.charge(bytes)?;
-        self.push(Slot { tensor: Some(tensor), bytes, permanent: false, kept })
+        self.push(Slot { tensor: Some(tensor), bytes, permanent: false, kept, turned })
     }
 
-    fn charge(&mut self, more: u64) -> Result<(), Violation> {
+    pub(crate) fn charge(&mut self, more: u64) -> Result<(), Violation> {
         self.held = self.held.saturating_add(more);
         self.usage.most_held = self.usage.most_held.max(self.held);
         if self.held <= bytes(self.limits.tensor_mib) {
@@ -225,13 +191,13 @@ impl State {
         })
     }
 
-    fn tensor_help(&self) -> String {
+    pub(crate) fn tensor_help(&self) -> String {
         format!("drop tensors that are no longer needed, or raise `limits.tensor_mib` (now {})", self.limits.tensor_mib)
     }
 
     /// A handle for a tensor that is the host's.
     pub(crate) fn lend(&mut self, tensor: AnyTensor) -> wasmtime::Result<Resource<Slot>> {
-        self.push(Slot { tensor: Some(tensor), bytes: 0, permanent: false, kept: false })
+        self.push(Slot { tensor: Some(tensor), bytes: 0, permanent: false, kept: false, turned: false })
     }
 
     /// A handle for the batch of one call. Its keys stay with the host.
@@ -282,6 +248,9 @@ impl State {
         self.deadline = now.checked_add(allowed);
         self.read = 0;
         self.log_lines = 0;
+        self.worked = Duration::ZERO;
+        self.backward = Duration::ZERO;
+        self.recorded.clear();
     }
 
     /// Ends a call that is past its deadline, between two parts of an operation: the
@@ -355,6 +324,7 @@ mod tests {
     use wasmtime::ResourceLimiter;
 
     use super::*;
+    use crate::operation;
 
     #[test]
     fn a_call_is_not_explained_by_what_an_earlier_one_did() {
@@ -384,9 +354,9 @@ mod tests {
                 Meter::default(),
             );
             let [x, y] = [&logits, &labels].map(|tensor| state.lend(tensor.clone()).unwrap());
-            state.make(&[&x, &y], Keeps::LAZILY, score).unwrap();
+            state.make(&[&x, &y], operation::token_log_probs().making(4), score).unwrap();
             assert!(state.held < 2 * OVERHEAD, "{}", state.held);
-            let made = state.make(&[&x], Keeps::NOTHING, |inputs| inputs[0].neg());
+            let made = state.make(&[&x], operation::neg(), |inputs| inputs[0].neg());
             match made {
                 Ok(_) => {
                     assert!(fits && state.held >= 2 * 3_200_000, "{}", state.held);

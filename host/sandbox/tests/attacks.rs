@@ -214,3 +214,21 @@ fn a_role_that_a_plugin_does_not_play_is_refused() {
     let failure = plugin.policy(&setup(&plugin)).err().unwrap();
     assert_snapshot!(shown(&failure));
 }
+
+#[test]
+fn a_backward_pass_that_could_not_end_in_time_is_refused_while_it_is_recorded() {
+    let plugin = plugin("hostile/gathers");
+    let limits = Limits { deadline_ms: 2_000, ..Limits::default() };
+    let with = |pieces: u32| {
+        let config = json!({ "elements": 4_000_000, "pieces": pieces });
+        plugin.loss(&Setup { limits: limits.clone(), ..Setup::new(config, 7) }, &Device::flex()).unwrap()
+    };
+    let failure = with(100_000).compute(&training(), &AT).unwrap_err();
+    let details = failure.details();
+    // How many it takes depends on the machine.
+    let masked: Vec<&str> =
+        details.reason.split(' ').map(|word| if word.parse::<u64>().is_ok() { "N" } else { word }).collect();
+    assert_snapshot!(masked.join(" "), @"recorded operations whose backward pass takes N ms or more, where the deadline is N ms; N ms of it in N of `gather`, of a tensor of shape [4000000]");
+    assert_snapshot!(details.help.as_deref().unwrap_or_default(), @"each piece that is taken of a tensor costs a gradient as large as that tensor: take what is needed by one operation, or raise `limits.deadline_ms` (now 2000)");
+    with(10).compute(&training(), &AT).unwrap().numerator.backward().unwrap();
+}

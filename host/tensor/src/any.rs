@@ -232,6 +232,27 @@ impl AnyTensor {
         whole.elements("to-int64", Dtype::Int64)
     }
 
+    /// The first of these integers that is `sought`, and where it stands in row-major order. The host sees a part of
+    /// them at a time, and nothing is copied that it knows.
+    pub(crate) fn find_int64(&self, sought: impl Fn(i64) -> bool) -> Result<Option<(usize, i64)>> {
+        const PART: usize = 1 << 20;
+        let first = |values: &[i64]| values.iter().copied().enumerate().find(|(_, value)| sought(*value));
+        let count = self.numel() as usize;
+        match &self.known {
+            Some(known) => return Ok(first(known)),
+            None if count <= PART => return Ok(first(&self.to_int64()?)),
+            None => {}
+        }
+        let flat = self.untracked().view("to-int64", &[count])?;
+        for start in (0..count).step_by(PART) {
+            let part = flat.slice(0, start as i64, start.saturating_add(PART) as i64, 1)?.to_int64()?;
+            if let Some((place, value)) = first(&part) {
+                return Ok(Some((start + place, value)));
+            }
+        }
+        Ok(None)
+    }
+
     /// The only element.
     ///
     /// # Errors

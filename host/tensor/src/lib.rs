@@ -32,6 +32,7 @@ mod geometry;
 mod gradient;
 mod lazy;
 pub mod narrow;
+mod order;
 mod portable;
 pub mod product;
 pub mod random;

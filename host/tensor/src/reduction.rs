@@ -240,6 +240,9 @@ impl AnyTensor {
     /// the end bins. With `weights`, of this tensor's shape, their sums instead,
     /// in float32 or wider; gradients reach the weights.
     ///
+    /// The host looks for the bins, a part of the elements at a time: nothing of this tensor's size is made, but
+    /// with `weights` 8 bytes an element.
+    ///
     /// # Errors
     /// When `bins` is zero, the range is empty or not finite, the shapes differ,
     /// or an element is NaN.
@@ -254,38 +257,27 @@ impl AnyTensor {
         );
         let size = bins as usize;
         admit(op, &[size], Dtype::Int64)?;
-        let values = self.untracked().flat(op)?;
-        let values = if values.dtype().is_float() {
-            values.cast(values.dtype().accumulator())?
-        } else {
-            values.cast(Dtype::Float64)?
+        let (values, count, device) = (self.untracked().flat(op)?, self.numel() as usize, self.device());
+        let range = BinRange { bins, low, high };
+        let Some(weights) = weights else {
+            let mut counts = vec![0_i64; size];
+            range.each_bin(&values, |bin| counts[bin] += 1)?;
+            return creation::from_int64(counts, &[size], &device);
         };
-        let nan = values.ne(&values)?.any(&[], false)?.item()?;
-        ensure!(nan == 0.0, op, "an element is NaN and belongs to no bin");
-        let scaled =
-            values.clamp(Some(low), Some(high))?.add_scalar(-low)?.mul_scalar(f64::from(bins) / (high - low))?;
-        let index = scaled.floor()?.cast(Dtype::Int64)?.clamp(Some(0.0), Some(f64::from(bins - 1)))?;
-        let amounts = match weights {
-            None => creation::full(&[values.numel() as usize], 1.0, Dtype::Int64, &self.device())?,
-            Some(weights) => {
-                ensure!(
-                    weights.shape() == self.shape(),
-                    op,
-                    "weights of shape {:?} for values of shape {:?}",
-                    weights.shape(),
-                    self.shape()
-                );
-                weights.need_float(op)?;
-                weights.cast(weights.dtype().accumulator())?.flat(op)?
-            }
-        };
-        let empty = creation::full(&[size], 0.0, amounts.dtype(), &self.device())?;
-        if values.numel() == 0 {
+        let (own, theirs) = (self.shape(), weights.shape());
+        ensure!(own == theirs, op, "weights of shape {theirs:?} for values of shape {own:?}");
+        weights.need_float(op)?;
+        admit(op, &[count], Dtype::Int64)?;
+        let mut index = Vec::with_capacity(count);
+        range.each_bin(&values, |bin| index.push(bin as i64))?;
+        let amounts = weights.cast(weights.dtype().accumulator())?.flat(op)?;
+        let empty = creation::full(&[size], 0.0, amounts.dtype(), &device)?;
+        if count == 0 {
             return Ok(empty);
         }
-        Self::make(op, &[size], || match amounts.kind() {
-            Kind::Float => Dispatch::float_scatter(0, empty.raw(), index.raw(), amounts.raw(), IndexingUpdateOp::Add),
-            _ => Dispatch::int_scatter(0, empty.raw(), index.raw(), amounts.raw(), IndexingUpdateOp::Add),
+        let index = creation::from_int64(index, &[count], &device)?;
+        Self::make(op, &[size], || {
+            Dispatch::float_scatter(0, empty.raw(), index.raw(), amounts.raw(), IndexingUpdateOp::Add)
         })
     }
 
@@ -315,3 +307,42 @@ impl AnyTensor {
 }
 
 type ByAxis = fn(burn::backend::DispatchTensor, usize) -> burn::backend::DispatchTensor;
+
+/// Which bin a number belongs to.
+struct BinRange {
+    bins: u32,
+    low: f64,
+    high: f64,
+}
+
+impl BinRange {
+    /// Elements that are looked at together.
+    const PART: usize = 1 << 16;
+
+    /// The bin of each of `values`, a vector, in order: computed in their own type, 16-bit floats in float32 and
+    /// integers in float64.
+    fn each_bin(&self, values: &AnyTensor, mut each: impl FnMut(usize)) -> Result<()> {
+        let (op, last) = ("histogram", self.bins as usize - 1);
+        let scale = f64::from(self.bins) / (self.high - self.low);
+        let narrow = values.dtype().is_float() && values.dtype() != Dtype::Float64;
+        let count = values.numel() as usize;
+        let mut whole = true;
+        for start in (0..count).step_by(Self::PART) {
+            let part = values.slice(0, start as i64, start.saturating_add(Self::PART) as i64, 1)?;
+            if narrow {
+                let (low, high, scale) = (self.low as f32, self.high as f32, scale as f32);
+                for value in part.to_float32()? {
+                    whole &= !value.is_nan();
+                    each((((value.clamp(low, high) - low) * scale).floor() as usize).min(last));
+                }
+            } else {
+                for value in part.to_float64()? {
+                    whole &= !value.is_nan();
+                    each((((value.clamp(self.low, self.high) - self.low) * scale).floor() as usize).min(last));
+                }
+            }
+            ensure!(whole, op, "an element is NaN and belongs to no bin");
+        }
+        Ok(())
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! Price: `gather`, `index_select`, `scatter_add` and `one_hot` check that every
 //! index lies inside its dimension, which copies the index (not the values) to
-//! the host. On the CPU that is a fraction of the operation; on a GPU it waits
+//! the host, a part at a time. On the CPU that is a fraction of the operation; on a GPU it waits
 //! for the device once per call, because a kernel would read out of bounds
 //! silently.
 //!
@@ -16,11 +16,11 @@ use crate::any::by_kind;
 use crate::dtype::{Dtype, Kind, scalar_of};
 use crate::error::{Result, ensure, fail};
 use crate::geometry::{admit, broadcast, dimension};
-use crate::{AnyTensor, creation};
+use crate::{AnyTensor, creation, order};
 
 /// An error naming the first index outside `0..size`.
 pub(crate) fn check_indices(op: &'static str, index: &AnyTensor, size: usize) -> Result<()> {
-    let outside = index.to_int64()?.into_iter().enumerate().find(|(_, i)| !(0..size as i64).contains(i));
+    let outside = index.find_int64(|i| !(0..size as i64).contains(&i))?;
     if let Some((position, value)) = outside {
         fail!(op, "index {value} at position {position} lies outside the dimension of size {size}");
     }
@@ -212,8 +212,11 @@ impl AnyTensor {
 
     /// Where each element of the sorted tensor stands in this one.
     fn order(&self, op: &'static str, axis: usize, descending: bool) -> Result<Self> {
-        let tensor = self.untracked();
         admit(op, &self.shape(), Dtype::Int64)?;
+        if let Some(places) = order::places(self, axis, descending)? {
+            return Ok(places);
+        }
+        let tensor = self.untracked();
         Self::make(op, &self.shape(), || match self.kind() {
             Kind::Float => Dispatch::float_argsort(tensor.raw(), axis, descending, Dtype::Int64.int()),
             _ => Dispatch::int_argsort(tensor.raw(), axis, descending),

@@ -2,39 +2,12 @@
 //! counts what this one allocates.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+#[path = "../../../tests/support/counting.rs"]
+mod counting;
+
+use counting::most;
 
 use retune_tensor::{AnyTensor, Device, Head, from_int64, fused, lazy_logits, normal};
-
-/// The system's allocator, and how much is allocated now and was at most.
-struct Counting;
-
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: each call is passed on as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        MOST.fetch_max(NOW.fetch_add(layout.size(), Relaxed) + layout.size(), Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), Relaxed);
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// The most that `body` takes beyond what is taken before.
-fn most(body: impl FnOnce()) -> usize {
-    let before = NOW.load(Relaxed);
-    MOST.store(before, Relaxed);
-    body();
-    MOST.load(Relaxed) - before
-}
 
 const WIDTH: usize = 32;
 
@@ -66,12 +39,12 @@ fn at_most_a_fifth(tokens: usize, vocabulary: usize) {
     let labels = (0..tokens as i64).map(|t| if t % 7 == 0 { -100 } else { t * 31 % vocabulary as i64 }).collect();
     let labels = from_int64(labels, &[2, tokens / 2], &device).unwrap();
     for smoothing in [0.0, 0.1] {
-        let plain = most(|| {
+        let (plain, ()) = most(|| {
             let logits = hidden.matmul(&weight.transpose(0, 1).unwrap()).unwrap();
             let logits = logits.reshape(&[2, -1, vocabulary as i32]).unwrap();
             loss(&logits, &labels, smoothing).backward().unwrap();
         });
-        let lazy = most(|| {
+        let (lazy, ()) = most(|| {
             let head = Head { hidden: hidden.clone(), weight: weight.clone(), bias: None, soft_cap: None };
             let logits = lazy_logits(head, &[2, tokens / 2], None).unwrap();
             loss(&logits, &labels, smoothing).backward().unwrap();

@@ -255,6 +255,46 @@ fn a_step_without_any_label_is_told_and_changes_nothing() {
     assert!(recorder.warnings()[1].contains("no row of this step carries a loss"), "{:?}", recorder.warnings());
 }
 
+/// Cross-entropy times a factor that depends on the step.
+struct Scaled(CrossEntropy, fn(u64) -> f64);
+
+impl Loss for Scaled {
+    fn name(&self) -> &str {
+        "scaled"
+    }
+    fn wants(&self) -> &[InputSpec] {
+        self.0.wants()
+    }
+    fn compute(&mut self, batch: &Batch, at: &Progress) -> retune_roles::Result<LossOutput> {
+        let output = self.0.compute(batch, at)?;
+        Ok(LossOutput { numerator: output.numerator.mul_scalar((self.1)(at.step)).unwrap(), ..output })
+    }
+}
+
+#[test]
+fn a_loss_whose_gradient_is_zero_in_the_first_steps_is_told_once() {
+    let said = |factor: fn(u64) -> f64, rows_of_it: usize| {
+        let directory = tempfile::tempdir().unwrap();
+        let roles = Roles { loss: Box::new(Scaled(CrossEntropy::for_sequences(), factor)), ..roles() };
+        let (outcome, recorder) = train(bert(0.0), spec(directory.path()), roles, &rows(rows_of_it, 1), &rows(4, 2));
+        outcome.unwrap();
+        let at = recorder.events.iter().filter_map(|event| match event {
+            TrainEvent::Warning { step, message } => Some((*step, message.clone())),
+            _ => None,
+        });
+        at.collect::<Vec<_>>()
+    };
+    let told = said(|_| 0.0, 20);
+    let message = "the gradient of loss scaled was exactly zero everywhere in the first 3 steps, so nothing is learnt from it: look \
+                   for a factor of zero, or a function that is flat where the model's outputs are";
+    assert_eq!(told, [(3, message.to_string())]);
+    // A run that is shorter than that is told at its end.
+    let told = said(|_| 0.0, 4);
+    assert!(told.len() == 1 && told[0].0 == 2 && told[0].1.contains("in the first 2 steps"), "{told:?}");
+    assert_eq!(said(|step| if step == 2 { 1.0 } else { 0.0 }, 20), [], "one step learns");
+    assert_eq!(said(|_| 1e-30, 20), [], "a gradient that is small is one");
+}
+
 /// A metric that is undefined on any data.
 struct Undefined(Vec<ValueSpec>);
 

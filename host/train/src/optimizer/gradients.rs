@@ -118,6 +118,20 @@ impl Gradients {
         self.0
     }
 
+    /// Whether no number of any gradient is other than zero; reads one number of each that lies on a device.
+    pub fn are_zero(&self) -> Result<bool, TensorError> {
+        for part in self.0.iter().flatten() {
+            let zero = match part {
+                Floats::Host(values) => values.par_iter().all(|value| *value == 0.0),
+                Floats::Device(value) => value.eq_scalar(0.0)?.all(&[], false)?.item()? != 0.0,
+            };
+            if !zero {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Sum of squares of each gradient; one readback in all.
     pub fn squared_norms(&self) -> Result<Vec<Option<f64>>, TensorError> {
         let mut on_device = Vec::new();
@@ -204,6 +218,17 @@ mod tests {
     }
 
     #[test]
+    fn a_gradient_is_zero_when_all_its_numbers_are_however_small_their_squares() {
+        let tensor = |values: &[f32]| from_floats(values.to_vec(), &[values.len()], &Device::flex()).unwrap();
+        for (values, zero) in [([0.0, -0.0], true), ([0.0, 1e-40], false)] {
+            let mut host = Gradients::none(2);
+            host.add(vec![None, Some(tensor(&values))]).unwrap();
+            let device = Gradients(vec![Some(Floats::Device(tensor(&values))), None]);
+            assert_eq!([host, device].map(|gradients| gradients.are_zero().unwrap()), [zero; 2], "{values:?}");
+        }
+    }
+
+    #[test]
     fn gradients_of_tensors_on_a_device_are_summed_and_measured_like_those_on_the_host() {
         let tensor = |values: &[f32]| from_floats(values.to_vec(), &[values.len()], &Device::flex()).unwrap();
         let mut host = Gradients::none(2);
@@ -216,6 +241,7 @@ mod tests {
         for gradients in [host, device] {
             assert_eq!(gradients.squared_norms().unwrap(), [Some(25.0), None]);
             assert_eq!(gradients.iter().next().unwrap().unwrap().to_vec().unwrap(), [3.0, 4.0]);
+            assert!(!gradients.are_zero().unwrap());
         }
     }
 }

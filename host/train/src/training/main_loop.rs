@@ -177,6 +177,8 @@ impl Trainer<'_> {
         let (loss, tokens, rows) = (sums.loss(), sums.tokens, sums.rows);
         let reported = sums.reported.iter().map(|(name, sum, count)| (name.clone(), sum / count)).collect();
         let carries_loss = sums.denominator > 0.0;
+        let last = at.step + 1 >= self.total;
+        let idle = if carries_loss { self.first_steps.look(&sums, self.loss.name(), last)? } else { None };
         let grad_norm = if carries_loss { self.update(sums, learning_rate)? } else { 0.0 };
 
         let position = self.state.position;
@@ -188,6 +190,9 @@ impl Trainer<'_> {
             self.tell(observer, &TrainEvent::Warning { step: self.state.step, message })?;
         } else {
             self.state.smoothed.add(loss);
+        }
+        if let Some(message) = idle {
+            self.tell(observer, &TrainEvent::Warning { step: self.state.step, message })?;
         }
         if self.state.step.is_multiple_of(self.spec.logging_steps) {
             let seconds = began.elapsed().as_secs_f64().max(1e-9);

@@ -21,6 +21,7 @@ use crate::{
     optimizer::adamw::Optimizer,
     spec::{Every, Mode, TrainSpec},
     training::finite::Authors,
+    training::first_steps::FirstSteps,
     training::preflight,
     training::sampler::{Position, Sampler},
     training::state::{Patience, Smoothed, State},
@@ -91,6 +92,7 @@ pub struct Trainer<'a> {
     /// Direction of `evaluation.best`, or of the loss.
     pub(crate) mode: Mode,
     pub(crate) warnings: Vec<String>,
+    pub(crate) first_steps: FirstSteps,
     pub(crate) resumed_from: Option<u64>,
     /// Whether somebody asked to go on; else old checkpoints are in the way.
     pub(crate) resuming: bool,
@@ -172,6 +174,7 @@ impl<'a> Trainer<'a> {
             workers: Box::new(Alone),
             mode,
             warnings,
+            first_steps: FirstSteps::default(),
             resumed_from: None,
             resuming: false,
             started: None,
