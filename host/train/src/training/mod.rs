@@ -1,10 +1,7 @@
 //! The training loop: a run that is ready, its steps, its state, and going on from a checkpoint.
 
-<<<<<<< HEAD
 pub(crate) mod finite;
-=======
 mod first_steps;
->>>>>>> operations
 mod main_loop;
 mod preflight;
 mod resume;
