@@ -8,12 +8,16 @@ use serde_json::Value;
 
 use crate::given::{self, accepted};
 use crate::instance::Instance;
+use crate::limits::Limits;
 use crate::plugin::{Plugin, Setup};
+
+/// Time in which a plugin starts, and time in which it answers for its schema, in milliseconds: no recipe can change it.
+const SCHEMA_MS: u64 = 4_000;
 
 /// Its settings.
 impl Plugin {
     /// The JSON Schema of its configuration. Asked of the plugin once, under the
-    /// default limits.
+    /// default limits, and in four seconds.
     ///
     /// # Errors
     /// When the plugin traps, or its answer is not a JSON Schema.
@@ -22,7 +26,8 @@ impl Plugin {
     }
 
     fn ask_schema(&self) -> Result<Value> {
-        let setup = Setup::new(Value::Null, 0);
+        let limits = Limits { deadline_ms: SCHEMA_MS, ..Limits::default() };
+        let setup = Setup { limits, ..Setup::new(Value::Null, 0) };
         let mut instance = Instance::bare(self, &setup, self.roles()[0], &Device::flex())?;
         let functions = instance.load(|store, component| self.indices().plugin.load(store, component))?;
         let text = instance.call("config-schema", || None, |store| functions.call_config_schema(store).map(Ok))?;
