@@ -124,7 +124,7 @@ proptest! {
         let families = families();
         let folder = family.get(&families);
         let mut config = config(folder);
-        let mut keys: Vec<String> = config.as_object().unwrap().keys().cloned().filter(|key| key != "model_type").collect();
+        let mut keys: Vec<String> = config.as_object().unwrap().keys().filter(|&key| key != "model_type").cloned().collect();
         keys.extend(SIZES.map(str::to_owned));
         for (key, value) in changes {
             config[key.get(&keys)] = value;
