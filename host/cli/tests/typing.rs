@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 const ENTER: &str = "\r";
 const CTRL_C: &str = "\u{3}";
+const CTRL_D: &str = "\u{4}";
 
 /// A conversation in a window so many columns wide, where the first question is waited for.
 fn chat(folder: &TempDir, columns: u16, tokens: &str, arguments: &[&str]) -> Terminal {
@@ -60,6 +61,18 @@ fn ctrl_c_stops_an_answer_and_twice_without_one_the_program() {
     terminal.until("once more, or /quit, ends the conversation");
     terminal.until_asked();
     terminal.keys(CTRL_C);
+    assert_eq!(terminal.end().1, 0);
+}
+
+#[test]
+fn what_is_pasted_is_one_message_and_ctrl_d_ends_the_conversation() {
+    let folder = folder();
+    let mut terminal = chat(&folder, 80, "6", &[]);
+    terminal.keys("\u{1b}[200~What is up\rwith this?\u{1b}[201~");
+    terminal.keys(ENTER);
+    assert_eq!(shown(&mut terminal, "model"), answer(&folder, "tuned", "What is up\nwith this?"));
+    terminal.until_asked();
+    terminal.keys(CTRL_D);
     assert_eq!(terminal.end().1, 0);
 }
 
