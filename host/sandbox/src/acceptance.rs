@@ -9,81 +9,15 @@ use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
-use retune_roles::Failure;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
+use crate::apart::{ASKED_FOR, Accepted, Allowance, Said, Stage, Unanswered, VERB};
 use crate::error::LoadError;
-use crate::loader::Allowance;
 use crate::sandbox::Sandbox;
-
-/// The first argument of a program that is to load a component.
-pub(crate) const VERB: &str = "accept-component";
-
-/// Whether this program can be started to load a component.
-static ASKED_FOR: AtomicBool = AtomicBool::new(false);
 
 /// Largest file of compiled code, in bytes.
 #[cfg(unix)]
 const FILE: u64 = 4 << 30;
-
-/// How far the child is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Stage {
-    /// It starts.
-    Start,
-    /// It compiles.
-    Compile,
-    /// It instantiates, asks for the schema and looks at it.
-    Ask,
-}
-
-impl Stage {
-    /// What was being done, for messages.
-    pub(crate) fn words(self) -> &'static str {
-        match self {
-            Self::Start => "loading it",
-            Self::Compile => "compiling it",
-            Self::Ask => "asking it for its schema",
-        }
-    }
-}
-
-/// A line of the child's answer.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Said {
-    /// It begins with this.
-    Stage(Stage),
-    /// The component can be used.
-    Accepted(Box<Accepted>),
-    /// It cannot.
-    Refused(Box<LoadError>),
-}
-
-/// What is known of a component that was accepted.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Accepted {
-    /// Its schema, or the failure to give one.
-    pub schema: Result<Value, Unanswered>,
-}
-
-/// A failure on the way between processes.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Unanswered {
-    pub call: String,
-    pub reason: String,
-    pub help: Option<String>,
-    pub backtrace: Vec<String>,
-}
-
-impl From<Failure> for Unanswered {
-    fn from(failure: Failure) -> Self {
-        let details = failure.details().clone();
-        Self { call: details.call, reason: details.reason, help: details.help, backtrace: details.backtrace }
-    }
-}
 
 /// Loads a component when this process was started for it; nothing otherwise.
 ///
@@ -159,11 +93,6 @@ fn bound(allowance: Allowance) -> std::io::Result<()> {
 #[cfg(not(unix))]
 fn bound(_: Allowance) -> std::io::Result<()> {
     Ok(())
-}
-
-/// Whether this program has called [`requested`].
-pub(crate) fn is_asked_for() -> bool {
-    ASKED_FOR.load(Ordering::Relaxed)
 }
 
 /// Whether loading a component is bounded in memory by the system here.

@@ -11,19 +11,9 @@ use wasmtime::component::Resource;
 
 use crate::handles::Slot;
 use crate::limits::bytes;
-use crate::operation::{Needs, Operation};
+use crate::operation::{Needs, Operation, Recorded};
 use crate::state::State;
 use crate::violation::Violation;
-
-/// Operations of one name that were recorded in a call.
-pub(crate) struct Recorded {
-    operation: Operation,
-    count: u64,
-    /// The least time of their backward passes.
-    backward: Duration,
-    /// The most of it that one of them takes, and the largest tensor that it reads.
-    most: (Duration, Vec<usize>),
-}
 
 /// An operation that takes less than this is not worth a look at the clock: the guest's own code ends at its deadline.
 const NOTICED: Duration = Duration::from_micros(20);

@@ -3,8 +3,8 @@
 use retune_roles::Result;
 
 use crate::bindings::guest::checkpoint::Guest;
-use crate::given::{self, accepted};
-use crate::instance::Instance;
+use crate::given;
+use crate::instance::{Instance, accepted};
 use crate::plugin::Plugin;
 
 /// Largest state, in bytes. It is written at every checkpoint.

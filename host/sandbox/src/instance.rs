@@ -15,7 +15,7 @@ use wasmtime::{Store, Trap};
 use crate::bindings::guest;
 use crate::bindings::host::types;
 use crate::engine::TICK;
-use crate::given;
+use crate::given::{self, Refused};
 use crate::limits::{Limits, bytes};
 use crate::meter::Meter;
 use crate::plugin::{Plugin, Setup};
@@ -214,6 +214,23 @@ impl Drop for Instance {
             tracing::debug!(target: "plugin", plugin = %self.who, role = %self.role, ?usage, "done");
         }
     }
+}
+
+/// Runs the conversion of what `call` gave. One that refuses it, or panics, is the failure of that call.
+pub(crate) fn accepted<T>(
+    instance: &Instance,
+    call: &str,
+    place: impl FnOnce() -> Option<String>,
+    conversion: impl FnOnce() -> std::result::Result<T, Refused>,
+) -> Result<T> {
+    let refused = match Failure::guard(instance.who(), instance.role(), call, conversion) {
+        Ok(Ok(value)) => return Ok(value),
+        Ok(Err(refused)) => refused,
+        Err(failure) => return Err(place().into_iter().fold(failure, Failure::at)),
+    };
+    let failure = instance.misbehaved(call, refused.reason);
+    let failure = refused.help.into_iter().fold(failure, Failure::help);
+    Err(refused.place.or_else(place).into_iter().fold(failure, Failure::at))
 }
 
 fn stopped(who: &str, role: RoleKind, call: &str, why: &Option<String>) -> Failure {

@@ -33,6 +33,7 @@
 
 pub mod acceptance;
 mod admission;
+mod apart;
 mod batch_host;
 mod bindings;
 mod checkpoint;

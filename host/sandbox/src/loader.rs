@@ -16,9 +16,8 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use retune_roles::text::shortened;
-use serde::{Deserialize, Serialize};
 
-use crate::acceptance::{Accepted, Said, Stage, VERB, is_asked_for};
+use crate::apart::{Accepted, Allowance, Said, Stage, VERB, is_asked_for};
 use crate::error::LoadError;
 
 /// Longest answer of a child, in bytes: a schema of the longest length, as JSON text within JSON.
@@ -74,27 +73,6 @@ impl Loader {
 /// How many threads compile.
 fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(4)
-}
-
-/// What loading a component may take. It grows with the component, because compiling honest code takes time and memory in
-/// proportion to it: at most some four processor seconds and twenty MiB for each MiB, as measured for interpreters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Allowance {
-    /// Processor seconds, of all threads.
-    pub processor_s: u64,
-    /// Memory in MiB, of all that can be written to.
-    pub memory_mib: u64,
-    /// Time until the child is ended whatever it does: it may have to wait for the processor.
-    pub wall: Duration,
-}
-
-impl Allowance {
-    pub(crate) fn of(bytes: u64) -> Self {
-        let mib = bytes as f64 / f64::from(1 << 20);
-        let processor_s = (5.0 + 10.0 * mib).ceil() as u64;
-        let memory_mib = (640.0 + 24.0 * mib).ceil() as u64;
-        Self { processor_s, memory_mib, wall: Duration::from_secs(30 + 5 * processor_s) }
-    }
 }
 
 /// How a child came to its end.
@@ -198,19 +176,4 @@ fn broke(path: &Path, told: &Told, how: String) -> LoadError {
     let last = told.words.trim().lines().next_back().unwrap_or_default();
     let words = if last.is_empty() { String::new() } else { format!(": {}", shortened(last, 200)) };
     LoadError::Broke { path: path.to_owned(), doing: told.stage.words().to_owned(), how: format!("{how}{words}") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_loading_may_take_grows_with_the_component() {
-        let allowed = |bytes| {
-            let Allowance { processor_s, memory_mib, wall } = Allowance::of(bytes);
-            (processor_s, memory_mib, wall.as_secs())
-        };
-        assert_eq!(allowed(3_000), (6, 641, 60));
-        assert_eq!(allowed(18 << 20), (185, 1_072, 955));
-    }
 }

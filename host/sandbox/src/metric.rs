@@ -5,8 +5,8 @@ use retune_tensor::Device;
 
 use crate::bindings::guest::{metric, tensor_metric, text_metric};
 use crate::convert;
-use crate::given::{self, accepted};
-use crate::instance::Instance;
+use crate::given;
+use crate::instance::{Instance, accepted};
 use crate::play::PluginRole;
 use crate::plugin::{Plugin, Setup};
 

@@ -8,8 +8,8 @@ use retune_tensor::Device;
 use crate::bindings::guest::policy as contract;
 use crate::checkpoint::Checkpoint;
 use crate::convert;
-use crate::given::{self, accepted};
-use crate::instance::Instance;
+use crate::given;
+use crate::instance::{Instance, accepted};
 use crate::play::PluginRole;
 use crate::plugin::{Plugin, Setup};
 

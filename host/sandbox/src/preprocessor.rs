@@ -11,8 +11,8 @@ use retune_roles::{BatchResult, Failure, Output, Preprocessor, PreprocessorContr
 use retune_tensor::Device;
 
 use crate::bindings::guest::preprocessor as contract;
-use crate::given::{self, accepted};
-use crate::instance::Instance;
+use crate::given;
+use crate::instance::{Instance, accepted};
 use crate::play::PluginRole;
 use crate::plugin::{Plugin, Setup};
 

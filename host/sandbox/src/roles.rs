@@ -6,8 +6,8 @@ use retune_schema::{Columns, ConfigError};
 use retune_tensor::Device;
 use serde_json::Value;
 
-use crate::given::{self, accepted};
-use crate::instance::Instance;
+use crate::given;
+use crate::instance::{Instance, accepted};
 use crate::limits::Limits;
 use crate::plugin::{Plugin, Setup};
 

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::{Component, HasSelf, Linker};
 
-use crate::acceptance::Unanswered;
+use crate::apart::Unanswered;
 use crate::bindings::host;
 use crate::compiled::{Compiled, Note};
 use crate::engine::engine;

@@ -21,10 +21,10 @@ use wasmtime::Trap;
 use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use crate::admission::Recorded;
 use crate::handles::{Lent, Slot};
 use crate::limits::{Limiter, Limits, bytes};
 use crate::meter::Meter;
+use crate::operation::Recorded;
 use crate::operation::Speed;
 use crate::violation::Violation;
 use crate::wasi::{self, Printed};

@@ -11,7 +11,7 @@
 //! - *A number is one that means something where it goes*: not negative, finite, within what training can use.
 //! - *A claim about the host's own things is true*: sources are rows of the batch, each row has one fate, promised fields
 //!   and values are there.
-//! - *A conversion ends*: in a value, or in a failure that names plugin, role, call and place. [`accepted`] makes it so of
+//! - *A conversion ends*: in a value, or in a failure that names plugin, role, call and place. [`crate::instance::accepted`] makes it so of
 //!   what is refused and of a panic alike; the instance lives on.
 //!
 //! What is left to the rooms that use it: whether a pattern matches a layer, whether a column is there, whether a loss is
@@ -28,10 +28,9 @@ pub(crate) use values::{described, measured};
 use std::collections::HashSet;
 
 use retune_roles::text::{is_line, line};
-use retune_roles::{ErrorKind, Failure, InputSpec, Refusal};
+use retune_roles::{ErrorKind, InputSpec, Refusal};
 
 use crate::bindings::host::{batch, types};
-use crate::instance::Instance;
 
 /// Longest name of a field, tensor, value or function, in characters.
 pub(crate) const NAME: usize = 128;
@@ -70,23 +69,6 @@ impl Refused {
         self.place.get_or_insert_with(|| place.into());
         self
     }
-}
-
-/// Runs the conversion of what `call` gave. One that refuses it, or panics, is the failure of that call.
-pub(crate) fn accepted<T>(
-    instance: &Instance,
-    call: &str,
-    place: impl FnOnce() -> Option<String>,
-    conversion: impl FnOnce() -> Result<T, Refused>,
-) -> Result<T, Failure> {
-    let refused = match Failure::guard(instance.who(), instance.role(), call, conversion) {
-        Ok(Ok(value)) => return Ok(value),
-        Ok(Err(refused)) => refused,
-        Err(failure) => return Err(place().into_iter().fold(failure, Failure::at)),
-    };
-    let failure = instance.misbehaved(call, refused.reason);
-    let failure = refused.help.into_iter().fold(failure, Failure::help);
-    Err(refused.place.or_else(place).into_iter().fold(failure, Failure::at))
 }
 
 /// A sentence for a message.

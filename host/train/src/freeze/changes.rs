@@ -16,6 +16,7 @@ use crate::{
     error::{TrainError, list},
     event::{LayerState, TrainEvent},
     files::exact::Exact,
+    freeze::authors::{Authors, describe, sign},
     freeze::frozen::Frozen,
     freeze::policies::{Decisions, trigger_name},
     freeze::statistics::trainable,
@@ -24,7 +25,6 @@ use crate::{
     model::{Model, Parameter},
     optimizer::adamw::{Optimizer, Rate},
     seeds::{Purpose, seed_of},
-    training::finite::{Authors, sign},
 };
 
 /// The most layers that the event of a change names.
@@ -303,21 +303,6 @@ fn distinct(changes: &[Change]) -> Vec<&Change> {
         changes.iter().rev().filter(|change| seen.insert((&change.layers, describe(change.action)))).collect();
     kept.reverse();
     kept
-}
-
-/// As the event log has it.
-pub(crate) fn describe(action: Action) -> String {
-    match action {
-        Action::Freeze => "freeze".into(),
-        Action::Unfreeze => "unfreeze".into(),
-        Action::LrScale(scale) => format!("lr_scale {scale}"),
-        Action::WeightDecay(decay) => format!("weight_decay {decay}"),
-        Action::Reinit(InitScheme::Zeros) => "reinit zeros".into(),
-        Action::Reinit(InitScheme::Normal(std)) => format!("reinit normal {std}"),
-        Action::Reinit(InitScheme::KaimingUniform) => "reinit kaiming-uniform".into(),
-        Action::Reinit(InitScheme::XavierUniform) => "reinit xavier-uniform".into(),
-        Action::Reinit(InitScheme::Pretrained) => "reinit pretrained".into(),
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Which parameters learn: the recipe's strategy, the policies' changes, and the proof that frozen ones stay.
 
+pub(crate) mod authors;
 pub mod changes;
 pub mod frozen;
 pub mod policies;

@@ -4,40 +4,9 @@
 //! anyway: before weights are written, and when a loss is not finite, which infinite weights make it. Who is to blame is whoever
 //! last changed the layer's rates or weights: a policy, else the recipe's learning rate.
 
-use std::collections::BTreeMap;
-
-use retune_roles::Action;
-use serde::{Deserialize, Serialize};
-
 use crate::{
-    error::TrainError, freeze::changes::describe, optimizer::gradients::read_scalars, training::trainer::Trainer,
+    error::TrainError, freeze::authors::Author, optimizer::gradients::read_scalars, training::trainer::Trainer,
 };
-
-/// Who last changed how a layer learns, or its weights.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Author {
-    /// The policy.
-    pub policy: String,
-    /// What it did, in the contract's words.
-    pub action: String,
-    /// After how many steps.
-    pub step: u64,
-}
-
-/// Of the layers that a policy changed, by index.
-pub(crate) type Authors = BTreeMap<usize, Author>;
-
-/// Writes down who changed a layer; who only freezes and unfreezes makes no numbers.
-pub(crate) fn sign(authors: &mut Authors, layer: usize, policy: &str, action: Action, step: u64) {
-    if matches!(action, Action::Freeze | Action::Unfreeze) {
-        return;
-    }
-    let action = describe(action);
-    let same = |author: &Author| author.policy == policy && author.action == action;
-    if !authors.get(&layer).is_some_and(same) {
-        authors.insert(layer, Author { policy: policy.to_owned(), action, step });
-    }
-}
 
 impl Trainer<'_> {
     /// Refuses to go on, or to write, when a weight that may have changed is not finite.

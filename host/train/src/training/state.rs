@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     files::exact::Exact,
+    freeze::authors::Authors,
     freeze::changes::LayerSetting,
     freeze::frozen::Frozen,
     freeze::statistics::Watch,
     spec::{EarlyStopping, Mode},
-    training::finite::Authors,
     training::sampler::Position,
 };
 
