@@ -11,7 +11,8 @@ use wasmtime::component::Resource;
 
 use crate::handles::Slot;
 use crate::limits::bytes;
-use crate::operation::{Needs, Operation, Recorded};
+use crate::operation::{Needs, Operation};
+use crate::recorded::Recorded;
 use crate::state::State;
 use crate::violation::Violation;
 

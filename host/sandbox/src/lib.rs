@@ -57,6 +57,7 @@ mod play;
 mod plugin;
 mod policy;
 mod preprocessor;
+mod recorded;
 mod roles;
 mod sandbox;
 mod state;

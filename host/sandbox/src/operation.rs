@@ -492,13 +492,3 @@ impl Speed {
 fn seconds(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
-
-/// Operations of one name that were recorded in a call.
-pub(crate) struct Recorded {
-    pub operation: Operation,
-    pub count: u64,
-    /// The least time of their backward passes.
-    pub backward: Duration,
-    /// The most of it that one of them takes, and the largest tensor that it reads.
-    pub most: (Duration, Vec<usize>),
-}

@@ -24,8 +24,8 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use crate::handles::{Lent, Slot};
 use crate::limits::{Limiter, Limits, bytes};
 use crate::meter::Meter;
-use crate::operation::Recorded;
 use crate::operation::Speed;
+use crate::recorded::Recorded;
 use crate::violation::Violation;
 use crate::wasi::{self, Printed};
 
