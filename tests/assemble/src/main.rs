@@ -5,6 +5,8 @@
 //! which only the exports are honest; without the line the text is the whole component. The syntax beside WebAssembly's own
 //! is that of [`macros`]. Price: where the attack leaves it alone, a component is as `wit-component` makes it.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
 mod component;
 mod layers;
 mod macros;
