@@ -25,9 +25,9 @@
 //! and copies are bounded by [`Limits`] from before its first instruction; nothing
 //! it returns is believed before it is checked here.
 //!
-//! What the sandbox does not bound: the time of compiling a component (before any
-//! of its code runs), and the time of one host operation on tensors that the
-//! memory limit allows.
+//! Loading is bounded too where a program begins with [`acceptance::requested`]: components that were not accepted
+//! before are compiled in a process of their own. An operation on tensors is admitted before it runs, and finished once it has
+//! begun. `SECURITY.md` says what is promised, and what is not.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 

@@ -6,39 +6,19 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
+#[path = "../../../tests/support/counting.rs"]
+mod counting;
 mod driven;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::fmt::Write;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use common::root;
+use counting::most;
 use driven::{Attack, Bystanders, End, attacks, drive};
 use retune_sandbox::Sandbox;
-
-/// The system's allocator, and how much is allocated now and was at most.
-struct Counting;
-
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: each call is passed on as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        MOST.fetch_max(NOW.fetch_add(layout.size(), Relaxed) + layout.size(), Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), Relaxed);
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// No attack takes longer: a deadline at each of a few calls, and what compiling it costs on a busy machine.
 const LONGEST: Duration = Duration::from_secs(20);
@@ -79,11 +59,9 @@ fn every_attack_is_stopped_in_bounds_and_harms_nothing_beside_it() {
     let (mut seen, mut wrong) = (Vec::new(), Vec::new());
     for attack in attacks().unwrap().into_iter().filter(wanted) {
         let path = attack.component();
-        let before = NOW.load(Relaxed);
-        MOST.store(before, Relaxed);
         let begun = Instant::now();
-        let end = drive(&sandbox, &path, &attack);
-        let (took, grown) = (begun.elapsed(), MOST.load(Relaxed).saturating_sub(before));
+        let (grown, end) = most(|| drive(&sandbox, &path, &attack));
+        let took = begun.elapsed();
 
         if took > LONGEST || grown > LARGEST {
             wrong.push(format!("{}: took {took:?} and {} MiB", attack.name, grown >> 20));
