@@ -22,7 +22,8 @@ pub fn compare(workspace: &Workspace, arguments: &[&str]) -> Result<(), Failed> 
         ["--python", python, rest @ ..] => (program(python)?, rest),
         rest => (environment(workspace)?, rest),
     };
-    command::run(&mut workspace.cargo(["build", "--package", "retune-train", "--example", "parity"]))?;
+    // Together with the binary, whose features its dependencies have: alone, the example would compile them all anew.
+    command::run(&mut workspace.cargo(["build", "-p", "retune", "-p", "retune-train", "--example", "parity"]))?;
     let example = format!("parity{}", std::env::consts::EXE_SUFFIX);
     let mut script = workspace.command(python);
     script.arg(workspace.path("tests/reference/parity.py"));
@@ -45,9 +46,15 @@ fn environment(workspace: &Workspace) -> Result<PathBuf, Failed> {
     };
     if !ready(&python) {
         command::run(workspace.command("python3").args(["-m", "venv"]).arg(&folder))?;
-        let mut pip = workspace.command(&python);
-        pip.args(["-m", "pip", "install", "--quiet", "--extra-index-url", CPU_WHEELS]).args(PACKAGES);
-        command::run(&mut pip)?;
+        let install = |arguments: &[&str]| {
+            let mut pip = workspace.command(&python);
+            command::run(pip.args(["-m", "pip", "install", "--quiet"]).args(arguments))
+        };
+        let [torch, ..] = PACKAGES;
+        if install(&["--retries", "0", "--timeout", "10", "--index-url", CPU_WHEELS, torch]).is_err() {
+            eprintln!("{CPU_WHEELS} does not answer: torch comes from PyPI, with CUDA");
+        }
+        install(&PACKAGES)?;
     }
     Ok(python)
 }
