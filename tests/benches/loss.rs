@@ -36,6 +36,9 @@ const CALLS: usize = 4000;
 const VALIDATION_BATCHES: usize = 10_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
+    // As the binary begins: a step's time depends on what becomes of freed memory.
+    retune_train::memory::keep_freed();
+    retune_train::memory::compute_here();
     let device = Device::flex();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let sandbox = Sandbox::new(None)?;

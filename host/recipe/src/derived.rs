@@ -3,6 +3,9 @@
 use retune_roles::TaskKind;
 use serde_json::{Map, Value as Json, json};
 
+/// Tokens per row where a row is a conversation or has a completion, as in TRL: at 128 most answers would be cut off.
+const ANSWERED: u64 = 1024;
+
 /// Fills in what the recipe leaves out and its other keys decide. `stem` is the file's name.
 pub fn derive(values: &mut Map<String, Json>, stem: &str) {
     absent(values, "name", || json!(named_after(stem)));
@@ -37,6 +40,9 @@ pub fn derive(values: &mut Map<String, Json>, stem: &str) {
         }
         if talks {
             absent(data, "chat", || json!({}));
+        }
+        if completes {
+            absent(data, "max_length", || json!(ANSWERED));
         }
         // Documents are joined; a conversation, or a prompt and its completion, stays a row of its own.
         let joined = task == TaskKind::CausalLm && !completes;

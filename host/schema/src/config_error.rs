@@ -78,6 +78,23 @@ impl ConfigError {
         Self { path: Vec::new(), problem: Problem::Other { message: message.into(), help } }
     }
 
+    /// Blames the plugin for what is wrong with a value that is not in `given`, and so is a default.
+    pub(crate) fn blame_default(&mut self, given: &Value) {
+        let whole = match self.problem {
+            Problem::UnknownKey { .. } | Problem::MissingKey { .. } => self.path.len().saturating_sub(1),
+            _ => self.path.len(),
+        };
+        let there = self.path[..whole].iter().try_fold(given, |value, key| match value {
+            Value::Array(items) => items.get(key.parse::<usize>().ok()?),
+            other => other.get(key),
+        });
+        if there.is_none() {
+            let message = format!("the default of the plugin does not fit its own schema: {self}");
+            let help = "this is a fault of the plugin: tell its author; until then, set the key yourself";
+            self.problem = Problem::Other { message, help: Some(help.to_owned()) };
+        }
+    }
+
     /// The path as people write it: `schedule.steps[2]`.
     pub fn shown_path(&self) -> String {
         shown(&self.path)

@@ -78,10 +78,13 @@ pub fn resolve(schema: &Value, given: &Value) -> Result<Value, Vec<ConfigError>>
     let errors = filled(schema, &mut config).map_err(|Endless| {
         vec![ConfigError::whole("the plugin's schema expands without end", Some(ENDLESS.to_owned()))]
     })?;
-    let faults = match errors {
+    let mut faults = match errors {
         0..=bounds::ERRORS => faults(schema, &validator, &config),
         _ => faults::first(schema, &validator, &config),
     };
+    for fault in &mut faults {
+        fault.blame_default(given);
+    }
     if faults.is_empty() { Ok(config) } else { Err(faults) }
 }
 
@@ -219,6 +222,23 @@ mod tests {
                 assert!(retune_roles::text::is_line(&told) && told.chars().count() < 3_000, "{told}");
             }
         }
+    }
+
+    #[test]
+    fn a_default_that_its_own_schema_refuses_is_the_plugins_fault() {
+        let schema = json!({"properties": {
+            "level": {"type": "integer", "maximum": 5, "default": 9},
+            "bounds": {"type": "object", "required": ["least"], "default": {}},
+            "names": {"items": {"type": "string"}, "default": ["a", 3]},
+        }});
+        let told = |given: Value| {
+            let errors = resolve(&schema, &given).unwrap_err();
+            errors.iter().map(|error| format!("{error} | {}\n", error.help().unwrap_or_default())).collect::<String>()
+        };
+        insta::assert_snapshot!(told(Value::Null));
+        // What somebody set is theirs.
+        let given = told(json!({"level": 8, "bounds": {}, "names": [3]}));
+        assert!(!given.contains("default of the plugin"), "{given}");
     }
 
     #[test]

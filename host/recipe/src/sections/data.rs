@@ -47,7 +47,7 @@ pub struct Data {
     pub labels: Option<Vec<String>>,
     /// Tokens per row; longer rows are cut and counted.
     #[default(128)]
-    #[schemars(range(min = 2))]
+    #[schemars(range(min = 2), extend("x-default" = "128; 1024 with `messages` or `completion`"))]
     pub max_length: u64,
     /// Blocks join documents and cut them into `max_length` tokens; packed puts whole training rows into sequences of that
     /// length, in which they do not see each other.

@@ -26,8 +26,8 @@ use crate::{
     optimizer::gradients::{BLOCK, Floats},
 };
 
-/// More than any real header, and little enough to read: room for three hundred thousand tensors.
-const LARGEST_HEADER: u64 = 32 << 20;
+/// More than any real header, and little enough to read: room for seventy thousand tensors.
+const LARGEST_HEADER: u64 = 8 << 20;
 
 /// The most characters that are told of what is wrong with a header: it may quote it.
 const TOLD: usize = 200;

@@ -178,17 +178,15 @@ impl Trainer<'_> {
         let reported = sums.reported.iter().map(|(name, sum, count)| (name.clone(), sum / count)).collect();
         let carries_loss = sums.denominator > 0.0;
         let last = at.step + 1 >= self.total;
-        let idle = if carries_loss { self.first_steps.look(&sums, self.loss.name(), last)? } else { None };
+        let name = self.loss.name();
+        let idle =
+            if carries_loss { self.first_steps.look(&sums, name, last)? } else { self.first_steps.leave_out(name) };
         let grad_norm = if carries_loss { self.update(sums, learning_rate)? } else { 0.0 };
 
         let position = self.state.position;
         self.state.step += 1;
         self.state.position = self.sampler.after(position);
-        if !carries_loss {
-            let message =
-                "no row of this step carries a loss (its denominator is 0), so nothing was learnt from it".into();
-            self.tell(observer, &TrainEvent::Warning { step: self.state.step, message })?;
-        } else {
+        if carries_loss {
             self.state.smoothed.add(loss);
         }
         if let Some(message) = idle {
