@@ -36,7 +36,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let setup = Setup::new(plugin.resolve_config(&json!({}))?, 0);
     let mut clean = plugin.preprocessor(&setup)?;
     let rows: Vec<Sample> = (0..ROWS).map(row).collect();
-    let bytes: usize = rows.iter().flat_map(|row| &row.fields).filter_map(|(_, value)| value.as_text()).map(str::len).sum();
+    let bytes: usize =
+        rows.iter().flat_map(|row| &row.fields).filter_map(|(_, value)| value.as_text()).map(str::len).sum();
 
     let mut passes = Vec::with_capacity(PASSES);
     for pass in 0..=PASSES {

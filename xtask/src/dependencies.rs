@@ -22,7 +22,14 @@ pub fn check(workspace: &Workspace) -> Result<(), Failed> {
         install.env("CARGO_TARGET_DIR", workspace.target().join("cargo-deny"));
         command::run(install.arg("--root").arg(&folder))?;
     }
-    command::run(workspace.command(deny).args(["--locked", "check", "--hide-inclusion-graph", "licenses", "bans", "sources"]))
+    command::run(workspace.command(deny).args([
+        "--locked",
+        "check",
+        "--hide-inclusion-graph",
+        "licenses",
+        "bans",
+        "sources",
+    ]))
 }
 
 /// Where programs are kept between checkouts.
