@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use retune_data::{DataReport, DataSpec, Format, SplitName, TaskKind, Tokenization, prepare};
-use retune_roles::{Example, Task};
+use retune_roles::Example;
 
 use super::files::folder;
 use super::{check_bounded, headed};
@@ -72,18 +72,5 @@ fn prepared(
             Ok((prepared.train.to_vec(), prepared.report))
         }
         Err(error) => Err(error.to_string()),
-    }
-}
-
-/// Tasks have names; a task that gains one is missing in `task`.
-#[allow(dead_code, reason = "checked by the compiler")]
-fn every(task: &Task) {
-    match task.kind() {
-        TaskKind::CausalLm
-        | TaskKind::MaskedLm
-        | TaskKind::MultiLabelClassification
-        | TaskKind::Regression
-        | TaskKind::SequenceClassification
-        | TaskKind::TokenClassification => {}
     }
 }
