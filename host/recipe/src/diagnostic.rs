@@ -13,7 +13,7 @@ use std::sync::Arc;
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 use retune_roles::Failure;
 use retune_roles::file::no_file;
-use retune_roles::text::{line, shortened};
+use retune_roles::text::{line, shortened, visible};
 
 /// Most characters of a sentence.
 const LONGEST: usize = 8_000;
@@ -54,7 +54,7 @@ impl Diagnostic {
     /// Points at `span` of `text`.
     #[must_use]
     pub fn at(mut self, text: &Text, span: Range<usize>, label: impl Into<String>) -> Self {
-        self.0.source = Some(NamedSource::new(&text.name, text.text.clone()));
+        self.0.source = Some(NamedSource::new(line(&text.name, LONGEST), shown(&text.text)));
         // A span past the end would hide the snippet; an empty one its caret.
         let end = text.text.len();
         let start = span.start.min(end);
@@ -189,6 +189,24 @@ impl From<Failure> for Diagnostic {
             (!details.backtrace.is_empty()).then(|| "the plugin must be fixed; the frames above say where".to_owned());
         diagnostic.help_some(details.help.clone().or(own_fault))
     }
+}
+
+/// `text` as it can be printed: another character of the same length stands for each that rewrites a screen, so that what is pointed
+/// at stays where it is.
+fn shown(text: &Arc<str>) -> Arc<str> {
+    if visible(text) == **text {
+        return text.clone();
+    }
+    let fit = |(at, c): (usize, char)| match c {
+        '\r' if text[at + 1..].starts_with('\n') => c,
+        c if visible(c.encode_utf8(&mut [0; 4])) == c.to_string() => c,
+        c => match c.len_utf8() {
+            1 => '?',
+            2 => '\u{bf}',
+            _ => '\u{fffd}',
+        },
+    };
+    text.char_indices().map(fit).collect::<String>().into()
 }
 
 /// "cannot read `path`", with the nearest name beside it when it does not exist.

@@ -426,3 +426,9 @@ fn max_steps_without_epochs_is_not_cut_short_by_a_default_number_of_epochs() {
     assert_eq!(epochs(""), Some(3));
     assert_eq!(epochs("max_steps = 50\nepochs = 2"), Some(2));
 }
+
+#[test]
+fn what_is_pointed_at_is_shown_without_characters_that_rewrite_a_screen() {
+    let told = diagnostic("[model]\r\nbase = \"\u{1b}[2J\u{9b}\u{202e}ü\"\r\n");
+    assert!(told.contains("base = \"?[2J\u{bf}\u{fffd}ü\""), "{told}");
+}

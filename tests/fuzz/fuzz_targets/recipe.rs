@@ -1,0 +1,4 @@
+//! libFuzzer calls `retune_tests::fuzz::recipe`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| retune_tests::fuzz::recipe(data));
