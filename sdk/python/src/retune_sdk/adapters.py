@@ -30,9 +30,10 @@ _metric: Any = backend.exported("metric")
 class _Instance:
     """The author's objects, by role, and what they said of themselves."""
 
-    made: dict[type, Any] = {}
-    contracts: dict[str, Any] = {}
-    failed: Exception | None = None
+    def __init__(self) -> None:
+        self.made: dict[type, Any] = {}
+        self.contracts: dict[str, Any] = {}
+        self.failed: Exception | None = None
 
     def of(self, base: type) -> Any:
         return next(each for made, each in self.made.items() if issubclass(made, base))
@@ -247,7 +248,7 @@ def _a_metric(it: _Instance) -> type:
             try:
                 it.of(Metric).reset()
                 it.failed = None
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001, told by the next call that can fail
                 it.failed = error
 
     return Exported

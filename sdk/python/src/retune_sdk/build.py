@@ -65,7 +65,8 @@ def build(module: Path, out: Path, paths: Sequence[Path] = (), stub_wasi: bool =
         command += ["--stub-wasi"] if stub_wasi else []
         for path in (library, module.parent, *paths):
             command += ["-p", str(path)]
-        done = subprocess.run([*command, module.stem, "-o", str(out.resolve())], capture_output=True, text=True)
+        command += [module.stem, "-o", str(out.resolve())]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise RuntimeError(f"componentize-py failed:\n{done.stdout}{done.stderr}")
     return found

@@ -88,7 +88,7 @@ def guard(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(*arguments)
         except Err:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001, whatever the author's code raises
             kind, message, context = told(error)
         types = backend.types
         raise Err(types.Error(types.ErrorKind[kind.upper()], message, context))

@@ -55,7 +55,7 @@ class Event:
     """Why a policy is asked, and what it is told."""
 
     trigger: Literal["start", "epoch", "steps", "evaluation"]
-    at: Progress = Progress()
+    at: Progress = field(default_factory=Progress)
     train_loss: float | None = None
     """Exponentially smoothed; None before the first step."""
     layers: Sequence[LayerStats] = ()

@@ -296,10 +296,10 @@ class Tensor:
 
     # Comparison and logic: all give booleans
 
-    def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]
+    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
         return Tensor(self.raw.eq_scalar(other * 1.0)) if isinstance(other, (int, float_)) else self._with(other, "eq")
 
-    def __ne__(self, other: Any) -> Tensor:  # type: ignore[override]
+    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
         return ~(self == other) if isinstance(other, (int, float_)) else self._with(other, "ne")
 
     def __gt__(self, other: Any) -> Tensor:
