@@ -3,9 +3,10 @@
 import math
 
 import pytest
-from dice import Dice
 from retune_sdk import Progress
 from retune_sdk.testing import batch, make
+
+from dice import Dice
 
 
 def loss(logits, labels, **settings):

@@ -3,9 +3,10 @@
 from collections import Counter
 
 import pytest
-from lisa import Lisa
 from retune_sdk import ConfigError, Event, Layer
 from retune_sdk.testing import make
+
+from lisa import Lisa
 
 LAYERS = [
     Layer("embeddings", 0, "embedding"),

@@ -20,6 +20,7 @@ from retune_sdk.errors import ConfigError, InputError, PluginError, UnsupportedE
 from retune_sdk.export import export
 from retune_sdk.logging import log
 from retune_sdk.loss import Loss, LossOutput, Progress
+from retune_sdk.making import arange, cat, eye, full, normal, stack, tensor, uniform
 from retune_sdk.metric import Metric, TensorMetric, TextExample, TextMetric, ValueSpec
 from retune_sdk.policy import (
     Change,
@@ -35,18 +36,7 @@ from retune_sdk.policy import (
     weight_decay,
 )
 from retune_sdk.preprocessor import Ids, Json, Numbers, Preprocessor, RowContract, Sample
-from retune_sdk.tensor import (
-    Dtype,
-    Tensor,
-    arange,
-    cat,
-    eye,
-    full,
-    normal,
-    stack,
-    tensor,
-    uniform,
-)
+from retune_sdk.tensor import Dtype, Tensor
 from retune_sdk.tokenizer import Encoding, Tokenizer, current_tokenizer
 
 IGNORE_INDEX = fused.IGNORE_INDEX
