@@ -1,4 +1,4 @@
-"""A policy: a few random blocks learn at a time, embeddings and head always (LISA, Pan et al. 2024).
+"""A policy: a few random blocks learn at a time, embeddings, last norm and head always (LISA, Pan et al. 2024).
 
 Every `every_steps` steps other `blocks` blocks are drawn, without repeating one before all have had their turn; the rest are
 frozen and hold no optimiser state. The draw is a function of the seed and the round, and the state is in the checkpoint.
@@ -32,9 +32,9 @@ class Lisa(Policy):
         return PolicyContract(every_steps=self.config.every_steps)
 
     def attach(self, layers):
-        self.layers = [layer for layer in layers if layer.kind not in ("embedding", "head")]
-        deepest = max((layer.depth for layer in layers), default=0)
-        self.depths = sorted({layer.depth for layer in self.layers if 0 < layer.depth < deepest})
+        # The last norm stands alone at its depth and is no block.
+        self.depths = sorted({layer.depth for layer in layers if layer.kind in ("attention", "mlp", "adapter")})
+        self.layers = [layer for layer in layers if layer.depth in self.depths]
         if self.config.blocks > len(self.depths):
             raise ConfigError(
                 f"blocks is {self.config.blocks} and the model has {len(self.depths)}; ask for at most that"
@@ -60,11 +60,7 @@ class Lisa(Policy):
         if event.trigger == "steps" or not self.learning:
             self.draw()
         reason = f"round {self.round}: depth {', '.join(map(str, self.learning))} learns"
-        return [
-            (unfreeze if layer.depth in self.learning else freeze)(layer.name, reason)
-            for layer in self.layers
-            if layer.depth in self.depths
-        ]
+        return [(unfreeze if layer.depth in self.learning else freeze)(layer.name, reason) for layer in self.layers]
 
     def save(self) -> bytes:
         return json.dumps([self.round, self.learning, self.waiting]).encode()
