@@ -6,6 +6,7 @@ author's frames as the context. Source lines are not looked up, because there ar
 
 from __future__ import annotations
 
+import re
 from types import TracebackType
 
 
@@ -46,6 +47,8 @@ def frames(at: TracebackType | None) -> list[str]:
     while at is not None:
         code = at.tb_frame.f_code
         if not str(at.tb_frame.f_globals.get("__name__", "")).startswith("retune_sdk."):
-            found.append(f"{code.co_filename}:{at.tb_lineno} in {code.co_qualname}")
+            # componentize-py mounts each folder of modules under its number: `/1/app.py`.
+            file = re.sub(r"^/\d+/", "", code.co_filename)
+            found.append(f"{file}:{at.tb_lineno} in {code.co_qualname}")
         at = at.tb_next
     return found[-32:]
