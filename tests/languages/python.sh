@@ -3,8 +3,7 @@
 #
 #   tests/languages/python.sh [RETUNE]      RETUNE: the binary; `retune` of the path otherwise
 #
-# Needs Python 3.11 with venv, and PyPI. STUB_WASI=1 leaves WASI out of the component, for hosts that refuse wasi:sockets. Takes one to
-# four minutes, most of it componentize-py and the first compilation of what it makes.
+# Needs Python 3.11 with venv, and PyPI. Takes one to four minutes, most of it componentize-py and the first compilation of what it makes.
 set -eu
 here=$(cd "$(dirname "$0")/../.." && pwd)
 retune=${1:-retune}
@@ -23,7 +22,7 @@ step "its tests"
 "$work/venv/bin/python" -m pytest -q -p no:cacheprovider
 
 step "build"
-"$work/venv/bin/python" -m retune_sdk build pii_mask.py ${STUB_WASI:+--stub-wasi}
+"$work/venv/bin/python" -m retune_sdk build pii_mask.py
 
 step "inspect"
 "$retune" plugin inspect pii_mask.wasm

@@ -21,11 +21,10 @@ def main() -> int:
     one.add_argument(
         "-p", "--path", type=Path, action="append", default=[], help="a folder of further pure Python modules"
     )
-    one.add_argument("--stub-wasi", action="store_true", help="leave WASI out, for hosts that refuse wasi:sockets")
     asked = parser.parse_args()
     out = asked.out or asked.module.with_suffix(".wasm")
     try:
-        found = build(asked.module, out, asked.path, asked.stub_wasi)
+        found = build(asked.module, out, asked.path)
     except (FileNotFoundError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

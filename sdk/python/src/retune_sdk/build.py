@@ -34,7 +34,7 @@ def world(found: Sequence[str]) -> str:
     return "world built-plugin {\n" + "".join(f"    {line}\n" for line in lines) + "}\n"
 
 
-def build(module: Path, out: Path, paths: Sequence[Path] = (), stub_wasi: bool = False) -> list[str]:
+def build(module: Path, out: Path, paths: Sequence[Path] = ()) -> list[str]:
     """Writes the component of `module`, a file that calls `export`, to `out`, and gives its roles.
 
     Raises:
@@ -61,8 +61,8 @@ def build(module: Path, out: Path, paths: Sequence[Path] = (), stub_wasi: bool =
         library = Path(folder, "lib")
         skip = shutil.ignore_patterns("wit", "mock", "testing.py", "build.py", "__main__.py", "__pycache__")
         shutil.copytree(package, library / "retune_sdk", ignore=skip)
-        command = [tool, "-d", str(wit), "-w", "built-plugin", "componentize"]
-        command += ["--stub-wasi"] if stub_wasi else []
+        # With WASI, CPython would import wasi:sockets, which the host refuses.
+        command = [tool, "-d", str(wit), "-w", "built-plugin", "componentize", "--stub-wasi"]
         for path in (library, module.parent, *paths):
             command += ["-p", str(path)]
         command += [module.stem, "-o", str(out.resolve())]
