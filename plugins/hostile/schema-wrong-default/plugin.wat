@@ -1,4 +1,4 @@
-;; Mistake: a default that its own schema refuses. Answered as any other setting that is wrong.
+;; Mistake: a default that its own schema refuses. Answered by blaming the plugin, with the key.
 ;; Plays: loss
 
 (text $schema `{"type":"object","properties":{"alpha":{"type":"number","default":"much"}},"additionalProperties":false}`)
