@@ -58,5 +58,7 @@ def test_an_exception_is_told_with_its_class_and_the_authors_frames():
 
 
 def test_the_contract_in_the_package_is_that_of_the_repository():
-    own = Path(retune_sdk.__file__).parent / "wit"
-    assert {"types.wit", "tensor.wit", "worlds.wit"} <= {path.name for path in own.iterdir()}
+    own, there = Path(retune_sdk.__file__).parent / "wit", Path(__file__).parents[3] / "wit"
+    contract = {path.name: path.read_text() for path in there.glob("*.wit")}
+    assert {"types.wit", "tensor.wit", "worlds.wit"} <= contract.keys()
+    assert {path.name: path.read_text() for path in own.glob("*.wit")} == contract
